@@ -1,0 +1,1 @@
+//! The admin socket: how `millrace token` talks to a server that runs.

@@ -1,0 +1,1 @@
+//! The certificate of the QUIC endpoint and of DTLS.

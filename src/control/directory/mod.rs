@@ -1,0 +1,1 @@
+//! Users, tokens, groups, members, pins and guests.

@@ -1,0 +1,1 @@
+//! The five rights and how they are decided.

@@ -1,0 +1,1 @@
+//! Live rooms: who is present, what is published, who watches what.

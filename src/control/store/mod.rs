@@ -1,0 +1,1 @@
+//! The embedded store behind a small trait.

@@ -1,0 +1,1 @@
+//! DTLS handshakes, on worker threads.

@@ -1,0 +1,22 @@
+//! millrace: a media router for conferences and webinars.
+//!
+//! `http` and `signal` call `control`, which sends commands to the shards; a `shard` turns the loop of one core:
+//! datagrams in from `net`, through `router`, datagrams out. `wire` reads and writes what travels.
+//! The arrows run one way; `wire` and `router` know no socket, no clock and no runtime.
+
+#![deny(unsafe_code)]
+
+pub mod admin;
+pub mod batch;
+pub mod certificate;
+pub mod config;
+pub mod control;
+pub mod handshake;
+pub mod http;
+pub mod net;
+pub mod router;
+pub mod server;
+pub mod shard;
+pub mod signal;
+pub mod units;
+pub mod wire;

@@ -1,0 +1,3 @@
+//! Sockets and drivers: the only room with `unsafe` and system calls.
+
+#![allow(unsafe_code)]

@@ -1,0 +1,101 @@
+//! What a shard tells the control plane: transitions and snapshots, never one event per packet.
+
+use super::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
+use crate::units::{Bitrate, Duration, PictureSize};
+use crate::wire::payload::Codec;
+
+/// One piece of news.
+#[derive(Debug)]
+pub enum Event {
+    /// The peer nominated a pair; this shard owns the session from now on.
+    Claimed {
+        /// Which session.
+        session: SessionId,
+        /// Its owner.
+        shard: ShardId,
+    },
+    /// A DTLS datagram from the peer, for the handshake workers.
+    Dtls {
+        /// Which session.
+        session: SessionId,
+        /// One datagram.
+        datagram: Vec<u8>,
+    },
+    /// Nothing valid came from the peer for the consent period (RFC 7675); it may come back.
+    Lost(SessionId),
+    /// The peer is back after [`Event::Lost`].
+    Found(SessionId),
+    /// The first packets of a track arrived, or its set of live layers changed.
+    TrackLive {
+        /// Which track.
+        track: TrackId,
+        /// Its codec.
+        codec: Codec,
+        /// The layers that arrive, from the smallest, with their picture sizes where known.
+        layers: Vec<(LayerId, Option<PictureSize>)>,
+    },
+    /// Who is talking, loudest first; sent when it changes, at most every 200 ms.
+    Talking(Vec<TrackId>),
+    /// What a slot sends changed.
+    SlotLayer {
+        /// The subscribing session.
+        session: SessionId,
+        /// Which slot.
+        slot: SlotId,
+        /// The layer it sends and its picture size, or `None` while it sends nothing.
+        layer: Option<(LayerId, Option<PictureSize>)>,
+        /// Why this and no other.
+        why: Why,
+    },
+    /// Statistics of a session, about once a second while anything flows.
+    Stats {
+        /// Which session.
+        session: SessionId,
+        /// The snapshot.
+        stats: SessionStats,
+    },
+}
+
+/// Why a slot sends the layer it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is the smallest that fills the tile.
+    Tile,
+    /// The rights or a limit allow no more.
+    Cap,
+    /// The publisher sends nothing larger.
+    Source,
+    /// A keyframe of the wanted layer is awaited.
+    Keyframe,
+    /// The viewer hides or muted it.
+    Inactive,
+    /// Nothing arrives from the publisher.
+    Silent,
+    /// The viewer can decode none of the publisher's codecs.
+    Codec,
+}
+
+/// What passed in one session since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionStats {
+    /// Media packets in, and their bytes.
+    pub packets_in: u64,
+    /// See `packets_in`.
+    pub bytes_in: u64,
+    /// Packets that never arrived on the way in.
+    pub lost_in: u64,
+    /// Media packets out, and their bytes, retransmissions included.
+    pub packets_out: u64,
+    /// See `packets_out`.
+    pub bytes_out: u64,
+    /// Retransmissions among `packets_out`.
+    pub retransmitted: u64,
+    /// Share of our packets that the peer lost of late, in 1/256, as its reports say (RFC 3550 section 6.4.1).
+    pub fraction_lost_out: u8,
+    /// Round-trip time, as its reports tell.
+    pub rtt: Option<Duration>,
+    /// What came in of late.
+    pub bitrate_in: Bitrate,
+    /// What went out of late.
+    pub bitrate_out: Bitrate,
+}

@@ -1,0 +1,1 @@
+//! Wiring: starts the planes and stops them.

@@ -1,0 +1,1 @@
+//! One core's thread: datagrams in, router, datagrams out.

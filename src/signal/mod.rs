@@ -1,0 +1,3 @@
+//! Signalling: one message set over WebTransport and raw QUIC.
+
+pub mod quic_socket;

@@ -1,0 +1,1 @@
+//! The UDP socket of quinn, which is the shards' own.

@@ -1,0 +1,1 @@
+//! Native clients of millrace: publishers and viewers without a browser.
