@@ -1,3 +1,4 @@
 //! Signalling: one message set over WebTransport and raw QUIC.
 
+pub mod message;
 pub mod quic_socket;
