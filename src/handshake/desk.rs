@@ -247,7 +247,8 @@ impl Desk {
     /// A handshake in flight made a step: send what it wants to, unless it is over one way or the other.
     fn advance(&mut self, now: Instant, id: SessionId, step: Step, result: Result<(), Failure>) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let refused = step.certificate.as_ref().is_some_and(|c| !fingerprint::matches(&session.fingerprints, c));
+        let refused =
+            step.certificate.as_ref().is_some_and(|c| !fingerprint::matches(&session.fingerprints, c));
         let failure = match result {
             Err(failure) => Some(failure),
             // The last flight is not sent either: the peer must not believe in this connection.
@@ -269,7 +270,8 @@ impl Desk {
         let State::InFlight(exchange) = std::mem::replace(&mut session.state, State::Over) else { return };
         let outcome = Outcome::Secured { version: exchange.version(), profile: keys.profile };
         session.state = State::Answering(exchange, until);
-        self.effects.push_back(Effect::Command(shard, Command::InstallKeys { session: id, keys: Box::new(keys) }));
+        self.effects
+            .push_back(Effect::Command(shard, Command::InstallKeys { session: id, keys: Box::new(keys) }));
         self.send(id, step.datagrams);
         self.effects.push_back(Effect::Outcome(id, outcome));
         self.set_timer(id, Some(until));

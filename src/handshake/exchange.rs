@@ -64,7 +64,12 @@ pub(super) fn config() -> Option<Arc<Config>> {
 }
 
 impl Exchange {
-    pub(super) fn new(version: Version, config: Arc<Config>, identity: &Identity, now: Instant) -> Result<Self, Failure> {
+    pub(super) fn new(
+        version: Version,
+        config: Arc<Config>,
+        identity: &Identity,
+        now: Instant,
+    ) -> Result<Self, Failure> {
         let certificate = DtlsCertificate {
             certificate: identity.certificate.clone(),
             private_key: identity.private_key.clone(),

@@ -69,7 +69,8 @@ impl Gathering {
 
     fn whole(&mut self) -> bool {
         self.parts.sort_unstable();
-        let covered = self.parts.iter().fold(0, |upto, &(from, to)| if from <= upto { upto.max(to) } else { upto });
+        let covered =
+            self.parts.iter().fold(0, |upto, &(from, to)| if from <= upto { upto.max(to) } else { upto });
         covered == self.body.len()
     }
 }

@@ -241,7 +241,9 @@ impl Work {
     fn handle(&mut self, message: Message) {
         let now = Instant::now();
         match message {
-            Message::Expect(session, identity, fingerprints) => self.desk.expect(session, identity, fingerprints),
+            Message::Expect(session, identity, fingerprints) => {
+                self.desk.expect(session, identity, fingerprints)
+            }
             Message::Datagram(session, shard, datagram) => {
                 self.queued.fetch_sub(1, Ordering::Relaxed);
                 if !self.desk.feed(now, session, shard, &datagram) {
