@@ -1,9 +1,26 @@
 //! Zero-copy codecs, one module per RFC: no state, no I/O, no `unsafe`, and no input that panics.
 
+pub mod demux;
+pub mod ext;
 pub mod id;
 pub mod payload;
+pub mod rtcp;
+pub mod rtp;
 pub mod srtp;
+pub mod stun;
 
-/// The bytes are not what they claim to be. All parsers say no more: what comes from the network is dropped and counted.
+mod bytes;
+
+use std::fmt;
+
+/// The input is not what its parser reads. It is dropped and counted, so there is nothing more to say of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Malformed;
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("malformed")
+    }
+}
+
+impl std::error::Error for Malformed {}
