@@ -1,3 +1,165 @@
 //! Sockets and drivers: the only room with `unsafe` and system calls.
+//!
+//! A [`Driver`] moves datagrams for one shard: it waits for datagrams, for a [`Waker`] and for a time at once, and sends
+//! what the shard has put into a [`TxBatch`]. There are two of them behind one face, equal in what they do.
 
 #![allow(unsafe_code)]
+
+mod message;
+mod mmsg;
+mod sockets;
+mod transmit;
+mod waker;
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+pub use sockets::{BindError, ShardSockets, Sockets, bind};
+pub use transmit::Sender;
+pub use waker::Waker;
+
+use crate::batch::{Path, TxBatch};
+use mmsg::Mmsg;
+
+/// Which driver to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Io {
+    /// io_uring where the kernel grants it, else the portable one.
+    #[default]
+    Auto,
+    /// io_uring or nothing.
+    Uring,
+    /// `recvmmsg` and `sendmmsg`.
+    Mmsg,
+}
+
+/// What a driver has done since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams received, and their bytes.
+    pub datagrams_in: u64,
+    /// See `datagrams_in`.
+    pub bytes_in: u64,
+    /// Times that the kernel was asked for datagrams and had some.
+    pub reads: u64,
+    /// Arrivals that could not be used.
+    pub receive_errors: u64,
+    /// Datagrams sent, and their bytes.
+    pub datagrams_out: u64,
+    /// See `datagrams_out`.
+    pub bytes_out: u64,
+    /// Sends that `datagrams_out` took, a run of equal datagrams being one.
+    pub runs_out: u64,
+    /// Datagrams dropped because the socket's queue was full.
+    pub full: u64,
+    /// Datagrams dropped because the kernel refused them.
+    pub failed: u64,
+    /// Runs that the kernel refused to segment and that were sent one by one.
+    pub unsegmented: u64,
+    /// Waits that a [`Waker`] ended.
+    pub wakes: u64,
+}
+
+impl Counters {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            datagrams_in: self.datagrams_in + other.datagrams_in,
+            bytes_in: self.bytes_in + other.bytes_in,
+            reads: self.reads + other.reads,
+            receive_errors: self.receive_errors + other.receive_errors,
+            datagrams_out: self.datagrams_out + other.datagrams_out,
+            bytes_out: self.bytes_out + other.bytes_out,
+            runs_out: self.runs_out + other.runs_out,
+            full: self.full + other.full,
+            failed: self.failed + other.failed,
+            unsegmented: self.unsegmented + other.unsegmented,
+            wakes: self.wakes + other.wakes,
+        }
+    }
+}
+
+/// Which driver was chosen, and why.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    uring: bool,
+    why: String,
+}
+
+impl Choice {
+    /// Decides for this host.
+    pub fn probe(io: Io) -> Result<Self, Refused> {
+        match io {
+            Io::Mmsg => Ok(Self { uring: false, why: "asked for".into() }),
+            Io::Auto => Ok(Self { uring: false, why: "always there".into() }),
+            Io::Uring => Err(Refused("this build has none".into())),
+        }
+    }
+
+    /// Whether it is io_uring.
+    pub fn is_uring(&self) -> bool {
+        self.uring
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.uring { "io_uring" } else { "recvmmsg and sendmmsg" };
+        write!(f, "{name} ({})", self.why)
+    }
+}
+
+/// io_uring was demanded, and this kernel refuses it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "io_uring was asked for, but {0}: use --io auto or --io mmsg, or let the container and the kernel permit it"
+)]
+pub struct Refused(String);
+
+/// Moves the datagrams of one shard. It stays on the thread that opened it.
+pub struct Driver(Kind);
+
+enum Kind {
+    Mmsg(Mmsg),
+}
+
+impl Driver {
+    /// Opens the chosen driver over a shard's sockets.
+    pub fn open(_choice: &Choice, sockets: ShardSockets, waker: Waker) -> io::Result<Self> {
+        Ok(Self(Kind::Mmsg(Mmsg::new(sockets, waker))))
+    }
+
+    /// Waits for a datagram, a wake-up or the end of `timeout` (`None`: for ever), and hands every datagram that is
+    /// there to `rx`. It may return early with nothing. An error means that the driver cannot go on.
+    pub fn turn(
+        &mut self,
+        timeout: Option<Duration>,
+        rx: &mut impl FnMut(Path, &mut [u8]),
+    ) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Mmsg(mmsg) => mmsg.turn(timeout, rx),
+        }
+    }
+
+    /// Sends the batch and empties it. What the kernel refuses is dropped and counted.
+    pub fn send(&mut self, batch: &mut TxBatch) {
+        match &mut self.0 {
+            Kind::Mmsg(mmsg) => mmsg.send(batch),
+        }
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> Counters {
+        match &self.0 {
+            Kind::Mmsg(mmsg) => mmsg.counters,
+        }
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Driver").finish_non_exhaustive()
+    }
+}
