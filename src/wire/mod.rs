@@ -6,6 +6,7 @@ pub mod id;
 pub mod payload;
 pub mod rtcp;
 pub mod rtp;
+pub mod sdp;
 pub mod srtp;
 pub mod stun;
 
@@ -15,6 +16,10 @@ use std::fmt;
 
 /// The input is not what its parser reads. It is dropped and counted, so there is nothing more to say of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+use std::fmt;
+
+/// The input is not what its parser reads. It is dropped and counted, so there is nothing more to say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 impl fmt::Display for Malformed {

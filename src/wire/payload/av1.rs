@@ -185,7 +185,7 @@ mod tests {
         let mut payload = vec![0x28, header.len() as u8];
         payload.extend(&header);
         payload.extend([0x30, 0x11, 0x22]);
-        let frame = super::inspect(&payload);
+        let frame = inspect(&payload);
         assert!(frame.keyframe && frame.first);
         assert_eq!(frame.size, Some(PictureSize::new(1280, 720)));
     }
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn layers_are_in_the_obu_extension() {
         // A frame OBU of temporal layer 2, spatial layer 1.
-        let frame = super::inspect(&[0x10, 0x34, 2 << 5 | 1 << 3, 0xaa]);
+        let frame = inspect(&[0x10, 0x34, 2 << 5 | 1 << 3, 0xaa]);
         assert_eq!((frame.temporal, frame.spatial, frame.first, frame.keyframe), (2, 1, true, false));
     }
 
@@ -214,7 +214,7 @@ mod tests {
         // The bytes of a sequence header in the middle of a frame.
         let mut payload = vec![0x90];
         payload.extend(sequence_header(640, 360));
-        let frame = super::inspect(&payload);
+        let frame = inspect(&payload);
         assert!(!frame.first && !frame.keyframe);
     }
 

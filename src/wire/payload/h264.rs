@@ -218,10 +218,10 @@ mod tests {
 
     #[test]
     fn parameter_sets_begin_a_keyframe_and_tell_its_size() {
-        let frame = super::inspect(&SPS_720P);
+        let frame = inspect(&SPS_720P);
         assert!(frame.keyframe && frame.first && !frame.discardable);
         assert_eq!(frame.size, Some(PictureSize::new(1280, 720)));
-        assert_eq!(super::inspect(&SPS_1080P).size, Some(PictureSize::new(1920, 1080)));
+        assert_eq!(inspect(&SPS_1080P).size, Some(PictureSize::new(1920, 1080)));
     }
 
     #[test]
@@ -229,26 +229,26 @@ mod tests {
         let mut payload = vec![0x78, 0, SPS_720P.len() as u8];
         payload.extend(SPS_720P);
         payload.extend([0, 4, 0x68, 0xce, 0x3c, 0x80]);
-        let frame = super::inspect(&payload);
+        let frame = inspect(&payload);
         assert!(frame.keyframe && frame.first && !frame.discardable);
         assert_eq!(frame.size, Some(PictureSize::new(1280, 720)));
     }
 
     #[test]
     fn fragments_know_whether_they_begin_a_frame() {
-        let first = super::inspect(&[0x7c, 0x85, 0x88, 0x80]);
+        let first = inspect(&[0x7c, 0x85, 0x88, 0x80]);
         assert!(first.first && !first.keyframe, "an IDR picture without its parameter sets");
-        let later = super::inspect(&[0x7c, 0x05, 0x88, 0x80]);
+        let later = inspect(&[0x7c, 0x05, 0x88, 0x80]);
         assert!(!later.first && !later.keyframe);
-        let second_slice = super::inspect(&[0x41, 0x43, 0x00]);
+        let second_slice = inspect(&[0x41, 0x43, 0x00]);
         assert!(!second_slice.first, "first_mb_in_slice is not 0");
     }
 
     #[test]
     fn what_nothing_refers_to_is_discardable() {
-        assert!(super::inspect(&[0x01, 0x9a, 0x00]).discardable);
-        assert!(!super::inspect(&[0x41, 0x9a, 0x00]).discardable);
-        assert!(super::inspect(&[0x1c, 0x81, 0x9a]).discardable);
+        assert!(inspect(&[0x01, 0x9a, 0x00]).discardable);
+        assert!(!inspect(&[0x41, 0x9a, 0x00]).discardable);
+        assert!(inspect(&[0x1c, 0x81, 0x9a]).discardable);
     }
 
     #[test]

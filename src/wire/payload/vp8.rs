@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_keyframe_is_seen_with_its_size() {
-        let frame = super::inspect(&KEY);
+        let frame = inspect(&KEY);
         assert!(frame.keyframe && frame.first && frame.switch_up && !frame.discardable);
         assert_eq!(frame.size, Some(PictureSize::new(1280, 720)));
         assert_eq!(frame.picture_id, Some(PictureId { value: 0x1234, wide: true }));
@@ -158,16 +158,16 @@ mod tests {
     fn later_packets_of_a_keyframe_are_no_start() {
         let mut later = KEY;
         later[0] = 0x80;
-        let frame = super::inspect(&later);
+        let frame = inspect(&later);
         assert!(!frame.keyframe && !frame.first);
         // A later partition starts no frame either, even where its first byte looks like a keyframe's.
         later[0] = 0x91;
-        assert!(!super::inspect(&later).keyframe);
+        assert!(!inspect(&later).keyframe);
     }
 
     #[test]
     fn layers_and_flags_are_read() {
-        let frame = super::inspect(&[0xb0, 0xe0, 0x80, 0x07, 0x05, 0xa0, 0x31]);
+        let frame = inspect(&[0xb0, 0xe0, 0x80, 0x07, 0x05, 0xa0, 0x31]);
         assert!(frame.first && !frame.keyframe && frame.switch_up && frame.discardable);
         assert_eq!(frame.temporal, 2);
         let d = Descriptor::parse(&[0x90, 0x10, 0x9f, 0x01]);

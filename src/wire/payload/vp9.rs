@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_keyframe_is_seen_with_the_size_of_its_layer() {
-        let frame = super::inspect(&svc_key());
+        let frame = inspect(&svc_key());
         assert!(frame.keyframe && frame.first && frame.switch_up);
         assert_eq!(frame.size, Some(PictureSize::new(320, 180)));
         assert_eq!(frame.picture_id, Some(PictureId { value: 0x1234, wide: true }));
@@ -251,7 +251,7 @@ mod tests {
         // The higher layers of the same picture need the lower: no place to begin.
         let mut higher = svc_key();
         higher[3] = 0x05;
-        let frame = super::inspect(&higher);
+        let frame = inspect(&higher);
         assert!(!frame.keyframe && frame.first);
         assert_eq!((frame.spatial, frame.size), (2, Some(PictureSize::new(1280, 720))));
     }
@@ -262,7 +262,7 @@ mod tests {
         let mut payload = vec![0x80 | 0x08, 0x11, 0x82, 0x49, 0x83, 0x42];
         let tail: u64 = 0b001 << 33 | 1279 << 16 | 719;
         payload.extend_from_slice(&(tail << 28).to_be_bytes());
-        let frame = super::inspect(&payload);
+        let frame = inspect(&payload);
         assert!(frame.keyframe);
         assert_eq!(frame.size, Some(PictureSize::new(1280, 720)));
         assert_eq!(frame.picture_id, Some(PictureId { value: 0x11, wide: false }));
