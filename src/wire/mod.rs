@@ -15,10 +15,6 @@ mod bytes;
 use std::fmt;
 
 /// The input is not what its parser reads. It is dropped and counted, so there is nothing more to say of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-use std::fmt;
-
-/// The input is not what its parser reads. It is dropped and counted, so there is nothing more to say of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
