@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Failure } from '../sdk/millrace.js';
+import { deviceProblem } from './devices.js';
+import { element, setSwitch } from './dom.js';
+import { Grid } from './grid.js';
+import { PeoplePanel } from './people.js';
+import { Quality } from './quality.js';
+import { bindSettings } from './settings.js';
+import { browser } from './storage.js';
+import { TileView } from './tile-view.js';
+
+/** @import { Millrace, Publisher, Room, Stream } from '../sdk/millrace.js' */
+/** @import { Wish } from './join.js' */
+
+const grid = new Grid();
+
+/** One's time in a room: its tiles, its buttons, its notices. */
+export class Call {
+  #client;
+  #room;
+  #wish;
+  #end;
+  #abort = new AbortController();
+  /** @type {Map<Stream, TileView>} */
+  #tiles = new Map();
+  /** @type {Map<Publisher, TileView>} */
+  #own = new Map();
+  /** @type {Publisher | undefined} */
+  #camera;
+  /** @type {Publisher | undefined} */
+  #screen;
+  #panel;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #toastTimer;
+
+  /**
+   * @param {{client: Millrace, room: Room, wish: Wish, end: (title: string, text?: string) => void}} init
+   */
+  constructor({ client, room, wish, end }) {
+    this.#client = client;
+    this.#room = room;
+    this.#wish = wish;
+    this.#end = end;
+    const { signal } = this.#abort;
+    this.#panel = new PeoplePanel(client, room, signal);
+    new Quality(client, (stream) => this.#tiles.get(stream), signal);
+
+    room.on('roster', ({ joined, left, changed }) => this.#onRoster(joined, left, changed), { signal });
+    room.on('talking', () => this.#own.forEach((tile, publisher) => tile.setTalking(room.selfTalking && publisher.source === 'camera')), { signal });
+    room.on('rights', () => this.#onRights(), { signal });
+    room.on('joined', () => this.#onRights(), { signal });
+    room.on('removed', ({ reason }) => this.#finish('You are no longer in this room', reason === 'EXPIRED' ? 'Your time in it is over.' : 'It was closed, or you were removed.'), { signal });
+    client.on('state', ({ state, error }) => this.#onState(state, error), { signal });
+    this.#bindButtons(signal);
+    bindSettings({
+      signal,
+      onColumns: (columns) => grid.setColumns(columns),
+      onDevice: (kind, id) => this.#camera?.setDevice(kind, id).catch((error) => this.#toast(deviceProblem(error, kind === 'audio' ? 'microphone' : 'camera'))),
+      current: (kind) => this.#camera?.media.getTracks().find((track) => track.kind === kind)?.getSettings().deviceId,
+    });
+
+    element('room-name').textContent = room.name || `Room ${room.gid}`;
+    document.title = `${room.name || `Room ${room.gid}`} · millrace`;
+    element('reconnecting').hidden = true;
+    element('sound').hidden = true;
+    this.#paintSwitches();
+    this.#onRights();
+    grid.layout();
+    this.#onRoster([...room.streams.values()], [], []);
+  }
+
+  /** Opens microphone and camera, and publishes them. */
+  async publishCamera() {
+    const { mic, cam, audioDevice, videoDevice, preview } = this.#wish;
+    if (!this.#room.rights.publish) {
+      for (const track of preview?.getTracks() ?? []) track.stop();
+      return;
+    }
+    const publisher = this.#client.publisher({
+      source: 'camera',
+      muted: { audio: !mic, video: !cam },
+      resolution: this.#room.resolution,
+      audioDevice,
+      videoDevice,
+      preview,
+    });
+    this.#wish.preview = undefined;
+    this.#camera = publisher;
+    this.#follow(publisher);
+    try {
+      await publisher.start();
+      const { audio, video } = publisher.errors;
+      if (audio) this.#toast(deviceProblem(audio, 'microphone'));
+      else if (video) this.#toast(deviceProblem(video, 'camera'));
+    } catch (error) {
+      this.#toast(problem(error, 'camera and microphone'));
+    }
+  }
+
+  /** Leaves, by the person's own wish. */
+  leave() {
+    this.#finish('You left the room');
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} [text]
+   */
+  #finish(title, text) {
+    if (this.#abort.signal.aborted) return;
+    this.#abort.abort();
+    for (const tile of [...this.#tiles.values(), ...this.#own.values()]) grid.remove(tile);
+    this.#client.close();
+    document.title = 'millrace';
+    this.#end(title, text);
+  }
+
+  /** @param {AbortSignal} signal */
+  #bindButtons(signal) {
+    const actions = {
+      mic: () => this.#toggle('audio'),
+      cam: () => this.#toggle('video'),
+      screen: () => this.#toggleScreen(),
+      leave: () => this.leave(),
+      sound: () => this.#unmuteAll(),
+      copy: () => this.#copyLink(),
+    };
+    for (const [id, action] of Object.entries(actions)) element(id).addEventListener('click', action, { signal });
+    /** @type {Record<string, () => void>} */
+    const keys = {
+      m: actions.mic,
+      v: actions.cam,
+      s: actions.screen,
+      p: () => this.#panel.show(!this.#panel.open),
+      escape: () => grid.pinned && grid.pin(undefined),
+    };
+    document.addEventListener('keydown', (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      if (event.target instanceof Element && event.target.closest('input, select, textarea, dialog')) return;
+      keys[event.key.toLowerCase()]?.();
+    }, { signal });
+  }
+
+  /** @param {'audio' | 'video'} kind */
+  async #toggle(kind) {
+    if (!this.#room.rights.publish) return;
+    if (!this.#camera) {
+      // The camera's stream was refused or has ended: turning either on publishes anew.
+      Object.assign(this.#wish, { mic: kind === 'audio', cam: kind === 'video' });
+      return this.publishCamera();
+    }
+    const muted = !this.#camera.muted[kind];
+    browser.set(kind === 'audio' ? 'mic' : 'cam', !muted);
+    try {
+      await this.#camera.mute({ [kind]: muted });
+    } catch (error) {
+      this.#toast(problem(error, kind === 'audio' ? 'microphone' : 'camera'));
+    }
+    this.#paintSwitches();
+  }
+
+  async #toggleScreen() {
+    if (!this.#room.rights.publish) return;
+    if (this.#screen) return void this.#screen.close();
+    const publisher = this.#client.publisher({ source: 'screen', audio: true });
+    this.#screen = publisher;
+    this.#follow(publisher);
+    try {
+      await publisher.start();
+    } catch (error) {
+      // Closing the browser's own dialog is no error worth a word.
+      if (/** @type {Error} */ (error).name !== 'NotAllowedError') this.#toast(problem(error, 'screen'));
+    }
+  }
+
+  /**
+   * Shows one of our own streams.
+   * @param {Publisher} publisher
+   */
+  #follow(publisher) {
+    const screen = publisher.source === 'screen';
+    const { signal } = this.#abort;
+    const paint = () => {
+      this.#own.get(publisher)?.setState({ muted: publisher.muted, audio: true, video: publisher.media.getVideoTracks().length > 0 });
+      this.#paintSwitches();
+      this.#panel.refresh();
+    };
+    publisher.on('media', (media) => {
+      let tile = this.#own.get(publisher);
+      if (!tile) {
+        tile = new TileView({
+          name: this.#client.self?.name ?? this.#wish.name,
+          seed: String(this.#client.self?.uid ?? 0),
+          screen,
+          local: true,
+          onPin: () => grid.pin(this.#own.get(publisher)),
+        });
+        this.#own.set(publisher, tile);
+        grid.add(tile, { self: !screen });
+      }
+      // Only the picture: one does not want to hear oneself.
+      const [picture] = media.getVideoTracks();
+      tile.video.srcObject = picture ? new MediaStream([picture]) : null;
+      paint();
+    }, { signal });
+    publisher.on('muted', paint, { signal });
+    publisher.on('state', (state) => {
+      this.#own.get(publisher)?.setStale(state === 'reconnecting');
+      this.#paintSwitches();
+    }, { signal });
+    publisher.on('quality', ({ level, rttMs, lossPercent }) => {
+      this.#own.get(publisher)?.setQuality(level, `Sending: ${rttMs} ms, ${lossPercent} % lost`);
+    }, { signal });
+    publisher.on('ended', ({ reason }) => {
+      const tile = this.#own.get(publisher);
+      this.#own.delete(publisher);
+      if (tile) grid.remove(tile);
+      if (this.#camera === publisher) this.#camera = undefined;
+      if (this.#screen === publisher) this.#screen = undefined;
+      if (reason === 'notallowed') this.#toast('You may not publish here any more.');
+      this.#paintSwitches();
+      this.#panel.refresh();
+    }, { signal });
+  }
+
+  /**
+   * @param {Stream[]} joined
+   * @param {Stream[]} left
+   * @param {Stream[]} changed
+   */
+  #onRoster(joined, left, changed) {
+    for (const stream of left) this.#removeTile(stream);
+    if (this.#room.rights.subscribe) for (const stream of joined) this.#addTile(stream);
+    for (const stream of changed) this.#paintTile(stream);
+    const [news] = joined.length === 1 && !left.length ? joined : left.length === 1 && !joined.length ? left : [];
+    if (news?.source === 1) this.#announce(`${news.name} ${joined.length ? 'is here' : 'left'}`);
+  }
+
+  /** @param {Stream} stream */
+  #addTile(stream) {
+    if (this.#tiles.has(stream)) return;
+    const { signal } = this.#abort;
+    const screen = stream.source === 2;
+    const tile = new TileView({
+      name: stream.name,
+      seed: String(stream.uid),
+      screen,
+      local: false,
+      onPin: () => grid.pin(tile),
+    });
+    tile.element.dataset.stream = stream.key;
+    this.#tiles.set(stream, tile);
+    grid.add(tile);
+    this.#paintTile(stream);
+    stream.on('changed', () => this.#paintTile(stream), { signal });
+    stream.on('talking', (talking) => tile.setTalking(talking), { signal });
+    if (screen && !grid.pinned) grid.pin(tile);
+    const view = this.#room.watch(stream, { tile: tile.element });
+    view.on('layer', (layer) => tile.setLayer(layer), { signal });
+    view.attach(tile.video, { tile: tile.element }).then((how) => {
+      if (how === 'muted') element('sound').hidden = false;
+    });
+  }
+
+  /** @param {Stream} stream */
+  #paintTile(stream) {
+    const tile = this.#tiles.get(stream);
+    tile?.setState(stream);
+    tile?.setStale(stream.stale);
+  }
+
+  /** @param {Stream} stream */
+  #removeTile(stream) {
+    const tile = this.#tiles.get(stream);
+    if (!tile) return;
+    this.#tiles.delete(stream);
+    tile.video.srcObject = null;
+    grid.remove(tile);
+  }
+
+  #unmuteAll() {
+    element('sound').hidden = true;
+    for (const { video } of this.#tiles.values()) {
+      video.muted = false;
+      video.play().catch(() => { element('sound').hidden = false; });
+    }
+  }
+
+  async #copyLink() {
+    const link = new URL('/', location.href);
+    link.search = new URLSearchParams({ gid: String(this.#room.gid), pin: this.#wish.pin }).toString();
+    try {
+      await navigator.clipboard.writeText(link.href);
+      this.#toast('The link is copied.');
+    } catch {
+      this.#toast(link.href);
+    }
+  }
+
+  #onRights() {
+    const { publish, subscribe } = this.#room.rights;
+    element('call').classList.toggle('viewer-only', !publish);
+    element('settings').classList.toggle('viewer-only', !publish);
+    element('role').hidden = publish;
+    if (subscribe) for (const stream of this.#room.streams.values()) this.#addTile(stream);
+    else for (const stream of [...this.#tiles.keys()]) this.#removeTile(stream);
+  }
+
+  /**
+   * @param {Millrace['state']} state
+   * @param {Failure} [error]
+   */
+  #onState(state, error) {
+    element('reconnecting').hidden = state !== 'reconnecting';
+    if (state !== 'closed') return;
+    if (error?.code === 'SIGNOUT') this.#finish('You joined from somewhere else', 'This tab was signed out.');
+    else if (error?.code === 'AUTHFAIL') this.#finish('You were signed out', 'Join again to come back.');
+    else if (error?.code === 'VERSION') this.#finish('The server was updated', 'Reload the page to go on.');
+    else this.#finish('The call ended', error?.code === 'CLOSED' ? '' : error?.message);
+  }
+
+  #paintSwitches() {
+    const mic = this.#camera ? !this.#camera.muted.audio : false;
+    const cam = this.#camera ? !this.#camera.muted.video : false;
+    setSwitch(element('mic'), mic, { icon: mic ? 'mic' : 'mic-off', label: mic ? 'Turn microphone off (m)' : 'Turn microphone on (m)' });
+    setSwitch(element('cam'), cam, { icon: cam ? 'cam' : 'cam-off', label: cam ? 'Turn camera off (v)' : 'Turn camera on (v)' });
+    setSwitch(element('screen'), Boolean(this.#screen), { label: this.#screen ? 'Stop sharing the screen (s)' : 'Share a screen (s)' });
+  }
+
+  /** @param {string} text */
+  #toast(text) {
+    const toast = element('toast');
+    toast.textContent = text;
+    toast.hidden = false;
+    clearTimeout(this.#toastTimer);
+    this.#toastTimer = setTimeout(() => { toast.hidden = true; }, 4000);
+  }
+
+  /** @param {string} text */
+  #announce(text) {
+    this.#toast(text);
+  }
+}
+
+/**
+ * @param {unknown} error
+ * @param {string} what
+ */
+function problem(error, what) {
+  return error instanceof Failure ? error.message : deviceProblem(error, what);
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { element } from './dom.js';
+
+/** @import { TileView } from './tile-view.js' */
+
+const ASPECT = 16 / 9;
+const MOST_COLUMNS = 4;
+/** Below this a grid scrolls rather than shrinks. */
+const LEAST_WIDTH = 200;
+
+/** Where the tiles stand: a grid, or one of them large with the others beside it. */
+export class Grid {
+  #tiles = element('tiles');
+  #stage = element('stage');
+  #floor = element('floor');
+  /** @type {Set<TileView>} */
+  #all = new Set();
+  /** @type {TileView | undefined} */
+  #self;
+  /** @type {TileView | undefined} */
+  #pinned;
+  #columns = 0;
+
+  constructor() {
+    new ResizeObserver(() => this.layout()).observe(this.#floor);
+  }
+
+  /**
+   * @param {TileView} tile
+   * @param {{self?: boolean}} [options]
+   */
+  add(tile, { self = false } = {}) {
+    this.#all.add(tile);
+    if (self) {
+      this.#self = tile;
+      this.#tiles.prepend(tile.element);
+    } else {
+      this.#tiles.append(tile.element);
+    }
+    this.layout();
+  }
+
+  /** @param {TileView} tile */
+  remove(tile) {
+    this.#all.delete(tile);
+    if (this.#self === tile) this.#self = undefined;
+    if (this.#pinned === tile) this.pin(undefined);
+    tile.element.remove();
+    this.layout();
+  }
+
+  /**
+   * Shows a tile large; none, or the same again, ends that.
+   * @param {TileView | undefined} tile
+   */
+  pin(tile) {
+    const before = this.#pinned;
+    this.#pinned = tile === before ? undefined : tile;
+    before?.setPinned(false);
+    this.#pinned?.setPinned(true);
+    if (before && this.#all.has(before)) this.#move(before, this.#tiles);
+    if (this.#pinned) this.#move(this.#pinned, this.#stage);
+    this.#stage.hidden = !this.#pinned;
+    this.layout();
+  }
+
+  get pinned() {
+    return this.#pinned;
+  }
+
+  /** @param {number} columns 0: as many as suit */
+  setColumns(columns) {
+    this.#columns = columns;
+    this.layout();
+  }
+
+  layout() {
+    const alone = this.#all.size - (this.#self ? 1 : 0);
+    const floats = Boolean(this.#self) && alone === 1 && !this.#pinned;
+    this.#self?.element.classList.toggle('pip', floats);
+    element('empty').hidden = alone > 0;
+    const count = this.#tiles.querySelectorAll('.tile:not(.pip)').length;
+    if (!count || this.#pinned) {
+      this.#tiles.style.removeProperty('--tile-width');
+      return;
+    }
+    const gap = parseFloat(getComputedStyle(this.#tiles).columnGap) || 0;
+    const box = this.#tiles.getBoundingClientRect();
+    this.#tiles.style.setProperty('--tile-width', `${Math.floor(widthOf({ ...sizeOf(box), gap, count, columns: this.#columns }))}px`);
+  }
+
+  /**
+   * A moved video pauses unless told to go on.
+   * @param {TileView} tile
+   * @param {Element} to
+   */
+  #move(tile, to) {
+    if (tile === this.#self) to.prepend(tile.element);
+    else to.append(tile.element);
+    if (tile.video.srcObject) tile.video.play().catch(() => {});
+  }
+}
+
+/** @param {DOMRect} box */
+function sizeOf({ width, height }) {
+  return { width, height };
+}
+
+/**
+ * How wide tiles may be: with the number of columns that makes them largest, or with the one asked for.
+ * @param {{width: number, height: number, gap: number, count: number, columns: number}} room
+ */
+export function widthOf({ width, height, gap, count, columns }) {
+  if (columns) return Math.min((width - gap * (columns - 1)) / columns, height * ASPECT);
+  let best = 0;
+  for (let n = 1; n <= Math.min(MOST_COLUMNS, count); n += 1) {
+    const rows = Math.ceil(count / n);
+    const across = (width - gap * (n - 1)) / n;
+    const down = ((height - gap * (rows - 1)) / rows) * ASPECT;
+    best = Math.max(best, Math.min(across, down));
+  }
+  const least = Math.min(LEAST_WIDTH, (width - gap) / 2);
+  if (best >= least) return best;
+  const n = Math.max(2, Math.min(MOST_COLUMNS, Math.floor((width + gap) / (LEAST_WIDTH + gap))));
+  return (width - gap * (n - 1)) / n;
+}

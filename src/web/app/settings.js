@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { fillDevices } from './devices.js';
+import { element } from './dom.js';
+import { browser } from './storage.js';
+
+const theme = /** @type {HTMLSelectElement} */ (element('theme'));
+const columns = /** @type {HTMLSelectElement} */ (element('columns'));
+const details = /** @type {HTMLInputElement} */ (element('details'));
+const dialog = /** @type {HTMLDialogElement} */ (element('settings'));
+
+/** What is chosen once and holds for this browser. */
+export function startSettings() {
+  theme.value = browser.get('theme') ?? 'auto';
+  columns.value = browser.get('columns') ?? '0';
+  details.checked = browser.get('details') ?? true;
+  const apply = () => {
+    document.documentElement.dataset.theme = theme.value;
+    document.body.dataset.details = details.checked ? 'on' : 'off';
+  };
+  for (const field of [theme, columns, details]) {
+    field.addEventListener('change', () => {
+      browser.set('theme', theme.value);
+      browser.set('columns', columns.value);
+      browser.set('details', details.checked);
+      apply();
+    });
+  }
+  apply();
+  element('settings-open').addEventListener('click', () => dialog.showModal());
+  dialog.addEventListener('click', (event) => {
+    // Its padding is the form's, so a click on the dialog itself is one beside it.
+    if (event.target === dialog) dialog.close();
+  });
+}
+
+/**
+ * The settings of a call: its columns and its devices.
+ * @param {{signal: AbortSignal, onColumns: (columns: number) => void,
+ *   onDevice: (kind: 'audio' | 'video', id: string) => void, current: (kind: 'audio' | 'video') => string | undefined}} call
+ */
+export function bindSettings({ signal, onColumns, onDevice, current }) {
+  onColumns(Number(columns.value));
+  columns.addEventListener('change', () => onColumns(Number(columns.value)), { signal });
+  for (const kind of /** @type {const} */ (['audio', 'video'])) {
+    const select = /** @type {HTMLSelectElement} */ (element(`set-${kind}`));
+    select.addEventListener('change', () => onDevice(kind, select.value), { signal });
+    element('settings-open').addEventListener('click', () => fillDevices(select, current(kind)), { signal });
+  }
+  signal.addEventListener('abort', () => dialog.close());
+}

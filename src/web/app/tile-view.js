@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { hue, initials, within } from './dom.js';
+
+/** @import { Layer, Media, Why } from '../sdk/types.js' */
+
+/** Why a tile gets what it gets, for people. @type {Record<Why, string>} */
+const REASONS = {
+  tile: 'sized to the tile',
+  cap: 'limited in this room',
+  source: 'all that is sent',
+  keyframe: 'waiting for a picture',
+  inactive: 'nothing is sent',
+  silent: 'nothing arrives from the sender',
+  codec: 'your browser cannot decode it',
+};
+
+/** One picture in the room: a video, a name and what there is to know about it. */
+export class TileView {
+  element;
+  video;
+  #name = '';
+  #local;
+
+  /**
+   * @param {{name: string, seed: string, screen: boolean, local: boolean, onPin: () => void}} init
+   */
+  constructor({ name, seed, screen, local, onPin }) {
+    const template = /** @type {HTMLTemplateElement} */ (document.getElementById('tile-template'));
+    this.element = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.firstElementChild).cloneNode(true));
+    this.video = /** @type {HTMLVideoElement} */ (within(this.element, 'video'));
+    this.#local = local;
+    this.element.classList.toggle('screen', screen);
+    this.element.classList.toggle('mirror', local && !screen);
+    this.element.classList.toggle('local', local);
+    within(this.element, '.avatar').style.setProperty('--hue', hue(seed));
+    this.video.muted = local;
+    within(this.element, 'figcaption .bars').hidden = true;
+    const pin = within(this.element, '.pin-button');
+    pin.addEventListener('click', onPin);
+    this.element.addEventListener('dblclick', onPin);
+    this.setName(screen ? `${name}'s screen` : name);
+    this.setPinned(false);
+  }
+
+  /** @param {string} name */
+  setName(name) {
+    this.#name = name;
+    within(this.element, '.name').textContent = this.#local ? `${name} (you)` : name;
+    within(this.element, '.avatar').textContent = initials(name);
+    this.#describe();
+  }
+
+  /**
+   * @param {{muted: Media, audio: boolean, video: boolean}} state
+   */
+  setState({ muted, audio, video }) {
+    this.element.classList.toggle('muted-audio', audio && muted.audio);
+    this.element.classList.toggle('dark', !video || muted.video);
+    this.#describe();
+  }
+
+  /** @param {boolean} on */
+  setTalking(on) {
+    this.element.classList.toggle('talking', on);
+  }
+
+  /** @param {boolean} on */
+  setStale(on) {
+    this.element.classList.toggle('stale', on);
+  }
+
+  /** @param {boolean} on */
+  setPinned(on) {
+    const button = within(this.element, '.pin-button');
+    button.setAttribute('aria-pressed', String(on));
+    button.setAttribute('aria-label', on ? `Put ${this.#name} back into the grid` : `Show ${this.#name} large`);
+  }
+
+  /** @param {Layer} layer */
+  setLayer({ width, height, why }) {
+    within(this.element, '.size').textContent = width ? `${width}×${height}` : why === 'keyframe' ? '…' : '–';
+    within(this.element, '.why').textContent = REASONS[why] ?? why;
+    within(this.element, '.badge').title = REASONS[why] ?? why;
+  }
+
+  /**
+   * @param {number} level 0 to 4
+   * @param {string} text
+   */
+  setQuality(level, text) {
+    const bars = within(this.element, 'figcaption .bars');
+    bars.hidden = false;
+    bars.dataset.level = String(level);
+    bars.setAttribute('aria-label', text);
+    bars.title = text;
+  }
+
+  #describe() {
+    const { classList } = this.element;
+    const parts = [this.#local ? `${this.#name}, you` : this.#name];
+    if (classList.contains('muted-audio')) parts.push('microphone off');
+    if (classList.contains('dark')) parts.push('camera off');
+    this.element.setAttribute('aria-label', parts.join(', '));
+  }
+}

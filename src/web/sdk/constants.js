@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+export const STREAM_CAMERA = 1;
+export const STREAM_SCREEN = 2;
+
+export const STREAM_RESOLUTION_DEFAULT = 0;
+export const STREAM_RESOLUTION_QVGA = 1;
+export const STREAM_RESOLUTION_VGA = 2;
+export const STREAM_RESOLUTION_HD = 3;
+export const STREAM_RESOLUTION_FHD = 4;
+export const STREAM_RESOLUTION_UHD = 5;
+
+export const MESIBO_CALLSTATUS_CHANNELUP = 0x30;
+export const MESIBO_CALLSTATUS_QUALITY = 0x31;
+export const MESIBO_CALLSTATUS_RECONNECTING = 0x32;
+export const MESIBO_CALLSTATUS_COMPLETE = 0x40;
+export const MESIBO_CALLSTATUS_CANCEL = 0x41;
+export const MESIBO_CALLSTATUS_NOTALLOWED = 0x4a;
+
+export const MESIBO_STATUS_ONLINE = 1;
+export const MESIBO_STATUS_OFFLINE = 2;
+export const MESIBO_STATUS_SIGNOUT = 3;
+export const MESIBO_STATUS_AUTHFAIL = 4;
+export const MESIBO_STATUS_CONNECTING = 6;
+export const MESIBO_STATUS_CONNECTFAILURE = 7;
+
+export const MESIBO_CALLFLAG_VALID = 1;
+export const MESIBO_CALLFLAG_AUDIO = 2;
+export const MESIBO_CALLFLAG_VIDEO = 4;
+export const MESIBO_CALLFLAG_DATA = 8;
+export const MESIBO_CALLFLAG_SCREEN = 0x100;
+export const MESIBO_CALLFLAG_SIMULCAST = 0x200;
+export const MESIBO_CALLFLAG_RECORD = 0x1000;
+export const MESIBO_CALLFLAG_TALKING = 0x8000;
+export const MESIBO_CALLFLAG_FIXEDBITRATE = 0x10000;
+export const MESIBO_CALLFLAG_FIXEDRESOLUTION = 0x20000;
+export const MESIBO_CALLFLAG_FIXEDFRAMERATE = 0x40000;
+export const MESIBO_CALLFLAG_PREFER264 = 0x80000;
+export const MESIBO_CALLFLAG_DEFAULT = 0x8107;
+
+/** Width and height in pixels of each `STREAM_RESOLUTION_`; the default is HD. */
+export const RESOLUTIONS = [
+  [1280, 720], [320, 240], [640, 480], [1280, 720], [1920, 1080], [3840, 2160],
+];

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** @import { Codec } from './types.js' */
+
+/**
+ * @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string}} Encoding
+ */
+
+/** What a picture of at least this height is worth, in bit/s. */
+const BITRATES = /** @type {const} */ ([
+  [2160, 8_000_000], [1080, 4_000_000], [720, 2_000_000], [480, 1_200_000], [320, 500_000], [160, 150_000], [0, 100_000],
+]);
+
+/** @param {number} height */
+function bitrate(height) {
+  return BITRATES.find(([least]) => height >= least)?.[1] ?? 150_000;
+}
+
+/**
+ * The layers of a picture of this size, from the smallest: each half as wide as the next, none so small that nobody would want it.
+ * @param {{width: number, height: number, simulcast: boolean, codec: Codec}} picture
+ * @returns {{encodings: Encoding[], layers: {rid: string, width: number, height: number}[]}}
+ */
+export function layersOf({ width, height, simulcast, codec }) {
+  const mode = codec === 'vp9' || codec === 'av1' ? { scalabilityMode: 'L1T3' } : {};
+  if (!simulcast) return { encodings: [{ maxBitrate: bitrate(height) * 1.25, ...mode }], layers: [] };
+  const count = width >= 960 ? 3 : width >= 480 ? 2 : 1;
+  const rids = ['q', 'h', 'f'].slice(3 - count);
+  const encodings = [];
+  const layers = [];
+  for (const [index, rid] of rids.entries()) {
+    const scale = 2 ** (count - 1 - index);
+    const layer = { rid, width: Math.floor(width / scale), height: Math.floor(height / scale) };
+    layers.push(layer);
+    encodings.push({ rid, scaleResolutionDownBy: scale, maxBitrate: bitrate(layer.height), active: true, ...mode });
+  }
+  return { encodings, layers };
+}
+
+/** Where a codec comes in several profiles, the one that most receivers decode. */
+const PROFILES = {
+  vp8: /./,
+  vp9: /profile-id=0/,
+  h264: /packetization-mode=1.*profile-level-id=42e01f|profile-level-id=42e01f.*packetization-mode=1/i,
+  av1: /./,
+};
+
+/**
+ * All codecs of this browser, the wanted one first.
+ * @param {Codec} wanted
+ * @returns {RTCRtpCodec[]}
+ */
+export function codecsBy(wanted) {
+  const all = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
+  const rank = (/** @type {RTCRtpCodec} */ codec) => {
+    if (codec.mimeType.toLowerCase() !== `video/${wanted}`) return 2;
+    const fmtp = codec.sdpFmtpLine ?? '';
+    return fmtp === '' || PROFILES[wanted].test(fmtp) ? 0 : 1;
+  };
+  return [...all].sort((a, b) => rank(a) - rank(b));
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// The browser SDK. One import, no build step:
+//
+//   import { Millrace } from 'https://HOST/sdk/millrace.js';
+//   const client = new Millrace({ token });
+//   await client.connect();
+//   const room = await client.join(1000, { pin: '12345678' });
+//   room.on('roster', ({ joined }) => joined.forEach((stream) => room.watch(stream).attach(videoElement)));
+//   await client.publish({ source: 'camera' });
+
+import { Emitter } from './emitter.js';
+import { Failure } from './failure.js';
+import { Publisher } from './publisher.js';
+import { Room } from './room.js';
+import { Signal } from './signal.js';
+import { Viewer } from './viewer.js';
+import { View } from './view.js';
+
+/** @import { Hello } from './types.js' */
+/** @import { PublishOptions } from './publisher.js' */
+
+export * from './constants.js';
+export { Failure, Publisher, Room, View };
+export { Stream } from './stream.js';
+export { Tile } from './tile.js';
+export { GroupCall, Mesibo, Mesibo as mesibo } from './mesibo.js';
+
+/** Where this module came from is where the server is. */
+const HOME = new URL('..', import.meta.url);
+
+/**
+ * A person at a server: one signalling session, the rooms joined, the streams published and watched.
+ *
+ * Events: `state` ({state: 'connecting' | 'online' | 'reconnecting' | 'closed', error}).
+ */
+export class Millrace extends Emitter {
+  /** @type {Map<number, Room>} */
+  rooms = new Map();
+  /** @type {Map<number, Publisher>} */
+  publishers = new Map();
+
+  #signal;
+  #viewer;
+
+  /** @param {{token: string, server?: URL | string}} options */
+  constructor({ token, server = HOME }) {
+    super();
+    this.#signal = new Signal({ server: new URL(server, location.href), token });
+    this.#viewer = new Viewer(this.#signal);
+    this.#signal.on('state', (detail) => this.#onState(detail));
+    this.#signal.on('message', (message) => this.#onMessage(message));
+    this.#signal.on('restarted', () => this.#onRestarted());
+    this.#signal.on('failed', (detail) => this.emit('failed', detail));
+  }
+
+  /**
+   * A token for a guest of a group that allows guests.
+   * @param {{gid: number, pin: string, name: string, server?: URL | string, signal?: AbortSignal}} guest
+   * @returns {Promise<{token: string, uid: number, name: string, address: string}>}
+   */
+  static async guest({ gid, pin, name, server = HOME, signal }) {
+    const url = new URL('api', new URL(server, location.href));
+    url.search = new URLSearchParams({ op: 'guest', gid: String(gid), pin, name }).toString();
+    const response = await fetch(url, { cache: 'no-store', signal });
+    const answer = await response.json();
+    if (answer.result !== 'OK') throw new Failure(answer.error ?? 'FAIL', 'This room does not exist, or its pin is another.');
+    return answer;
+  }
+
+  get state() {
+    return this.#signal.state;
+  }
+
+  /** Who we are, once connected. */
+  get self() {
+    return this.#signal.hello;
+  }
+
+  /** The connection on which we watch. */
+  get viewer() {
+    return this.#viewer;
+  }
+
+  /** The lowest quality level of all connections, 0 to 4; 4 while nothing is known. */
+  get level() {
+    const all = [this.#viewer.quality, ...[...this.publishers.values()].map(({ quality }) => quality)];
+    return Math.min(4, ...all.map((quality) => quality?.level ?? 4));
+  }
+
+  /**
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<Hello>}
+   */
+  async connect({ signal } = {}) {
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', () => this.#signal.hello || this.close(), { once: true });
+    return this.#signal.start();
+  }
+
+  /**
+   * @param {number} gid
+   * @param {{pin?: string, signal?: AbortSignal}} [options]
+   */
+  async join(gid, { pin, signal } = {}) {
+    // It is listed before the answer, since the roster follows the answer at once.
+    const room = new Room({ signal: this.#signal, viewer: this.#viewer, gid, pin });
+    const before = this.rooms.get(gid);
+    this.rooms.set(gid, room);
+    try {
+      await room.join(signal);
+    } catch (error) {
+      if (this.rooms.get(gid) === room) this.rooms.delete(gid);
+      throw error;
+    }
+    before?.close();
+    room.on('removed', () => this.rooms.delete(gid));
+    return room;
+  }
+
+  /** @param {number} gid */
+  async leave(gid) {
+    const room = this.rooms.get(gid);
+    this.rooms.delete(gid);
+    await room?.leave();
+  }
+
+  /**
+   * Publishes a stream, in all rooms joined unless `gids` says otherwise. A live stream of the same `sid` is replaced.
+   * @param {PublishOptions} [options]
+   */
+  async publish(options = {}) {
+    const publisher = this.publisher(options);
+    return publisher.start();
+  }
+
+  /**
+   * The same in two steps, for those who want its events from the start: call `start()` on the answer.
+   * @param {PublishOptions} [options]
+   */
+  publisher(options = {}) {
+    const publisher = new Publisher(this.#signal, { gids: [...this.rooms.keys()], ...options });
+    const before = this.publishers.get(publisher.sid);
+    publisher.on('state', (state) => {
+      if (state === 'connecting') before?.endedByServer('complete');
+    });
+    this.publishers.set(publisher.sid, publisher);
+    publisher.on('ended', () => {
+      if (this.publishers.get(publisher.sid) === publisher) this.publishers.delete(publisher.sid);
+    });
+    return publisher;
+  }
+
+  /** Leaves everything at once. */
+  close() {
+    this.#signal.stop();
+  }
+
+  /**
+   * A request of docs/signalling.md, for what has no method here.
+   * @param {string} t
+   * @param {object} members
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  request(t, members, options) {
+    return this.#signal.request(t, members, options);
+  }
+
+  /** @param {{state: Signal['state'], error?: Failure}} detail */
+  #onState(detail) {
+    if (detail.state === 'closed') {
+      for (const publisher of [...this.publishers.values()]) publisher.endedByServer('complete');
+      for (const room of this.rooms.values()) room.close();
+      this.#viewer.close();
+    }
+    this.emit('state', detail);
+  }
+
+  async #onRestarted() {
+    this.#viewer.restart();
+    const rooms = [...this.rooms.values()];
+    await Promise.all(rooms.map((room) => room.rejoin().catch((error) => {
+      if (error instanceof Failure && error.code === 'RESTARTED') return;
+      this.rooms.delete(room.gid);
+      room.onRemoved(error.code ?? 'ERROR');
+    })));
+    await Promise.all([...this.publishers.values()].map((publisher) => publisher.republish()));
+  }
+
+  /** @param {any} message */
+  #onMessage(message) {
+    const room = this.rooms.get(message.gid);
+    switch (message.t) {
+      case 'roster': return room?.onRoster(message);
+      case 'people': return room?.onPeople(message);
+      case 'talking': return room?.onTalking(message.streams);
+      case 'rights': return room?.onRights(message.rights);
+      case 'removed':
+        return room?.onRemoved(message.reason);
+      case 'offer': return this.#viewer.onOffer(message);
+      case 'slots': return this.#viewer.onSlots(message.slots);
+      case 'layer':
+        return this.#viewer.views.get(View.key(message.gid, message.uid, message.sid))
+          ?.setLayer({ width: message.width, height: message.height, why: message.why });
+      case 'quality':
+        if (message.watching) this.#viewer.setQuality(message);
+        else this.publishers.get(message.sid)?.setQuality(message);
+        return this.emit('quality', message);
+      case 'viewer': {
+        this.publishers.get(message.sid)?.dispatchEvent(new CustomEvent('viewer', { detail: message }));
+        return this.emit('viewer', message);
+      }
+      case 'ended':
+        return this.publishers.get(message.sid)?.endedByServer(message.status === 0x4a ? 'notallowed' : 'complete');
+      default:
+    }
+  }
+}

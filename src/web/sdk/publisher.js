@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { captureCamera, captureScreen } from './capture.js';
+import { connection, statsOf } from './connection.js';
+import { RESOLUTIONS, STREAM_CAMERA, STREAM_RESOLUTION_DEFAULT, STREAM_SCREEN } from './constants.js';
+import { Emitter } from './emitter.js';
+import { codecsBy, layersOf } from './encodings.js';
+import { Failure } from './failure.js';
+
+/** @import { Codec, Media, Quality } from './types.js' */
+/** @import { Signal } from './signal.js' */
+
+/**
+ * @typedef {object} PublishOptions
+ * @property {number[]} [gids] the groups that see the stream
+ * @property {number} [sid] 0 for the camera, 1 for the screen unless told otherwise
+ * @property {'camera' | 'screen'} [source]
+ * @property {string} [name]
+ * @property {boolean} [audio] whether the stream has audio
+ * @property {boolean} [video] whether the stream has video
+ * @property {Partial<Media>} [muted] what starts muted
+ * @property {Codec} [codec] vp8 unless told otherwise
+ * @property {boolean} [simulcast] several layers: on for a camera in vp8 or h264
+ * @property {number} [resolution] a `STREAM_RESOLUTION_`
+ * @property {string} [audioDevice]
+ * @property {string} [videoDevice]
+ * @property {MediaStream} [stream] one's own media in place of a capture
+ * @property {MediaStream} [preview] what is captured already: its tracks are taken over
+ * @property {AbortSignal} [signal]
+ */
+
+/**
+ * A stream that we publish, on a connection of its own.
+ *
+ * Events: `state` ('connecting', 'connected', 'reconnecting', 'ended'), `muted` (Media), `ended` ({reason, error}),
+ * `viewer`, `quality`, `media` (MediaStream: it changed).
+ */
+export class Publisher extends Emitter {
+  sid;
+  source;
+  /** @type {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} */
+  state = 'idle';
+  /** What is captured, for a preview. */
+  media = new MediaStream();
+  /** @type {Media} */
+  muted;
+  /** What could not be opened. @type {{audio?: DOMException, video?: DOMException}} */
+  errors = {};
+  /** @type {Quality | undefined} */
+  quality;
+  /** @type {number[]} */
+  gids;
+
+  #signal;
+  #options;
+  /** @type {Codec} */
+  #codec;
+  /** @type {RTCPeerConnection | undefined} */
+  #pc;
+  /** @type {Partial<Record<'audio' | 'video', RTCRtpSender>>} */
+  #senders = {};
+  #ownsMedia = true;
+
+  /**
+   * @param {Signal} signal
+   * @param {PublishOptions} options
+   */
+  constructor(signal, options) {
+    super();
+    this.#signal = signal;
+    this.#options = { audio: true, video: true, ...options };
+    this.#codec = options.codec ?? 'vp8';
+    this.source = options.source ?? 'camera';
+    this.sid = options.sid ?? (this.source === 'camera' ? 0 : 1);
+    this.gids = options.gids ?? [];
+    this.muted = { audio: false, video: false, ...options.muted };
+  }
+
+  /** The connection, for statistics. */
+  get pc() {
+    return this.#pc;
+  }
+
+  /** Captures and publishes. */
+  async start() {
+    const { signal } = this.#options;
+    signal?.throwIfAborted();
+    this.#enter('connecting');
+    try {
+      await this.#capture();
+      signal?.throwIfAborted();
+      await this.#publish();
+    } catch (error) {
+      // After a restart of the server every stream is published again anyway.
+      if (error instanceof Failure && error.code === 'RESTARTED') return this;
+      this.#end('error', error);
+      throw error;
+    }
+    return this;
+  }
+
+  /** Publishes anew on a fresh connection, with what is captured already. */
+  async republish() {
+    if (this.state === 'ended') return;
+    this.#enter('reconnecting');
+    try {
+      await this.#publish();
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'RESTARTED') return;
+      this.#end('error', error);
+    }
+  }
+
+  /**
+   * Mutes or unmutes our side; what is not named stays as it is.
+   * @param {Partial<Media>} wanted
+   */
+  async mute(wanted) {
+    const next = { ...this.muted, ...wanted };
+    if (wanted.video !== undefined && next.video !== this.muted.video) await this.#switchVideo(!next.video);
+    if (wanted.audio !== undefined && next.audio !== this.muted.audio) await this.#switchAudio(!next.audio);
+    this.muted = next;
+    this.emit('muted', this.muted);
+    if (this.state !== 'ended') await this.#signal.request('mute', { sid: this.sid, ...wanted });
+  }
+
+  /**
+   * Changes the microphone or camera while the stream goes on.
+   * @param {'audio' | 'video'} kind
+   * @param {string} deviceId
+   */
+  async setDevice(kind, deviceId) {
+    if (kind === 'audio') this.#options.audioDevice = deviceId;
+    else this.#options.videoDevice = deviceId;
+    const old = this.media.getTracks().find((track) => track.kind === kind);
+    if (!old || this.muted[kind]) return;
+    this.#remove(old);
+    await this.#open(kind);
+  }
+
+  /** What this stream sends: one entry a layer. */
+  async stats() {
+    return (await statsOf(this.#pc)).filter(({ type }) => type === 'outbound-rtp');
+  }
+
+  /** Ends the stream, everywhere. */
+  async close() {
+    if (this.state === 'ended') return;
+    this.#end('closed');
+    if (this.#signal.state !== 'closed') await this.#signal.request('unpublish', { sid: this.sid }).catch(() => {});
+  }
+
+  /**
+   * The server ended it, or knows nothing of it.
+   * @param {'notallowed' | 'complete'} reason
+   */
+  endedByServer(reason) {
+    this.#end(reason);
+  }
+
+  /** @param {Quality} quality */
+  setQuality(quality) {
+    this.quality = quality;
+    this.emit('quality', quality);
+  }
+
+  async #capture() {
+    const { stream, audio, video, resolution, audioDevice, videoDevice } = this.#options;
+    if (stream) {
+      this.#ownsMedia = false;
+      this.#options.audio = stream.getAudioTracks().length > 0;
+      this.#options.video = stream.getVideoTracks().length > 0;
+      for (const track of stream.getTracks()) this.#add(track);
+      return;
+    }
+    // A muted camera is not opened: its lamp stays off.
+    const wanted = { audio: audio && !this.muted.audio, video: video && !this.muted.video };
+    if (this.source === 'screen') {
+      const captured = await captureScreen({ audio });
+      for (const track of captured.stream.getTracks()) this.#add(track);
+      this.#options.audio = captured.stream.getAudioTracks().length > 0;
+      this.emit('media', this.media);
+      return;
+    }
+    for (const track of this.#options.preview?.getTracks() ?? []) {
+      const kind = /** @type {'audio' | 'video'} */ (track.kind);
+      if (!wanted[kind] || track.readyState === 'ended') {
+        track.stop();
+        continue;
+      }
+      this.#add(track);
+      wanted[kind] = false;
+    }
+    if (wanted.audio || wanted.video) {
+      const captured = await captureCamera({ ...wanted, resolution, audioDevice, videoDevice });
+      this.errors = captured.errors;
+      for (const track of captured.stream.getTracks()) this.#add(track);
+      if (captured.errors.audio) this.muted.audio = true;
+      if (captured.errors.video) this.muted.video = true;
+    }
+    this.emit('media', this.media);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #add(track) {
+    this.media.addTrack(track);
+    track.addEventListener('ended', () => this.#onTrackEnded(track));
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #remove(track) {
+    this.media.removeTrack(track);
+    if (this.#ownsMedia) track.stop();
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #onTrackEnded(track) {
+    if (this.state === 'ended' || !this.media.getTracks().includes(track)) return;
+    if (this.source === 'screen') this.close().then(() => {});
+    else this.mute({ [track.kind]: true }).catch(() => {});
+  }
+
+  async #publish() {
+    this.#pc?.close();
+    const pc = connection({
+      state: (state) => {
+        if (pc !== this.#pc) return;
+        if (state === 'connected') this.#enter('connected');
+        else if (state === 'disconnected' || state === 'failed') this.#enter('reconnecting');
+      },
+      lost: (times) => pc === this.#pc && this.#onLost(times),
+    });
+    this.#pc = pc;
+    this.#senders = {};
+    const { audio, video } = this.#options;
+    if (audio) this.#addAudio(pc);
+    const layers = video ? this.#addVideo(pc) : [];
+    const offer = await pc.createOffer();
+    await pc.setLocalDescription(offer);
+    const answer = await this.#signal.request('publish', {
+      gids: this.gids,
+      sid: this.sid,
+      source: this.source === 'camera' ? STREAM_CAMERA : STREAM_SCREEN,
+      ...(this.#options.name && { name: this.#options.name }),
+      sdp: offer.sdp,
+      muted: this.muted,
+      ...(layers.length && { layers }),
+    }, { signal: this.state === 'connecting' ? this.#options.signal : undefined });
+    if (pc !== this.#pc) return;
+    await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+  }
+
+  /** @param {RTCPeerConnection} pc */
+  #addAudio(pc) {
+    const track = this.media.getAudioTracks()[0];
+    const { sender } = pc.addTransceiver(track ?? 'audio', { direction: 'sendonly', streams: [this.media] });
+    this.#senders.audio = sender;
+  }
+
+  /** @param {RTCPeerConnection} pc */
+  #addVideo(pc) {
+    const track = this.media.getVideoTracks()[0];
+    const settings = track?.getSettings() ?? {};
+    const [width = 1280, height = 720] = RESOLUTIONS[this.#options.resolution ?? STREAM_RESOLUTION_DEFAULT] ?? [];
+    const simulcast = this.#options.simulcast
+      ?? (this.source === 'camera' && (this.#codec === 'vp8' || this.#codec === 'h264'));
+    const { encodings, layers } = layersOf({
+      width: settings.width || width,
+      height: settings.height || height,
+      simulcast,
+      codec: this.#codec,
+    });
+    const transceiver = pc.addTransceiver(track ?? 'video', {
+      direction: 'sendonly',
+      streams: [this.media],
+      sendEncodings: encodings,
+    });
+    transceiver.setCodecPreferences(codecsBy(this.#codec));
+    this.#senders.video = transceiver.sender;
+    return layers;
+  }
+
+  /** @param {number} times */
+  async #onLost(times) {
+    if (this.#signal.state !== 'online') return;
+    this.#enter('reconnecting');
+    if (times > 1) return this.republish();
+    const pc = this.#pc;
+    if (!pc) return;
+    try {
+      const offer = await pc.createOffer({ iceRestart: true });
+      await pc.setLocalDescription(offer);
+      const answer = await this.#signal.request('restart', { sid: this.sid, sdp: offer.sdp });
+      if (pc === this.#pc) await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+    } catch {
+      if (pc === this.#pc) await this.republish();
+    }
+  }
+
+  /** @param {boolean} on */
+  async #switchVideo(on) {
+    const track = this.media.getVideoTracks()[0];
+    if (on) {
+      if (!track) await this.#open('video');
+      else await this.#senders.video?.replaceTrack(track);
+      return;
+    }
+    await this.#senders.video?.replaceTrack(null);
+    // A camera is let go; a screen or a stream of the caller's stays, since it cannot be had again without asking.
+    if (track && this.#ownsMedia && this.source === 'camera') this.#remove(track);
+    this.emit('media', this.media);
+  }
+
+  /** @param {boolean} on */
+  async #switchAudio(on) {
+    const track = this.media.getAudioTracks()[0];
+    if (on && !track) return this.#open('audio');
+    if (track) track.enabled = on;
+    await this.#senders.audio?.replaceTrack(on && track ? track : null);
+  }
+
+  /** @param {'audio' | 'video'} kind */
+  async #open(kind) {
+    const { resolution, audioDevice, videoDevice } = this.#options;
+    const { stream } = await captureCamera({ [kind]: true, resolution, audioDevice, videoDevice });
+    const track = stream.getTracks()[0];
+    if (!track) return;
+    this.#add(track);
+    await this.#senders[kind]?.replaceTrack(track);
+    delete this.errors[kind];
+    this.emit('media', this.media);
+  }
+
+  /** @param {Publisher['state']} state */
+  #enter(state) {
+    if (this.state === state || this.state === 'ended') return;
+    this.state = state;
+    this.emit('state', state);
+  }
+
+  /**
+   * @param {'closed' | 'error' | 'notallowed' | 'complete'} reason
+   * @param {unknown} [error]
+   */
+  #end(reason, error) {
+    if (this.state === 'ended') return;
+    this.#enter('ended');
+    this.#pc?.close();
+    if (this.#ownsMedia) for (const track of this.media.getTracks()) track.stop();
+    this.emit('ended', { reason, error });
+  }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Emitter } from './emitter.js';
+import { Failure } from './failure.js';
+import { Stream } from './stream.js';
+import { View } from './view.js';
+
+/** @import { Joined, Person, Rights, StreamId, StreamInfo } from './types.js' */
+/** @import { Signal } from './signal.js' */
+/** @import { Viewer } from './viewer.js' */
+/** @import { ViewOptions } from './view.js' */
+
+/** How long a publisher has to come back after the server was restarted before we count it as gone. */
+const GRACE_MS = 8000;
+
+/**
+ * A group that we are in.
+ *
+ * Events: `roster` ({joined, changed, left}: Streams), `people` ({count, joined, left}), `talking` (Streams, loudest first),
+ * `rights`, `joined` (again, after a restart), `removed` ({reason}).
+ */
+export class Room extends Emitter {
+  gid;
+  name = '';
+  /** 0 conference, 1 webinar, 2 classroom. */
+  type = 0;
+  resolution = 0;
+  callFlags = 0;
+  /** @type {Rights} */
+  rights = { send: false, receive: false, publish: false, subscribe: false, list: false };
+  /** Members present. */
+  count = 0;
+  /** Streams that others publish, by `uid/sid`. @type {Map<string, Stream>} */
+  streams = new Map();
+  /** Members present, by uid; empty in a webinar. @type {Map<number, Person>} */
+  people = new Map();
+  /** Whether we ourselves are heard to talk. */
+  selfTalking = false;
+
+  #signal;
+  #viewer;
+  #pin;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #grace;
+  #left = false;
+
+  /** @param {{signal: Signal, viewer: Viewer, gid: number, pin?: string}} init */
+  constructor({ signal, viewer, gid, pin }) {
+    super();
+    this.#signal = signal;
+    this.#viewer = viewer;
+    this.gid = gid;
+    this.#pin = pin;
+  }
+
+  /** @param {AbortSignal} [signal] */
+  async join(signal) {
+    const members = { gid: this.gid, ...(this.#pin && { pin: this.#pin }) };
+    /** @type {Joined} */
+    const { name, type, resolution, callFlags, rights, people } = await this.#signal.request('join', members, { signal });
+    Object.assign(this, { name, type, resolution, callFlags, rights, count: people });
+    this.emit('joined');
+    return this;
+  }
+
+  /** Joins again and watches again what was watched. */
+  async rejoin() {
+    for (const stream of this.streams.values()) stream.setStale(true);
+    await this.join();
+    clearTimeout(this.#grace);
+    this.#grace = setTimeout(() => this.#forgetStale(), GRACE_MS);
+  }
+
+  /**
+   * Watches a stream; watching it again changes how.
+   * @param {Stream} stream
+   * @param {ViewOptions} [options]
+   * @returns {View}
+   */
+  watch(stream, options = {}) {
+    if (stream.gone) throw new Failure('NOSTREAM', 'This stream has ended.');
+    if (stream.view) {
+      const { tile, ...rest } = options;
+      stream.view.update(rest);
+      if (tile) stream.view.setTile(tile);
+      return stream.view;
+    }
+    const key = View.key(this.gid, stream.uid, stream.sid);
+    const view = new View({
+      signal: this.#signal,
+      gid: this.gid,
+      stream,
+      options,
+      forget: () => {
+        this.#viewer.views.delete(key);
+        stream.view = undefined;
+      },
+    });
+    this.#viewer.views.set(key, view);
+    stream.view = view;
+    return view;
+  }
+
+  /** Leaves the room; what we publish in it ends there. */
+  async leave() {
+    if (this.#left) return;
+    this.close();
+    if (this.#signal.state !== 'closed') await this.#signal.request('leave', { gid: this.gid }).catch(() => {});
+  }
+
+  close() {
+    this.#left = true;
+    clearTimeout(this.#grace);
+    for (const stream of [...this.streams.values()]) stream.leave();
+    this.streams.clear();
+  }
+
+  /** @param {{all?: boolean, joined?: StreamInfo[], changed?: StreamInfo[], left?: StreamId[]}} roster */
+  onRoster({ all = false, joined = [], changed = [], left = [] }) {
+    /** @type {{joined: Stream[], changed: Stream[], left: Stream[]}} */
+    const news = { joined: [], changed: [], left: [] };
+    for (const info of [...joined, ...changed]) {
+      const known = this.streams.get(`${info.uid}/${info.sid}`);
+      if (known) {
+        const returned = known.stale;
+        known.update(info);
+        if (returned) known.view?.renew();
+        news.changed.push(known);
+      } else {
+        const stream = new Stream(info);
+        this.streams.set(stream.key, stream);
+        news.joined.push(stream);
+      }
+    }
+    if (all) {
+      const present = new Set(joined.map(({ uid, sid }) => `${uid}/${sid}`));
+      for (const stream of [...this.streams.values()]) {
+        if (!present.has(stream.key) && !stream.stale) this.#remove(stream, news.left);
+      }
+    }
+    for (const { uid, sid } of left) {
+      const stream = this.streams.get(`${uid}/${sid}`);
+      if (stream) this.#remove(stream, news.left);
+    }
+    this.emit('roster', news);
+  }
+
+  /** @param {{all?: boolean, count: number, joined?: Person[], left?: number[]}} people */
+  onPeople({ all = false, count, joined = [], left = [] }) {
+    this.count = count;
+    if (all) this.people.clear();
+    for (const person of joined) this.people.set(person.uid, person);
+    for (const uid of left) this.people.delete(uid);
+    this.emit('people', { count, joined, left });
+  }
+
+  /** @param {StreamId[]} talking */
+  onTalking(talking) {
+    const keys = new Set(talking.map(({ uid, sid }) => `${uid}/${sid}`));
+    for (const stream of this.streams.values()) stream.setTalking(keys.has(stream.key));
+    this.selfTalking = talking.some(({ uid }) => uid === this.#signal.hello?.uid);
+    this.emit('talking', talking.map(({ uid, sid }) => this.streams.get(`${uid}/${sid}`)).filter(Boolean));
+  }
+
+  /** @param {Rights} rights */
+  onRights(rights) {
+    this.rights = rights;
+    this.emit('rights', rights);
+  }
+
+  /** @param {string} reason */
+  onRemoved(reason) {
+    this.close();
+    this.emit('removed', { reason });
+  }
+
+  #forgetStale() {
+    /** @type {Stream[]} */
+    const left = [];
+    for (const stream of [...this.streams.values()]) if (stream.stale) this.#remove(stream, left);
+    if (left.length) this.emit('roster', { joined: [], changed: [], left });
+  }
+
+  /**
+   * @param {Stream} stream
+   * @param {Stream[]} left
+   */
+  #remove(stream, left) {
+    this.streams.delete(stream.key);
+    stream.leave();
+    left.push(stream);
+  }
+}

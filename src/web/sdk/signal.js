@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Emitter } from './emitter.js';
+import { Failure } from './failure.js';
+
+/** @import { Hello } from './types.js' */
+
+/** What this client speaks. */
+const VERSION = 1;
+const CONNECT_MS = 6000;
+/** A line now and then lets QUIC find out early that the server has forgotten us (stateless reset). */
+const PING_MS = 3000;
+const BACKOFF_MS = [0, 250, 500, 1000, 2000, 4000];
+/** The server allows 50 lines a second and 200 at once; we stay below. */
+const LINES_PER_SECOND = 40;
+const LINES_AT_ONCE = 150;
+
+/**
+ * @typedef {{id: number, line: string, resolve: (answer: any) => void, reject: (error: Error) => void}} Pending
+ * @typedef {'idle' | 'connecting' | 'online' | 'reconnecting' | 'closed'} State
+ */
+
+/**
+ * One conversation with the server: JSON lines on a WebTransport stream, found again when it is lost.
+ *
+ * Events: `state` ({state, error}), `message` (any message that is no answer), `restarted` (the server knows nothing of
+ * us any more: join, publish and watch again).
+ */
+export class Signal extends Emitter {
+  /** @type {State} */
+  state = 'idle';
+  /** @type {Hello | undefined} */
+  hello;
+
+  #server;
+  #token;
+  #resume = '';
+  #nextId = 1;
+  /** @type {Map<number, Pending>} */
+  #pending = new Map();
+  /** @type {WebTransport | undefined} */
+  #transport;
+  /** @type {WritableStreamDefaultWriter<Uint8Array> | undefined} */
+  #writer;
+  #encoder = new TextEncoder();
+  /** @type {string[]} */
+  #outbox = [];
+  #credit = LINES_AT_ONCE;
+  #creditAt = 0;
+  /** Cuts a back-off short. */
+  #hurry = () => {};
+  #greeted = false;
+
+  /** @param {{server: URL, token: string}} options */
+  constructor({ server, token }) {
+    super();
+    this.#server = server;
+    this.#token = token;
+  }
+
+  /**
+   * Connects and keeps connected until {@link stop}. Resolves when the server has greeted us for the first time.
+   * @returns {Promise<Hello>}
+   */
+  start() {
+    if (this.state !== 'idle') return Promise.reject(new Failure('STARTED', 'This session was started before.'));
+    this.#enter('connecting');
+    addEventListener('online', this.#wake);
+    const first = new Promise((resolve, reject) => {
+      this.addEventListener('state', () => {
+        if (this.state === 'online') resolve(this.hello);
+        if (this.state === 'closed') reject(this.error ?? new Failure('CLOSED', 'The session was closed.'));
+      });
+    });
+    this.#run();
+    return first;
+  }
+
+  /** Why the session is closed. @type {Failure | undefined} */
+  error;
+
+  /**
+   * Asks the server. A request outlives a lost connection; it fails with `RESTARTED` when the session is gone.
+   * @param {string} t
+   * @param {object} [members]
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<any>}
+   */
+  request(t, members = {}, { signal } = {}) {
+    if (this.state === 'closed') return Promise.reject(this.error ?? new Failure('CLOSED', 'The session was closed.'));
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      const line = JSON.stringify({ t, id, ...members });
+      this.#pending.set(id, { id, line, resolve, reject });
+      signal?.addEventListener('abort', () => this.#pending.delete(id) && reject(signal.reason), { once: true });
+      if (this.#greeted) this.#post(line);
+    });
+  }
+
+  /** Leaves at once, everywhere. */
+  stop() {
+    this.#close(new Failure('CLOSED', 'The session was closed.'));
+  }
+
+  /** Gives the session up and makes a new one, as after a restart of the server. */
+  renew() {
+    if (this.state === 'closed') return;
+    this.#resume = 'none';
+    this.#post(JSON.stringify({ t: 'bye' }));
+    this.#drop();
+  }
+
+  async #run() {
+    for (let attempt = 0; this.state !== 'closed'; attempt += 1) {
+      try {
+        await this.#converse(() => { attempt = 0; });
+      } catch (error) {
+        if (error instanceof Failure && this.#isFinal(error)) return this.#close(error);
+      }
+      this.#drop();
+      if (this.#isClosed()) return;
+      if (this.state === 'online') this.#enter('reconnecting');
+      else this.emit('failed', { attempt });
+      const wait = BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)] ?? 0;
+      await new Promise((resolve) => {
+        this.#hurry = () => resolve(undefined);
+        setTimeout(resolve, wait * (0.75 + Math.random() / 2));
+      });
+    }
+  }
+
+  #isClosed() {
+    return this.state === 'closed';
+  }
+
+  /** @param {Failure} error */
+  #isFinal(error) {
+    return ['AUTHFAIL', 'VERSION', 'SIGNOUT', 'RULES'].includes(error.code);
+  }
+
+  /**
+   * One connection from its first packet to its last.
+   * @param {() => void} greeted
+   */
+  async #converse(greeted) {
+    // Certificates live for days only, so their hashes are asked for before every connect.
+    const answer = await fetch(new URL('config.json', this.#server), { cache: 'no-store', signal: AbortSignal.timeout(CONNECT_MS) });
+    const config = await answer.json();
+    if (typeof WebTransport === 'undefined') {
+      throw this.#final('VERSION', 'This browser has no WebTransport here: use a current one, over https or on localhost.');
+    }
+    const hashes = (config.hashes ?? []).map((/** @type {string} */ hash) => ({ algorithm: 'sha-256', value: bytesOf(hash) }));
+    const transport = new WebTransport(config.signal, hashes.length ? { serverCertificateHashes: hashes } : {});
+    transport.closed.catch(() => {});
+    this.#transport = transport;
+    await within(CONNECT_MS, transport.ready);
+    const stream = await within(CONNECT_MS, transport.createBidirectionalStream());
+    const reader = stream.readable.getReader();
+    this.#writer = stream.writable.getWriter();
+    const hello = { t: 'hello', id: 0, v: VERSION, token: this.#token, ...(this.#resume && { resume: this.#resume }) };
+    this.#write(JSON.stringify(hello));
+    const ping = setInterval(() => this.#greeted && this.#post('{"t":"ping"}'), PING_MS);
+    const slow = setTimeout(() => this.#greeted || this.#drop(), CONNECT_MS);
+    try {
+      for await (const line of lines(reader)) {
+        const message = JSON.parse(line);
+        if (message.re === 0) this.#onHello(message), greeted();
+        else if (message.re !== undefined) this.#onAnswer(message);
+        else this.#onMessage(message);
+        if (this.state === 'closed') return;
+      }
+    } finally {
+      clearInterval(ping);
+      clearTimeout(slow);
+    }
+  }
+
+  /** @param {any} message */
+  #onHello(message) {
+    if (message.error) throw new Failure(message.error, message.text);
+    const known = this.#resume !== '';
+    this.hello = message;
+    this.#resume = message.resume;
+    this.#greeted = true;
+    if (known && !message.resumed) {
+      const forgotten = [...this.#pending.values()];
+      this.#pending.clear();
+      for (const { reject } of forgotten) reject(new Failure('RESTARTED', 'The server was restarted.'));
+    }
+    this.#outbox = [...this.#pending.values()].map(({ line }) => line);
+    this.#enter('online');
+    if (known && !message.resumed) this.emit('restarted');
+    this.#flush();
+  }
+
+  /** @param {any} message */
+  #onAnswer(message) {
+    const pending = this.#pending.get(message.re);
+    if (!pending) return;
+    this.#pending.delete(message.re);
+    if (message.error) pending.reject(new Failure(message.error, message.text));
+    else pending.resolve(message);
+  }
+
+  /** @param {any} message */
+  #onMessage(message) {
+    if (message.t === 'signout') throw new Failure('SIGNOUT', 'You signed in somewhere else.');
+    if (message.t === 'error') {
+      // Our own breach of the rules would be repeated by a retry; anything else is worth another connection.
+      throw this.#final('RULES', message.text ?? message.error);
+    }
+    this.emit('message', message);
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} text
+   */
+  #final(code, text) {
+    return new Failure(code, text);
+  }
+
+  /** @param {string} line */
+  #post(line) {
+    this.#outbox.push(line);
+    this.#flush();
+  }
+
+  /** Sends what the server's rate limit lets pass and comes back for the rest. */
+  #flush() {
+    const now = performance.now();
+    this.#credit = Math.min(LINES_AT_ONCE, this.#credit + ((now - this.#creditAt) * LINES_PER_SECOND) / 1000);
+    this.#creditAt = now;
+    while (this.#greeted && this.#outbox.length && this.#credit >= 1) {
+      this.#credit -= 1;
+      this.#write(/** @type {string} */ (this.#outbox.shift()));
+    }
+    if (this.#greeted && this.#outbox.length) setTimeout(() => this.#flush(), 1000 / LINES_PER_SECOND);
+  }
+
+  /** @param {string} line */
+  #write(line) {
+    // A failed write shows at the reader too, which is where it is handled.
+    this.#writer?.write(this.#encoder.encode(`${line}\n`)).catch(() => {});
+  }
+
+  #drop() {
+    const transport = this.#transport;
+    this.#transport = undefined;
+    this.#writer = undefined;
+    this.#greeted = false;
+    this.#outbox = [];
+    try {
+      transport?.close();
+    } catch {
+      // It was closed before it was ready.
+    }
+  }
+
+  /** @param {Failure} error */
+  #close(error) {
+    if (this.state === 'closed') return;
+    this.error = error;
+    const writer = this.#greeted ? this.#writer : undefined;
+    const transport = this.#transport;
+    this.#writer = undefined;
+    this.#transport = undefined;
+    this.#greeted = false;
+    this.#enter('closed');
+    removeEventListener('online', this.#wake);
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    this.#hurry();
+    const end = () => {
+      try {
+        transport?.close();
+      } catch {
+        // Closed already.
+      }
+    };
+    if (!writer) return end();
+    // `bye` must be on its way before the connection goes; a dying page may not get as far as the timer.
+    writer.write(this.#encoder.encode('{"t":"bye"}\n')).then(() => setTimeout(end, 50), end);
+  }
+
+  #wake = () => this.#hurry();
+
+  /** @param {State} state */
+  #enter(state) {
+    this.state = state;
+    this.emit('state', { state, error: this.error });
+  }
+}
+
+/**
+ * The lines of a byte stream, without their line feeds.
+ * @param {ReadableStreamDefaultReader<Uint8Array>} reader
+ */
+async function* lines(reader) {
+  const decoder = new TextDecoder();
+  let text = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text += decoder.decode(value, { stream: true });
+    let end;
+    while ((end = text.indexOf('\n')) >= 0) {
+      yield text.slice(0, end);
+      text = text.slice(end + 1);
+    }
+  }
+}
+
+/** @param {string} hex */
+function bytesOf(hex) {
+  return new Uint8Array((hex.match(/../g) ?? []).map((pair) => parseInt(pair, 16)));
+}
+
+/**
+ * @template T
+ * @param {number} ms
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
+function within(ms, promise) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Failure('TIMEOUT', 'The server does not answer.')), ms);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

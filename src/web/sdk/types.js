@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shapes that travel in signalling messages; docs/signalling.md explains them.
+
+/**
+ * @typedef {{send: boolean, receive: boolean, publish: boolean, subscribe: boolean, list: boolean}} Rights
+ * @typedef {{audio: boolean, video: boolean}} Media
+ * @typedef {{uid: number, name: string, address: string}} Person
+ * @typedef {{uid: number, sid: number, name: string, address: string, source: number,
+ *   audio: boolean, video: boolean, muted: Media}} StreamInfo
+ * @typedef {{uid: number, sid: number}} StreamId
+ * @typedef {{mid: string, kind: 'audio' | 'video', gid: number, uid: number, sid: number}} Slot
+ * @typedef {'tile' | 'cap' | 'source' | 'keyframe' | 'inactive' | 'silent' | 'codec'} Why
+ * @typedef {{width: number, height: number, why: Why}} Layer
+ * @typedef {{rttMs: number, lossPercent: number, level: number}} Quality
+ * @typedef {{uid: number, address: string, name: string, resume: string, resumed: boolean}} Hello
+ * @typedef {{gid: number, name: string, type: number, resolution: number, callFlags: number, rights: Rights, people: number}} Joined
+ * @typedef {{width: number, height: number, visible: boolean}} TileSize
+ * @typedef {'vp8' | 'h264' | 'vp9' | 'av1'} Codec
+ */
+
+export {};

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Emitter } from './emitter.js';
+import { Failure } from './failure.js';
+import { Tile } from './tile.js';
+
+/** @import { Layer } from './types.js' */
+/** @import { Signal } from './signal.js' */
+/** @import { Stream } from './stream.js' */
+
+/**
+ * @typedef {object} ViewOptions
+ * @property {boolean} [audio]
+ * @property {boolean} [video]
+ * @property {Element} [tile] its size on the screen decides the resolution that is sent
+ * @property {number} [width] where there is no tile: the wanted size in pixels
+ * @property {number} [height]
+ * @property {number} [priority] 0 to 255
+ */
+
+/**
+ * A stream that we watch. `media` holds its tracks for as long as it is watched and may go into any media element.
+ *
+ * Events: `media` (its tracks changed), `layer` ({width, height, why}), `error`, `closed`.
+ */
+export class View extends Emitter {
+  stream;
+  media = new MediaStream();
+  /** @type {Layer} */
+  layer = { width: 0, height: 0, why: 'inactive' };
+  closed = false;
+
+  #signal;
+  #gid;
+  #wanted;
+  /** @type {Tile | undefined} */
+  #tile;
+  #told = '';
+  #forget;
+
+  /**
+   * @param {number} gid
+   * @param {number} uid
+   * @param {number} sid
+   */
+  static key(gid, uid, sid) {
+    return `${gid}/${uid}/${sid}`;
+  }
+
+  /**
+   * @param {{signal: Signal, gid: number, stream: Stream, options: ViewOptions, forget: () => void}} init
+   */
+  constructor({ signal, gid, stream, options, forget }) {
+    super();
+    this.#signal = signal;
+    this.#gid = gid;
+    this.stream = stream;
+    this.#forget = forget;
+    this.#wanted = {
+      audio: options.audio ?? true,
+      video: options.video ?? true,
+      width: options.width ?? 640,
+      height: options.height ?? 360,
+      visible: true,
+      priority: options.priority ?? 1,
+    };
+    if (options.tile) this.setTile(options.tile);
+    else this.#tell();
+  }
+
+  /** What is asked of the server now. */
+  get wanted() {
+    return { ...this.#wanted };
+  }
+
+  /**
+   * Changes what is wanted: `audio` and `video` pause either, `priority` decides where bandwidth is short.
+   * @param {{audio?: boolean, video?: boolean, width?: number, height?: number, visible?: boolean, priority?: number}} change
+   */
+  update(change) {
+    Object.assign(this.#wanted, change);
+    this.#tell();
+  }
+
+  /**
+   * The element whose size on the screen decides the resolution.
+   * @param {Element} element
+   */
+  setTile(element) {
+    this.#tile?.close();
+    this.#tile = new Tile(element, (size) => this.update(size));
+  }
+
+  /**
+   * Plays the stream in a media element and takes that element for the tile.
+   * Where the browser refuses to play sound without a gesture, it plays muted and answers `muted`.
+   * @param {HTMLMediaElement} element
+   * @param {{tile?: Element}} [options]
+   * @returns {Promise<'playing' | 'muted'>}
+   */
+  async attach(element, { tile = element } = {}) {
+    if (element.srcObject !== this.media) element.srcObject = this.media;
+    this.setTile(tile);
+    try {
+      await element.play();
+      return 'playing';
+    } catch (error) {
+      if (/** @type {Error} */ (error).name !== 'NotAllowedError') return 'playing';
+      element.muted = true;
+      await element.play().catch(() => {});
+      return 'muted';
+    }
+  }
+
+  /** Ceases to watch. */
+  close() {
+    if (this.closed) return;
+    this.closed = true;
+    this.#tile?.close();
+    this.setTracks([]);
+    this.#forget();
+    const { uid, sid } = this.stream;
+    if (this.#signal.state !== 'closed' && !this.stream.gone) {
+      this.#signal.request('unwatch', { gid: this.#gid, uid, sid }).catch(() => {});
+    }
+    this.emit('closed');
+  }
+
+  /** Watches again, after the server has forgotten us. */
+  renew() {
+    this.#told = '';
+    this.#tell();
+  }
+
+  /** @param {MediaStreamTrack[]} tracks */
+  setTracks(tracks) {
+    const before = this.media.getTracks();
+    const gone = before.filter((track) => !tracks.includes(track));
+    const fresh = tracks.filter((track) => !before.includes(track));
+    for (const track of gone) this.media.removeTrack(track);
+    for (const track of fresh) this.media.addTrack(track);
+    if (gone.length || fresh.length) this.emit('media', this.media);
+  }
+
+  /** @param {Layer} layer */
+  setLayer(layer) {
+    this.layer = layer;
+    this.emit('layer', layer);
+  }
+
+  #tell() {
+    if (this.closed) return;
+    const { uid, sid } = this.stream;
+    const line = { gid: this.#gid, uid, sid, ...this.#wanted };
+    const told = JSON.stringify(line);
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#signal.request('watch', line).catch((error) => {
+      // After a restart the room watches again; a stream that is gone is in the next roster.
+      if (error instanceof Failure && ['RESTARTED', 'CLOSED', 'NOSTREAM'].includes(error.code)) return;
+      this.emit('error', error);
+    });
+  }
+}
