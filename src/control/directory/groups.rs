@@ -1,0 +1,433 @@
+//! Groups, their pins and members, and guests.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use subtle::ConstantTimeEq;
+
+use super::limit::network;
+use super::{
+    Asker, Change, DEFAULT_CALL_FLAGS, DEMO_ADDRESS, Directory, Failure, GROUPS_OF_A_USER, GUEST_LIFE,
+    GUESTS, Group, GroupEntry, Happening, Member, MemberEntry, Membership, Minted, Pin, PinRole, Room,
+    Settings, TokenId, User, past, random, tidy,
+};
+use crate::control::ids::{Gid, Uid};
+use crate::control::rights::{Override, Preset, Rights, Say, Standing, decide};
+
+impl Directory {
+    /// Creates a group that belongs to `uid`, with its two pins.
+    pub fn create_group(&mut self, uid: Uid, settings: &Settings) -> Result<Membership, Failure> {
+        let name = settings.name.as_deref().and_then(tidy).ok_or(Failure::MissingName)?;
+        let owner = self.users.get(&uid).ok_or(Failure::AuthFail)?;
+        if owner.user.guest_of.is_some() {
+            return Err(Failure::NotAllowed);
+        }
+        if owner.owns.len() >= GROUPS_OF_A_USER {
+            return Err(Failure::TooMany);
+        }
+        let preset = settings.preset.unwrap_or_default();
+        let mut group = Group {
+            name,
+            owner: uid,
+            preset,
+            choices: preset.choices(),
+            resolution: settings.resolution.unwrap_or(0),
+            call_flags: DEFAULT_CALL_FLAGS,
+            call_duration: 0,
+            expires: 0,
+            guests: settings.guests.unwrap_or(false),
+            pins: Vec::with_capacity(2),
+        };
+        self.add_pin(&mut group, PinRole::Participant, Override::PARTICIPANT);
+        self.add_pin(&mut group, PinRole::Viewer, Override::VIEWER);
+
+        let gid = Gid(self.numbers.gid);
+        self.numbers.gid = self.numbers.gid.saturating_add(1);
+        self.changes.push(Change::Numbers(self.numbers));
+        self.changes.push(Change::PutGroup(gid, group.clone()));
+        if let Some(owner) = self.users.get_mut(&uid) {
+            owner.owns.insert(gid);
+        }
+        let entry = GroupEntry { group, members: HashMap::new() };
+        let membership = entry.membership(gid, uid);
+        self.groups.insert(gid, entry);
+        Ok(membership)
+    }
+
+    fn add_pin(&mut self, group: &mut Group, role: PinRole, rights: Override) {
+        let digits = loop {
+            let digits = random::pin(self.entropy.as_mut());
+            if group.pins.iter().all(|pin| pin.digits != digits) {
+                break digits;
+            }
+        };
+        group.pins.push(Pin { digits, role, rights, expires: 0, count: 0, used: 0 });
+    }
+
+    /// Edits a group of `uid`; its pins stay.
+    pub fn edit_group(&mut self, uid: Uid, gid: Gid, settings: &Settings) -> Result<Membership, Failure> {
+        let entry =
+            self.groups.get_mut(&gid).filter(|entry| entry.group.owner == uid).ok_or(Failure::BadGroup)?;
+        let group = &mut entry.group;
+        if let Some(name) = settings.name.as_deref().and_then(tidy) {
+            group.name = name;
+        }
+        if let Some(preset) = settings.preset
+            && preset != group.preset
+        {
+            group.preset = preset;
+            group.choices = preset.choices();
+        }
+        group.resolution = settings.resolution.unwrap_or(group.resolution);
+        group.guests = settings.guests.unwrap_or(group.guests);
+        self.changes.push(Change::PutGroup(gid, group.clone()));
+        self.happenings.push(Happening::GroupChanged(gid));
+        Ok(entry.membership(gid, uid))
+    }
+
+    /// Deletes a group of `uid`: its guests and memberships go with it.
+    pub fn delete_group(&mut self, uid: Uid, gid: Gid) -> Result<(), Failure> {
+        let entry =
+            self.groups.get(&gid).filter(|entry| entry.group.owner == uid).ok_or(Failure::BadGroup)?;
+        let members: Vec<Uid> = entry.members.keys().copied().collect();
+        // First, so that rooms end the call as a whole and not member by member.
+        self.happenings.push(Happening::GroupGone(gid));
+        for member in members {
+            self.remove_member(gid, member);
+        }
+        let guests: Vec<TokenId> = self
+            .tokens
+            .iter()
+            .filter(|(_, token)| self.user(token.uid).is_some_and(|user| user.guest_of == Some(gid)))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in guests {
+            let guest = self.tokens.get(&id).map(|token| token.uid);
+            self.remove_token(id);
+            if let Some(guest) = guest {
+                self.remove_user(guest);
+            }
+        }
+        self.groups.remove(&gid);
+        if let Some(owner) = self.users.get_mut(&uid) {
+            owner.owns.remove(&gid);
+        }
+        self.changes.push(Change::RemoveGroup(gid));
+        Ok(())
+    }
+
+    /// Lets `who` into a group: with a pin, as its owner, as a member, or as anyone if the group leaves a right to them.
+    pub fn join_group(
+        &mut self,
+        now: Duration,
+        who: &Asker,
+        gid: Gid,
+        pin: Option<&str>,
+    ) -> Result<Membership, Failure> {
+        let Some(pin) = pin.map(str::trim).filter(|pin| !pin.is_empty()) else {
+            return self.enter_without_pin(now, who, gid);
+        };
+        if self.must_wait(now, who) {
+            return Err(Failure::RateLimit);
+        }
+        let Some(place) = self.find_pin(now, gid, pin, Some(who.uid)) else {
+            return Err(self.wrong_guess(now, who));
+        };
+        let entry = self.groups.get(&gid).ok_or(Failure::BadGroup)?;
+        entry.open(now, who.uid)?;
+        self.use_pin(gid, who.uid, place);
+        let entry = self.groups.get(&gid).ok_or(Failure::BadGroup)?;
+        Ok(entry.membership(gid, who.uid))
+    }
+
+    fn enter_without_pin(&mut self, now: Duration, who: &Asker, gid: Gid) -> Result<Membership, Failure> {
+        let uid = who.uid;
+        let known =
+            self.groups.get(&gid).is_some_and(|entry| entry.rights(uid).any() || entry.group.owner == uid);
+        if !known {
+            // Rooms are guessed at without a pin as well.
+            return Err(self.wrong_guess(now, who));
+        }
+        let entry = self.groups.get_mut(&gid).ok_or(Failure::BadGroup)?;
+        entry.open(now, uid)?;
+        // An owner who came as a viewer before is the owner again.
+        if entry.group.owner == uid && entry.members.contains_key(&uid) {
+            self.remove_member(gid, uid);
+            self.happenings.push(Happening::MemberChanged(gid, uid));
+        }
+        let entry = self.groups.get(&gid).ok_or(Failure::BadGroup)?;
+        Ok(entry.membership(gid, uid))
+    }
+
+    fn must_wait(&self, now: Duration, who: &Asker) -> bool {
+        self.guesses_by_token.exhausted(&who.token, now)
+            || self.guesses_by_address.exhausted(&network(who.from), now)
+    }
+
+    fn wrong_guess(&mut self, now: Duration, who: &Asker) -> Failure {
+        if self.must_wait(now, who) {
+            return Failure::RateLimit;
+        }
+        self.guesses_by_token.wrong(who.token, now);
+        self.guesses_by_address.wrong(network(who.from), now);
+        Failure::BadGroup
+    }
+
+    /// A guest user of a group that allows guests, with the rights of the pin.
+    pub fn guest(
+        &mut self,
+        now: Duration,
+        from: IpAddr,
+        gid: Gid,
+        pin: &str,
+        name: &str,
+    ) -> Result<Minted, Failure> {
+        self.expire(now.as_secs());
+        let from = network(from);
+        if self.guesses_by_address.exhausted(&from, now) {
+            return Err(Failure::RateLimit);
+        }
+        let place = self.find_pin(now, gid, pin.trim(), None);
+        let entry = self.groups.get(&gid).filter(|entry| entry.group.guests);
+        let (Some(place), Some(entry)) = (place, entry) else {
+            self.guesses_by_address.wrong(from, now);
+            return Err(Failure::BadGroup);
+        };
+        if entry.group.expired(now.as_secs()) {
+            return Err(Failure::Expired);
+        }
+        if self.guests >= GUESTS {
+            return Err(Failure::TooMany);
+        }
+        let kept = entry.group.preset != Preset::Webinar;
+        let name = tidy(name).unwrap_or_else(|| "Guest".to_owned());
+        let address = random::address(self.entropy.as_mut());
+        let uid =
+            self.add_user(User { name: name.clone(), address: address.clone(), guest_of: Some(gid) }, kept);
+        let token = self.add_token(uid, now.as_secs() + GUEST_LIFE);
+        self.use_pin(gid, uid, place);
+        Ok(Minted { token, uid, name, address })
+    }
+
+    /// The place of the pin in the group, if it opens now. Takes as long for a wrong pin as for an unknown room.
+    fn find_pin(&self, now: Duration, gid: Gid, digits: &str, uid: Option<Uid>) -> Option<usize> {
+        let entry = self.groups.get(&gid);
+        let decoys = [Pin::decoy(), Pin::decoy()];
+        let pins = entry.map_or(decoys.as_slice(), |entry| entry.group.pins.as_slice());
+        let mut found = None;
+        for (place, pin) in pins.iter().enumerate() {
+            if bool::from(pin.digits.as_bytes().ct_eq(digits.as_bytes())) {
+                found = Some(place);
+            }
+        }
+        let entry = entry?;
+        let place = found?;
+        let pin = entry.group.pins.get(place)?;
+        let came_with_it = uid
+            .and_then(|uid| entry.members.get(&uid))
+            .is_some_and(|known| known.member.pin.as_deref() == Some(pin.digits.as_str()));
+        let used_up = pin.count != 0 && pin.used >= pin.count && !came_with_it;
+        (!past(pin.expires, now.as_secs()) && !used_up).then_some(place)
+    }
+
+    /// Makes `uid` a member with what the pin gives.
+    fn use_pin(&mut self, gid: Gid, uid: Uid, place: usize) {
+        let Some(entry) = self.groups.get_mut(&gid) else { return };
+        let Some(pin) = entry.group.pins.get_mut(place) else { return };
+        let (digits, given, counted) = (pin.digits.clone(), pin.rights, pin.count != 0);
+        let known = entry.members.get(&uid).map(|known| known.member.clone());
+        if known.as_ref().is_some_and(|member| member.pin.as_ref() == Some(&digits) && member.given == given)
+        {
+            return;
+        }
+        if counted {
+            pin.used = pin.used.saturating_add(1);
+            self.changes.push(Change::PutGroup(gid, entry.group.clone()));
+        }
+        let views = given.publish == Say::Deny;
+        if entry.group.owner == uid && !views {
+            // The owner has every right anyway; a record would only be in the way.
+            if known.is_some() {
+                self.remove_member(gid, uid);
+                self.happenings.push(Happening::MemberChanged(gid, uid));
+            }
+            return;
+        }
+        let kept = self.users.get(&uid).is_some_and(|user| user.kept)
+            && !(entry.group.preset == Preset::Webinar && views);
+        if known.is_some() {
+            self.happenings.push(Happening::MemberChanged(gid, uid));
+        }
+        let member = Member { given, pin: Some(digits), ..known.unwrap_or_default() };
+        if kept {
+            self.changes.push(Change::PutMember(gid, uid, member.clone()));
+        }
+        self.insert_member(gid, uid, member, kept);
+    }
+
+    /// Ends a membership. The owner stays the owner.
+    pub fn leave_group(&mut self, uid: Uid, gid: Gid) -> Result<(), Failure> {
+        let entry = self.groups.get(&gid).ok_or(Failure::BadGroup)?;
+        if entry.members.contains_key(&uid) {
+            self.remove_member(gid, uid);
+        } else if entry.group.owner != uid && !entry.rights(uid).any() {
+            return Err(Failure::BadGroup);
+        }
+        self.happenings.push(Happening::MemberGone(gid, uid));
+        Ok(())
+    }
+
+    /// What a member's record says from now on, over what the pin gave; an owner's word.
+    pub fn say(&mut self, owner: Uid, gid: Gid, uid: Uid, said: Override) -> Result<(), Failure> {
+        let entry =
+            self.groups.get_mut(&gid).filter(|entry| entry.group.owner == owner).ok_or(Failure::BadGroup)?;
+        let known = entry.members.get_mut(&uid).ok_or(Failure::BadGroup)?;
+        known.member.said = said;
+        if known.kept {
+            self.changes.push(Change::PutMember(gid, uid, known.member.clone()));
+        }
+        self.happenings.push(Happening::MemberChanged(gid, uid));
+        Ok(())
+    }
+
+    /// The groups of `uid`, the latest first.
+    pub fn rooms(&self, uid: Uid) -> Vec<Room> {
+        let owns = self.users.get(&uid).into_iter().flat_map(|entry| entry.owns.iter().rev());
+        owns.filter_map(|gid| {
+            let group = &self.groups.get(gid)?.group;
+            let pin = |role| group.pin(role).to_owned();
+            Some(Room {
+                uid,
+                gid: *gid,
+                name: group.name.clone(),
+                pin: pin(PinRole::Participant),
+                spin: pin(PinRole::Viewer),
+            })
+        })
+        .collect()
+    }
+
+    /// What a user may do in a group now: nothing where the group or the membership is over.
+    pub fn rights_of(&self, now: Duration, uid: Uid, gid: Gid) -> Rights {
+        let open = self.groups.get(&gid).filter(|entry| entry.open(now, uid).is_ok());
+        open.map_or(Rights::NONE, |entry| entry.rights(uid))
+    }
+
+    /// A group as a user meets it now; for one who joined before.
+    pub fn membership(&self, now: Duration, uid: Uid, gid: Gid) -> Result<Membership, Failure> {
+        let entry = self.groups.get(&gid).ok_or(Failure::BadGroup)?;
+        let membership = entry.membership(gid, uid);
+        if !membership.rights.any() {
+            return Err(Failure::BadGroup);
+        }
+        entry.open(now, uid).map(|()| membership)
+    }
+
+    /// What is known of a group.
+    pub fn group(&self, gid: Gid) -> Option<&Group> {
+        self.groups.get(&gid).map(|entry| &entry.group)
+    }
+
+    /// The demo group, made if its owner has none that allows guests: a conference. Its number and its participant's pin.
+    pub fn demo_group(&mut self) -> Result<(Gid, String), Failure> {
+        let uid = match self.addresses.get(DEMO_ADDRESS).copied() {
+            Some(uid) => uid,
+            None => {
+                let user = User { name: "Demo".to_owned(), address: DEMO_ADDRESS.to_owned(), guest_of: None };
+                self.add_user(user, true)
+            }
+        };
+        let open = |gid: &&Gid| self.groups.get(gid).is_some_and(|entry| entry.group.guests);
+        let oldest = self.users.get(&uid).and_then(|entry| entry.owns.iter().find(open).copied());
+        let gid = match oldest {
+            Some(gid) => gid,
+            None => {
+                let settings = Settings {
+                    name: Some("Demo room".to_owned()),
+                    guests: Some(true),
+                    ..Settings::default()
+                };
+                self.create_group(uid, &settings)?.gid
+            }
+        };
+        let pin = self.group(gid).map(|group| group.pin(PinRole::Participant).to_owned()).unwrap_or_default();
+        Ok((gid, pin))
+    }
+
+    pub(super) fn insert_member(&mut self, gid: Gid, uid: Uid, member: Member, kept: bool) {
+        let (Some(entry), Some(user)) = (self.groups.get_mut(&gid), self.users.get_mut(&uid)) else { return };
+        user.member_of.insert(gid);
+        entry.members.insert(uid, MemberEntry { member, kept });
+    }
+
+    pub(super) fn remove_member(&mut self, gid: Gid, uid: Uid) {
+        let Some(known) = self.groups.get_mut(&gid).and_then(|entry| entry.members.remove(&uid)) else {
+            return;
+        };
+        if let Some(user) = self.users.get_mut(&uid) {
+            user.member_of.remove(&gid);
+        }
+        if known.kept {
+            self.changes.push(Change::RemoveMember(gid, uid));
+        }
+    }
+}
+
+impl Pin {
+    /// What an unknown room's pin is compared with.
+    fn decoy() -> Self {
+        Self {
+            digits: "--------".to_owned(),
+            role: PinRole::Further,
+            rights: Override::default(),
+            expires: 0,
+            count: 0,
+            used: 0,
+        }
+    }
+}
+
+impl GroupEntry {
+    fn standing(&self, uid: Uid) -> Standing {
+        let said = self.members.get(&uid).map(|known| known.member.says());
+        match (said, self.group.owner == uid) {
+            (Some(said), true) if said.publish == Say::Deny => Standing::OwnerAsViewer(said),
+            (_, true) => Standing::Owner,
+            (Some(said), false) => Standing::Member(said),
+            (None, false) => Standing::Stranger,
+        }
+    }
+
+    fn rights(&self, uid: Uid) -> Rights {
+        decide(&self.group.choices, self.standing(uid))
+    }
+
+    /// Whether neither the group nor the membership is over.
+    fn open(&self, now: Duration, uid: Uid) -> Result<(), Failure> {
+        let member_until = self.members.get(&uid).map_or(0, |known| known.member.expires);
+        if self.group.expired(now.as_secs()) || past(member_until, now.as_secs()) {
+            return Err(Failure::Expired);
+        }
+        Ok(())
+    }
+
+    fn membership(&self, gid: Gid, uid: Uid) -> Membership {
+        let group = &self.group;
+        let own = self.members.get(&uid).map(|known| &known.member);
+        let over = |own: Option<u32>, groups: u32| own.filter(|value| *value != 0).unwrap_or(groups);
+        let expiries = [group.expires, own.map_or(0, |own| own.expires)];
+        Membership {
+            gid,
+            name: group.name.clone(),
+            preset: group.preset,
+            resolution: own.map(|own| own.resolution).filter(|value| *value != 0).unwrap_or(group.resolution),
+            call_flags: over(own.map(|own| own.call_flags), group.call_flags),
+            call_duration: over(own.map(|own| own.call_duration), group.call_duration),
+            expires: expiries.into_iter().filter(|at| *at != 0).min().unwrap_or(0),
+            rights: self.rights(uid),
+            pins: (group.owner == uid)
+                .then(|| (group.pin(PinRole::Participant).to_owned(), group.pin(PinRole::Viewer).to_owned())),
+        }
+    }
+}
