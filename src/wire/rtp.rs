@@ -242,3 +242,124 @@ pub fn pad(buf: &mut [u8], len: usize, target: usize) -> Option<usize> {
 pub fn peek_ssrc(packet: &[u8]) -> Option<Ssrc> {
     u32_at(packet, 8).map(Ssrc)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEADER: Header = Header {
+        marker: true,
+        pt: Pt(96),
+        seq: Seq16(0xfffe),
+        ts: RtpTs(0x0102_0304),
+        ssrc: Ssrc(0xdead_beef),
+    };
+
+    /// Payload "abc" after a CSRC and a one-byte block of: id 1 with 2 bytes, a byte of padding, id 2 with 1 byte.
+    const PACKET: [u8; 31] = [
+        0x91, 0xe0, 0xff, 0xfe, 1, 2, 3, 4, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 9, 0xbe, 0xde, 0, 2, 0x11, 7, 8,
+        0, 0x20, 5, 0, 0, b'a', b'b', b'c',
+    ];
+
+    fn elements(view: &View<'_>) -> Vec<(u8, Vec<u8>)> {
+        view.extensions().map(|(id, value)| (id, value.to_vec())).collect()
+    }
+
+    #[test]
+    fn a_view_shows_every_field() {
+        let view = View::parse(&PACKET).expect("valid");
+        assert_eq!(view.header(), HEADER);
+        assert_eq!(view.csrcs().collect::<Vec<_>>(), [Ssrc(9)]);
+        assert_eq!((view.header_len(), view.payload(), view.padding_len()), (28, &b"abc"[..], 0));
+        assert_eq!(elements(&view), [(1, vec![7, 8]), (2, vec![5])]);
+        assert_eq!(view.extension(2), Some(&[5][..]));
+        assert_eq!(view.extension(0), None);
+    }
+
+    #[test]
+    fn padding_is_not_payload() {
+        let mut packet = PACKET;
+        packet[0] |= 0x20;
+        for (last, expected) in [(0, None), (1, Some(2)), (3, Some(0)), (4, None)] {
+            packet[30] = last;
+            assert_eq!(View::parse(&packet).ok().map(|v| v.payload().len()), expected, "{last}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_cut_short_is_malformed() {
+        for len in 0..28 {
+            assert!(View::parse(&PACKET[..len]).is_err(), "{len}");
+        }
+        assert!(View::parse(&PACKET[..28]).is_ok());
+        assert!(View::parse(&[0x41; 31]).is_err());
+    }
+
+    #[test]
+    fn an_element_that_leaves_the_block_ends_it() {
+        let mut packet = PACKET;
+        packet[24] = 0x23;
+        assert_eq!(elements(&View::parse(&packet).expect("valid")), [(1, vec![7, 8])]);
+        // Id 15 stops the processing, and so does id 0 with a length.
+        for stop in [0xf0, 0x01] {
+            packet[20] = stop;
+            assert_eq!(elements(&View::parse(&packet).expect("valid")), []);
+        }
+    }
+
+    #[test]
+    fn a_foreign_profile_has_no_elements() {
+        let mut packet = PACKET;
+        packet[16] = 0xab;
+        assert_eq!(elements(&View::parse(&packet).expect("valid")), []);
+    }
+
+    #[test]
+    fn the_form_follows_ids_and_lengths() {
+        let mut buf = [0; 1500];
+        for (id, len, profile) in [(1, 1, 0xbe), (14, 16, 0xbe), (15, 1, 0x10), (1, 0, 0x10), (1, 17, 0x10)] {
+            let value = vec![3; len];
+            let written = HEADER.write(&mut buf, &[(id, &value)]).expect("room");
+            assert_eq!((buf[12], written % 4), (profile, 0), "id {id}, {len} bytes");
+            let view = View::parse(&buf[..written]).expect("valid");
+            assert_eq!(elements(&view), [(id, value)]);
+        }
+        assert_eq!(HEADER.write(&mut buf, &[]), Some(12));
+        assert_eq!(HEADER.write(&mut buf, &[(0, &[1])]), None);
+        assert_eq!(HEADER.write(&mut buf, &[(1, &[0; 256])]), None);
+        assert_eq!(HEADER.write(&mut buf[..19], &[(1, &[0])]), None);
+    }
+
+    #[test]
+    fn a_padded_packet_has_its_payload_still() {
+        let mut buf = [0xff; 64];
+        buf[..31].copy_from_slice(&PACKET);
+        assert_eq!(pad(&mut buf, 31, 31), None);
+        assert_eq!(pad(&mut buf, 31, 65), None);
+        assert_eq!(pad(&mut buf, 31, 64), Some(64));
+        let view = View::parse(&buf).expect("valid");
+        assert_eq!((view.payload(), view.padding_len()), (&b"abc"[..], 33));
+        assert_eq!(pad(&mut buf, 60, 64), None, "padded already");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            (marker, pt, seq, ts, ssrc) in (any::<bool>(), 0u8..128, any::<u16>(), any::<u32>(), any::<u32>()),
+            extensions in prop::collection::vec((1u8.., prop::collection::vec(any::<u8>(), 0..40)), 0..6),
+            payload in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let header = Header { marker, pt: Pt(pt), seq: Seq16(seq), ts: RtpTs(ts), ssrc: Ssrc(ssrc) };
+            let borrowed: Vec<_> = extensions.iter().map(|(id, value)| (*id, &value[..])).collect();
+            let mut packet = vec![0; 512];
+            let len = header.write(&mut packet, &borrowed).expect("room");
+            packet.truncate(len);
+            packet.extend_from_slice(&payload);
+            let view = View::parse(&packet).expect("valid");
+            prop_assert_eq!(view.header(), header);
+            prop_assert_eq!(view.payload(), &payload[..]);
+            prop_assert_eq!(elements(&view), extensions);
+        }
+    }
+}

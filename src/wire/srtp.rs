@@ -251,3 +251,6 @@ fn associated_rtcp(clear: &[u8], trailer: [u8; 4]) -> Option<[u8; 12]> {
     back.copy_from_slice(&trailer);
     Some(aad)
 }
+
+#[cfg(test)]
+mod tests;
