@@ -1,1 +1,251 @@
-//! The certificate of the QUIC endpoint and of DTLS.
+//! The certificate of the QUIC endpoint and of DTLS: self-signed, short-lived, kept in the data folder.
+//!
+//! A browser accepts a self-signed certificate for WebTransport by its SHA-256 if it is ECDSA on P-256 and valid for at
+//! most 14 days (W3C WebTransport, `serverCertificateHashes`). Ours are valid for 13: one day before their service
+//! begins, for clocks that are slow, seven days of service, five days in reserve. The next one is made when the
+//! current one begins its service, so that its hash can be published long before.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rcgen::{
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use serde::{Deserialize, Serialize};
+
+const DAY: u64 = 24 * 3600;
+/// From the first moment to the last.
+const VALIDITY: u64 = 13 * DAY;
+/// How long before its service a certificate is already valid.
+const LEAD: u64 = DAY;
+/// How long a certificate serves.
+const SERVICE: u64 = 7 * DAY;
+
+const FILE: &str = "certificates.json";
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The file could not be written or read.
+    #[error("{path}: {source}: the certificate is kept in the data folder, which must be writable")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The certificate could not be made.
+    #[error("a certificate could not be made: {0}")]
+    Make(#[from] rcgen::Error),
+}
+
+/// A certificate and its key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Seconds since 1970 at which it becomes valid.
+    not_before: u64,
+    #[serde(with = "hex")]
+    certificate: Vec<u8>,
+    #[serde(with = "hex")]
+    private_key: Vec<u8>,
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Certificate({}, ..)", self.hash_hex())
+    }
+}
+
+impl Certificate {
+    /// One whose service begins at `serves_from`, in seconds since 1970.
+    fn make(serves_from: u64) -> Result<Self, CertificateError> {
+        let not_before = serves_from.saturating_sub(LEAD);
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        params.not_before = epoch + Duration::from_secs(not_before);
+        params.not_after = epoch + Duration::from_secs(not_before + VALIDITY);
+        params.distinguished_name.push(DnType::CommonName, "millrace");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.self_signed(&key)?;
+        Ok(Self { not_before, certificate: certificate.der().to_vec(), private_key: key.serialize_der() })
+    }
+
+    /// The certificate, DER.
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// The private key, PKCS#8, DER.
+    pub fn private_key(&self) -> &[u8] {
+        &self.private_key
+    }
+
+    /// When it becomes valid and when it ceases to be, in time since 1970.
+    pub const fn validity(&self) -> (Duration, Duration) {
+        (Duration::from_secs(self.not_before), Duration::from_secs(self.not_before + VALIDITY))
+    }
+
+    /// SHA-256 of the certificate.
+    pub fn hash(&self) -> [u8; 32] {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.certificate);
+        let mut hash = [0; 32];
+        hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        hash
+    }
+
+    /// The hash in hexadecimal, as `/config.json` shows it.
+    pub fn hash_hex(&self) -> String {
+        hex::text(&self.hash())
+    }
+
+    const fn serves_from(&self) -> u64 {
+        self.not_before + LEAD
+    }
+
+    const fn serves_until(&self) -> u64 {
+        self.serves_from() + SERVICE
+    }
+
+    /// Whether it is valid now and its service not over.
+    const fn serves(&self, now: u64) -> bool {
+        self.not_before <= now && now < self.serves_until()
+    }
+
+    /// Whether the key reads as what it should be and belongs to the certificate.
+    fn sound(&self) -> bool {
+        let key = PrivatePkcs8KeyDer::from(self.private_key.as_slice());
+        let Ok(key) = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ECDSA_P256_SHA256) else {
+            return false;
+        };
+        let public = key.public_key_raw();
+        self.certificate.windows(public.len()).any(|window| window == public)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    current: Certificate,
+    next: Certificate,
+}
+
+/// The certificate in service and the next one.
+#[derive(Debug)]
+pub struct Certificates {
+    path: PathBuf,
+    current: Certificate,
+    next: Certificate,
+}
+
+impl Certificates {
+    /// Those kept in the data folder, or new ones.
+    pub fn open(data: &Path, now: Duration) -> Result<Self, CertificateError> {
+        let path = data.join(FILE);
+        let kept = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .ok()
+                .filter(|kept: &Kept| kept.current.sound() && kept.next.sound())
+                // Nothing is lost that clients would not learn anew from /config.json.
+                .or_else(|| {
+                    tracing::warn!("{}: not readable as certificates: making new ones", path.display());
+                    None
+                }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(CertificateError::File { path, source }),
+        };
+        match kept {
+            Some(Kept { current, next }) => {
+                let mut certificates = Self { path, current, next };
+                certificates.rotate(now)?;
+                Ok(certificates)
+            }
+            None => {
+                let current = Certificate::make(now.as_secs())?;
+                let next = Certificate::make(current.serves_until())?;
+                let certificates = Self { path, current, next };
+                certificates.keep()?;
+                Ok(certificates)
+            }
+        }
+    }
+
+    /// The one in service.
+    pub const fn current(&self) -> &Certificate {
+        &self.current
+    }
+
+    /// The one that serves next.
+    pub const fn next(&self) -> &Certificate {
+        &self.next
+    }
+
+    /// The hashes of both in hexadecimal, for `/config.json`.
+    pub fn hashes(&self) -> Vec<String> {
+        vec![self.current.hash_hex(), self.next.hash_hex()]
+    }
+
+    /// When to call [`Certificates::rotate`] next, in time since 1970.
+    pub const fn due(&self) -> Duration {
+        Duration::from_secs(self.current.serves_until())
+    }
+
+    /// Puts the next certificate into service if its time has come; whether there is another current one now.
+    pub fn rotate(&mut self, now: Duration) -> Result<bool, CertificateError> {
+        let now = now.as_secs();
+        if self.current.serves(now) {
+            return Ok(false);
+        }
+        // Where the server was down for long, or the clock was set back, neither is of use.
+        let current = if self.next.serves(now) { self.next.clone() } else { Certificate::make(now)? };
+        let next = Certificate::make(current.serves_until())?;
+        let rotated = Self { path: self.path.clone(), current, next };
+        rotated.keep()?;
+        *self = rotated;
+        Ok(true)
+    }
+
+    /// Writes both, whole or not at all, readable by the owner alone.
+    fn keep(&self) -> Result<(), CertificateError> {
+        let kept = Kept { current: self.current.clone(), next: self.next.clone() };
+        let new = self.path.with_extension("new");
+        let write = || -> io::Result<()> {
+            let bytes = serde_json::to_vec(&kept)?;
+            // One left by a crash may have other permissions.
+            let _ = fs::remove_file(&new);
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&new, &self.path)
+        };
+        write().map_err(|source| CertificateError::File { path: self.path.clone(), source })
+    }
+}
+
+/// Bytes as hexadecimal in JSON.
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) use crate::control::directory::hex as text;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&text(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        text.as_bytes()
+            .chunks(2)
+            .map(|pair| match pair {
+                [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+                _ => None,
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| D::Error::custom("not hexadecimal"))
+    }
+}

@@ -1,1 +1,480 @@
 //! Every setting, its default and its check, in one place.
+//!
+//! A setting comes from the command line, else from the file that `--config` names, else it has its default. All are
+//! checked together: whoever made three mistakes reads of three, each with where it stands and what was expected.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::net::Io;
+
+/// Where everything is kept unless told otherwise: in the working directory, in plain sight.
+pub const DEFAULT_DATA: &str = "millrace-data";
+/// The exit code of a wrong setting.
+pub const EXIT_CODE: u8 = 2;
+
+/// More shards than this help nobody.
+const MAX_SHARDS: usize = 128;
+
+/// What was asked for on the command line.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run the server.
+    Serve(Options),
+    /// Print a user token.
+    Token(TokenOptions),
+}
+
+/// A media router for conferences and webinars: one small binary, one port.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, args_conflicts_with_subcommands = true)]
+struct Line {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    serve: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the server (what happens without a subcommand)
+    Serve(Options),
+    /// Print a user token and nothing else, also while the server runs
+    Token(TokenOptions),
+}
+
+/// Settings of the server as given on the command line, not yet checked.
+#[derive(Debug, Default, Args)]
+pub struct Options {
+    /// Read settings from this TOML file; its keys are named as these options
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Keep everything in this folder [default: millrace-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Media and signalling, UDP; may be given several times [default: 127.0.0.1:4433]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// Web page and REST [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    http: Option<String>,
+    /// Threads that carry media [default: one per core]
+    #[arg(long, value_name = "N")]
+    shards: Option<String>,
+    /// How datagrams are read and written: auto, uring or mmsg [default: auto]
+    #[arg(long, value_name = "auto|uring|mmsg")]
+    io: Option<String>,
+    /// Addresses that clients reach this host at, where they are not its own
+    #[arg(long, value_name = "IP[,IP]")]
+    advertise: Vec<String>,
+    /// Certificate chain (PEM) of the web page, which turns it to HTTPS
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Further origins whose pages may connect, as https://example.org; may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<String>,
+    /// Whether to keep a demo room that guests may enter: true or false [default: true]
+    #[arg(long, value_name = "true|false")]
+    demo: Option<String>,
+}
+
+/// What `millrace token` was asked for.
+#[derive(Debug, Args)]
+pub struct TokenOptions {
+    /// The data folder of the server
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub data: PathBuf,
+    /// The user's name
+    #[arg(long)]
+    pub name: String,
+    /// The user's stable address; without one the user is a new one
+    #[arg(long, value_name = "ADDR")]
+    pub address: Option<String>,
+}
+
+impl Invocation {
+    /// Reads the command line; ends the process where it cannot be read, or asks for help.
+    pub fn parse() -> Self {
+        Line::parse().into()
+    }
+
+    /// Reads a command line.
+    pub fn try_from_line<I, T>(line: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        Line::try_parse_from(line).map(Self::from)
+    }
+}
+
+impl From<Line> for Invocation {
+    fn from(line: Line) -> Self {
+        match line.verb {
+            None => Self::Serve(line.serve),
+            Some(Verb::Serve(options)) => Self::Serve(options),
+            Some(Verb::Token(options)) => Self::Token(options),
+        }
+    }
+}
+
+/// Certificate and key of the web page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The chain, PEM.
+    pub cert: PathBuf,
+    /// The key, PEM.
+    pub key: PathBuf,
+}
+
+/// The settings of the server, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// Media and signalling.
+    pub listen: Vec<SocketAddr>,
+    /// Web page and REST.
+    pub http: SocketAddr,
+    /// Threads that carry media.
+    pub shards: u8,
+    /// How datagrams are read and written.
+    pub io: Io,
+    /// Addresses for candidates in place of our own; empty where our own do.
+    pub advertise: Vec<IpAddr>,
+    /// HTTPS in place of HTTP.
+    pub tls: Option<Tls>,
+    /// Origins besides the page's own whose pages may connect, as in `https://example.org`.
+    pub origins: Vec<String>,
+    /// Whether to keep a demo group.
+    pub demo: bool,
+}
+
+/// One mistake in the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands: a file's path, or the command line.
+    pub place: String,
+    /// Which setting.
+    pub key: String,
+    /// What is wrong and what was expected.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.place, self.key, self.text)
+    }
+}
+
+/// All mistakes in the settings; one line each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+const COMMAND_LINE: &str = "command line";
+/// Every key of the file, and whether it takes a list.
+const KEYS: [(&str, bool); 11] = [
+    ("data", false),
+    ("listen", true),
+    ("http", false),
+    ("shards", false),
+    ("io", false),
+    ("advertise", true),
+    ("tls-cert", false),
+    ("tls-key", false),
+    ("origin", true),
+    ("demo", false),
+    ("config", false),
+];
+
+impl Options {
+    /// Reads the file, if one is named, and checks everything.
+    pub fn check(self) -> Result<Config, Problems> {
+        let mut check = Check::default();
+        let file = self.config.clone();
+        let one = |value: &Option<String>| value.iter().cloned().collect();
+        let given: [(&'static str, Vec<String>); 10] = [
+            ("data", one(&self.data)),
+            ("listen", self.listen),
+            ("http", one(&self.http)),
+            ("shards", one(&self.shards)),
+            ("io", one(&self.io)),
+            ("advertise", self.advertise),
+            ("tls-cert", one(&self.tls_cert)),
+            ("tls-key", one(&self.tls_key)),
+            ("origin", self.origin),
+            ("demo", one(&self.demo)),
+        ];
+        for (key, values) in given {
+            for value in values {
+                check.given.push(Given { place: COMMAND_LINE.to_owned(), key, value });
+            }
+        }
+        if let Some(file) = file {
+            check.read(&file);
+        }
+
+        let data =
+            check.one("data", "the path of a folder", |text| (!text.is_empty()).then(|| PathBuf::from(text)));
+        let address = "an address and a port, as in 127.0.0.1:4433 or [::1]:4433";
+        let listen = check.many("listen", address, socket_address);
+        let http =
+            check.one("http", "an address and a port, as in 127.0.0.1:8080 or [::1]:8080", socket_address);
+        let shards = check.one("shards", "a number from 1 to 128", |text| {
+            text.parse::<usize>()
+                .ok()
+                .filter(|n| (1..=MAX_SHARDS).contains(n))
+                .and_then(|n| u8::try_from(n).ok())
+        });
+        let io = check.one("io", "auto, uring or mmsg", |text| match text {
+            "auto" => Some(Io::Auto),
+            "uring" => Some(Io::Uring),
+            "mmsg" => Some(Io::Mmsg),
+            _ => None,
+        });
+        check.split("advertise");
+        let advertise =
+            check.many("advertise", "IP addresses that clients can reach, as in 203.0.113.7", |text| {
+                text.parse::<IpAddr>().ok().filter(|ip| !ip.is_unspecified() && !ip.is_multicast())
+            });
+        let readable = "the path of a PEM file that can be read";
+        let pem = |text: &str| Some(PathBuf::from(text)).filter(|path| fs::File::open(path).is_ok());
+        let tls_cert = check.one("tls-cert", readable, pem);
+        let tls_key = check.one("tls-key", readable, pem);
+        let origins =
+            check.many("origin", "scheme, host and port and no more, as in https://example.org", origin);
+        let demo = check.one("demo", "true or false", |text| text.parse::<bool>().ok());
+
+        let tls = match (check.names("tls-cert"), check.names("tls-key")) {
+            (Some(place), None) => {
+                check.problem(
+                    place,
+                    "tls-cert",
+                    "needs tls-key, the private key of this certificate".to_owned(),
+                );
+                None
+            }
+            (None, Some(place)) => {
+                check.problem(place, "tls-key", "needs tls-cert, the certificate of this key".to_owned());
+                None
+            }
+            _ => tls_cert.zip(tls_key).map(|(cert, key)| Tls { cert, key }),
+        };
+        let twice = listen
+            .iter()
+            .enumerate()
+            .find(|(n, address)| listen.iter().take(*n).any(|other| other == *address));
+        if let Some((_, address)) = twice {
+            let place = check.names("listen").unwrap_or_default();
+            check.problem(place, "listen", format!("{address} is given twice: give each address once"));
+        }
+
+        if !check.problems.is_empty() {
+            return Err(Problems(check.problems));
+        }
+        let or = |listen: Vec<SocketAddr>| if listen.is_empty() { vec![loopback(4433)] } else { listen };
+        Ok(Config {
+            data: data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA)),
+            listen: or(listen),
+            http: http.unwrap_or_else(|| loopback(8080)),
+            shards: shards.unwrap_or_else(one_per_core),
+            io: io.unwrap_or_default(),
+            advertise,
+            tls,
+            origins,
+            demo: demo.unwrap_or(true),
+        })
+    }
+}
+
+impl Config {
+    /// Makes the data folder if need be, for the owner alone, and sees that it can be written.
+    pub fn prepare_data(&self) -> Result<(), Problem> {
+        prepare_data(&self.data)
+    }
+}
+
+/// Makes a data folder if need be, for the owner alone, and sees that it can be written.
+pub fn prepare_data(data: &Path) -> Result<(), Problem> {
+    let probe = data.join(".writable");
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .and_then(|()| {
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe).map(drop)
+        })
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(|error| Problem {
+            place: data.display().to_string(),
+            key: "data".to_owned(),
+            text: format!("{}: give a folder that can be written", plain(&error)),
+        })
+}
+
+struct Given {
+    place: String,
+    key: &'static str,
+    value: String,
+}
+
+#[derive(Default)]
+struct Check {
+    given: Vec<Given>,
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn problem(&mut self, place: String, key: &str, text: String) {
+        self.problems.push(Problem { place, key: key.to_owned(), text });
+    }
+
+    /// Takes from the file what the command line does not give.
+    fn read(&mut self, file: &Path) {
+        let place = file.display().to_string();
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                let text = format!("{}: give the path of a TOML file that can be read", plain(&error));
+                return self.problem(place, "config", text);
+            }
+        };
+        let table = match text.parse::<toml::Table>() {
+            Ok(table) => table,
+            Err(error) => {
+                let line = error.span().map_or(1, |span| 1 + text.get(..span.start).map_or(0, newlines));
+                let text = format!("{}: expected TOML, as in http = \"127.0.0.1:8080\"", error.message());
+                return self.problem(place, &format!("line {line}"), text);
+            }
+        };
+        let from_line: Vec<&str> = self.given.iter().map(|given| given.key).collect();
+        for (name, value) in table {
+            let Some((key, list)) = KEYS.into_iter().find(|(key, _)| *key == name && name != "config") else {
+                let known: Vec<_> = KEYS.iter().map(|(key, _)| *key).filter(|key| *key != "config").collect();
+                self.problem(
+                    place.clone(),
+                    &name,
+                    format!("there is no such setting: expected {}", known.join(", ")),
+                );
+                continue;
+            };
+            let values = match value {
+                toml::Value::Array(values) if list => values,
+                value => vec![value],
+            };
+            for value in values {
+                let value = match value {
+                    toml::Value::String(text) => text,
+                    toml::Value::Integer(number) => number.to_string(),
+                    toml::Value::Boolean(truth) => truth.to_string(),
+                    other => {
+                        let list = if list { " or a list of them" } else { "" };
+                        let text = format!("is {}: expected a text{list}", other.type_str());
+                        self.problem(place.clone(), key, text);
+                        continue;
+                    }
+                };
+                if !from_line.contains(&key) {
+                    self.given.push(Given { place: place.clone(), key, value });
+                }
+            }
+        }
+    }
+
+    /// Where a setting is given, if it is.
+    fn names(&self, key: &str) -> Option<String> {
+        self.given.iter().find(|given| given.key == key).map(|given| given.place.clone())
+    }
+
+    /// Takes values apart at commas.
+    fn split(&mut self, key: &str) {
+        let apart = |given: Given| -> Vec<Given> {
+            if given.key != key {
+                return vec![given];
+            }
+            let values = given.value.split(',').map(str::trim);
+            values
+                .map(|value| Given { place: given.place.clone(), key: given.key, value: value.to_owned() })
+                .collect()
+        };
+        self.given = std::mem::take(&mut self.given).into_iter().flat_map(apart).collect();
+    }
+
+    fn many<T>(&mut self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        let mut good = Vec::new();
+        for given in self.given.iter().filter(|given| given.key == key) {
+            match parse(&given.value) {
+                Some(value) => good.push(value),
+                None => self.problems.push(Problem {
+                    place: given.place.clone(),
+                    key: key.to_owned(),
+                    text: format!("is {:?}: expected {expected}", given.value),
+                }),
+            }
+        }
+        good
+    }
+
+    fn one<T>(&mut self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.many(key, expected, parse).into_iter().next()
+    }
+}
+
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    text.parse().ok()
+}
+
+/// An origin as browsers send it (RFC 6454 section 6.2): no path, the default port left out.
+fn origin(text: &str) -> Option<String> {
+    let url = url::Url::parse(text).ok()?;
+    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    (bare && matches!(url.scheme(), "http" | "https") && url.username().is_empty())
+        .then(|| url.origin().ascii_serialization())
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+fn one_per_core() -> u8 {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    u8::try_from(cores.min(MAX_SHARDS)).unwrap_or(1)
+}
+
+fn newlines(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
+}
+
+/// What went wrong, without the number that the system gives it.
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::NotFound => "it is not there".to_owned(),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is not a folder".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,182 @@
+//! Settings are checked as a whole: every mistake is told at once, with where it stands and what was expected.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use millrace::config::{Config, Invocation, Problems};
+use millrace::net::Io;
+
+fn check(line: &[&str]) -> Result<Config, Problems> {
+    let line = std::iter::once("millrace").chain(line.iter().copied());
+    match Invocation::try_from_line(line).expect("a command line") {
+        Invocation::Serve(options) => options.check(),
+        Invocation::Token(_) => panic!("not serve"),
+    }
+}
+
+fn with_file(text: &str, line: &[&str]) -> (String, Result<Config, Problems>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("millrace.toml");
+    std::fs::write(&path, text).expect("written");
+    let path = path.to_str().expect("a path").to_owned();
+    let mut line = line.to_vec();
+    line.extend(["--config", &path]);
+    let result = check(&line);
+    (path, result)
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+#[test]
+fn nothing_given_is_a_whole_configuration() {
+    for line in [&[][..], &["serve"]] {
+        let config = check(line).expect("no problem");
+        assert_eq!(config.data, PathBuf::from("millrace-data"));
+        assert_eq!(config.listen, [address("127.0.0.1:4433")]);
+        assert_eq!(config.http, address("127.0.0.1:8080"));
+        assert!(config.shards >= 1);
+        assert_eq!((config.io, config.demo), (Io::Auto, true));
+        assert!(config.advertise.is_empty() && config.tls.is_none() && config.origins.is_empty());
+    }
+}
+
+#[test]
+fn everything_can_be_given_on_the_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pem = folder.path().join("a.pem");
+    std::fs::write(&pem, "").expect("written");
+    let pem = pem.to_str().expect("a path");
+    let line = [
+        "serve",
+        "--data",
+        "/tmp/d",
+        "--listen",
+        "0.0.0.0:443",
+        "--listen",
+        "[::]:443",
+        "--http",
+        "0.0.0.0:80",
+        "--shards",
+        "3",
+        "--io",
+        "mmsg",
+        "--advertise",
+        "203.0.113.7,2001:db8::7",
+        "--tls-cert",
+        pem,
+        "--tls-key",
+        pem,
+        "--origin",
+        "https://Example.org:443",
+        "--demo",
+        "false",
+    ];
+    let config = check(&line).expect("no problem");
+    assert_eq!(config.listen, [address("0.0.0.0:443"), address("[::]:443")]);
+    assert_eq!(config.shards, 3);
+    assert_eq!(config.io, Io::Mmsg);
+    assert_eq!(config.advertise.len(), 2);
+    assert!(config.tls.is_some());
+    assert_eq!(config.origins, ["https://example.org"]);
+    assert!(!config.demo);
+}
+
+#[test]
+fn the_line_wins_over_the_file() {
+    let text = "http = \"127.0.0.1:9000\"\nlisten = [\"127.0.0.1:5000\", \"[::1]:5000\"]\nshards = 2\ndemo = false\n";
+    let (_, config) = with_file(text, &["--http", "127.0.0.1:9001"]);
+    let config = config.expect("no problem");
+    assert_eq!(config.http, address("127.0.0.1:9001"));
+    assert_eq!(config.listen, [address("127.0.0.1:5000"), address("[::1]:5000")]);
+    assert_eq!((config.shards, config.demo), (2, false));
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let text = "http = \"localhost\"\nlisten = [\"4433\", 7]\nshards = 0\nio = \"epoll\"\nport = 1\norigin = \"example.org\"\n\
+                [tls]\ncert = \"a\"\n";
+    let (path, result) =
+        with_file(text, &["--advertise", "203.0.113.7,nowhere", "--tls-key", "/no/such/key.pem"]);
+    let problems = result.expect_err("problems");
+    let mut told: Vec<_> =
+        problems.0.iter().map(|problem| (problem.place.as_str(), problem.key.as_str())).collect();
+    told.sort_unstable();
+    let line = "command line";
+    let file = path.as_str();
+    let mut expected = vec![
+        (line, "advertise"),
+        (line, "tls-key"),
+        (line, "tls-key"),
+        (file, "http"),
+        (file, "io"),
+        (file, "listen"),
+        (file, "listen"),
+        (file, "origin"),
+        (file, "port"),
+        (file, "shards"),
+        (file, "tls"),
+    ];
+    expected.sort_unstable();
+    assert_eq!(told, expected);
+    let text = problems.to_string();
+    assert_eq!(text.lines().count(), expected.len(), "one line each:\n{text}");
+    assert!(
+        text.contains(&format!("{path}: http: is \"localhost\": expected an address and a port")),
+        "{text}"
+    );
+    assert!(text.contains("needs tls-cert"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_named_with_the_line() {
+    let problems = check(&["--config", "/no/such/file.toml"]).expect_err("a problem").to_string();
+    assert_eq!(
+        problems,
+        "/no/such/file.toml: config: it is not there: give the path of a TOML file that can be read"
+    );
+    let (path, result) = with_file("demo = true\nhttp = \n", &[]);
+    let problems = result.expect_err("a problem").to_string();
+    assert!(problems.starts_with(&format!("{path}: line 2: ")), "{problems}");
+}
+
+#[test]
+fn the_same_address_twice_is_a_problem() {
+    let problems = check(&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:1"]).expect_err("a problem");
+    assert_eq!(
+        problems.to_string(),
+        "command line: listen: 127.0.0.1:1 is given twice: give each address once"
+    );
+}
+
+#[test]
+fn an_unknown_option_is_refused_and_token_is_read() {
+    assert!(Invocation::try_from_line(["millrace", "--port", "1"]).is_err());
+    assert!(Invocation::try_from_line(["millrace", "token"]).is_err(), "a name is needed");
+    let line = ["millrace", "token", "--data", "d", "--name", "Ada", "--address", "ada@example.org"];
+    match Invocation::try_from_line(line).expect("a command line") {
+        Invocation::Token(token) => {
+            assert_eq!(token.data, PathBuf::from("d"));
+            assert_eq!((token.name.as_str(), token.address.as_deref()), ("Ada", Some("ada@example.org")));
+        }
+        Invocation::Serve(_) => panic!("not token"),
+    }
+}
+
+#[test]
+fn a_data_folder_is_made_private_or_the_problem_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("a/b");
+    let config = check(&["--data", data.to_str().expect("a path")]).expect("no problem");
+    config.prepare_data().expect("made");
+    config.prepare_data().expect("there");
+    assert_eq!(std::fs::metadata(&data).expect("a folder").permissions().mode() & 0o777, 0o700);
+
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let config = check(&["--data", file.to_str().expect("a path")]).expect("no problem");
+    let problem = config.prepare_data().expect_err("a file is no folder").to_string();
+    assert!(problem.contains("it is not a folder: give a folder that can be written"), "{problem}");
+}
