@@ -86,6 +86,11 @@ impl Subscriber {
         self.offer(0, 0)
     }
 
+    /// The last offer, if no answer to it was read yet: for a client that comes back.
+    pub fn unanswered(&self) -> Option<String> {
+        self.pending.map(|_| self.write())
+    }
+
     /// Reads the answer to the last offer.
     pub fn answer(&mut self, sdp: &str) -> Result<Answered, Error> {
         let pending = self.pending.ok_or(Error::NoOffer)?;
