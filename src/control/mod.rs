@@ -8,22 +8,27 @@
 pub mod directory;
 pub mod ids;
 pub mod negotiate;
+pub mod requests;
 pub mod rights;
 pub mod rooms;
 pub mod store;
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use self::directory::{Change, Directory};
-use self::rooms::Rooms;
+use self::rooms::{Effect, LinkId, Rooms};
+use crate::handshake::Fingerprint;
 use crate::router::command::Command;
 use crate::router::event::Event;
 use crate::router::id::{SessionId, ShardId};
+use crate::signal::message::write_notice;
 use crate::units::Instant;
 
 /// Requests that wait for the actor; who comes later waits for room.
@@ -32,6 +37,10 @@ const WAITING_REQUESTS: usize = 4096;
 /// matters (the owner of a session) from the session's claim.
 const WAITING_EVENTS: usize = 65_536;
 
+/// Notices that wait for a link's transport. A client that does not keep up with so many loses its transport, and
+/// gets everything anew when it resumes.
+pub const WAITING_NOTICES: usize = 256;
+
 /// What the actor owns.
 #[derive(Debug)]
 pub struct State {
@@ -39,6 +48,20 @@ pub struct State {
     pub directory: Directory,
     /// Who is here, what is published, who watches what: what a restart forgets.
     pub rooms: Rooms,
+    /// Where notices to a link go: lines, ready to be written. Closed when the link is over.
+    ports: HashMap<LinkId, mpsc::Sender<Bytes>>,
+}
+
+impl State {
+    /// A directory as it was kept, and rooms with nobody in them.
+    pub fn new(directory: Directory, rooms: Rooms) -> Self {
+        Self { directory, rooms, ports: HashMap::new() }
+    }
+
+    /// From now on notices to `link` go to `port`; whoever had them before sees the end of its own.
+    pub fn set_port(&mut self, link: LinkId, port: mpsc::Sender<Bytes>) {
+        self.ports.insert(link, port);
+    }
 }
 
 /// The time of one turn of the actor: read once.
@@ -78,6 +101,14 @@ pub trait DataPlane: Send + 'static {
     fn broadcast(&self, make: &dyn Fn() -> Command);
 }
 
+/// The handshake workers, as the actor sees them. No call blocks.
+pub trait Handshaking: Send + 'static {
+    /// A peer with one of these certificates is about to come.
+    fn expect(&self, session: SessionId, fingerprints: Vec<Fingerprint>);
+    /// It need not come any more.
+    fn forget(&self, session: SessionId);
+}
+
 /// What the actor is made of.
 pub struct Parts {
     /// What it owns.
@@ -86,6 +117,8 @@ pub struct Parts {
     pub keeper: Box<dyn Keeper>,
     /// The shards.
     pub data_plane: Box<dyn DataPlane>,
+    /// The handshake workers.
+    pub handshakes: Box<dyn Handshaking>,
 }
 
 type Finish = Box<dyn FnOnce(bool) + Send>;
@@ -172,56 +205,97 @@ impl Inbox {
     }
 }
 
+struct Actor {
+    state: State,
+    keeper: Box<dyn Keeper>,
+    data_plane: Box<dyn DataPlane>,
+    handshakes: Box<dyn Handshaking>,
+    epoch: tokio::time::Instant,
+}
+
 async fn run(mut inbox: Inbox, parts: Parts) {
-    let Parts { mut state, keeper, data_plane: _data_plane } = parts;
-    let epoch = tokio::time::Instant::now();
+    let Parts { state, keeper, data_plane, handshakes } = parts;
+    let mut actor = Actor { state, keeper, data_plane, handshakes, epoch: tokio::time::Instant::now() };
     loop {
-        let timeout = state.rooms.poll_timeout();
-        let timer = match timeout {
+        let timer = match actor.state.rooms.poll_timeout() {
             Instant::NEVER => None,
-            at => epoch.checked_add(Duration::from_micros(at.as_micros())),
+            at => actor.epoch.checked_add(Duration::from_micros(at.as_micros())),
         };
         tokio::select! {
             biased;
             news = inbox.news.recv() => {
                 let Some(news) = news else { return };
-                turn(&mut state, epoch, |state, now| match news {
+                actor.turn(|state, now| match news {
                     News::Shard(shard, event) => state.rooms.handle_event(now.instant, shard, event),
-                    News::Handshake(session, outcome) => state.rooms.handle_handshake(now.instant, session, outcome),
+                    News::Handshake(session, outcome) => state.rooms.handle_handshake(session, outcome),
                 });
             }
             work = inbox.requests.recv() => {
                 let Some(work) = work else { return };
-                let finish = turn(&mut state, epoch, work);
-                // A panic may have come after a change: memory and store stay alike all the same.
-                let changes = state.directory.take_changes();
-                match (finish, changes.is_empty()) {
-                    (Some(finish), true) => finish(true),
-                    (Some(finish), false) => keeper.keep(changes, finish),
-                    (None, true) => {}
-                    (None, false) => keeper.keep(changes, Box::new(|_| ())),
-                }
+                let finish = actor.turn(work);
+                actor.keep(finish);
             }
             () = sleep_until(timer) => {
-                turn(&mut state, epoch, |state, now| state.rooms.handle_timeout(now.instant));
+                actor.turn(|state, now| state.rooms.handle_timeout(now.instant));
             }
         }
     }
 }
 
-/// Runs one piece of work; a panic ends the work and nothing else.
-fn turn<R>(
-    state: &mut State,
-    epoch: tokio::time::Instant,
-    work: impl FnOnce(&mut State, Now) -> R,
-) -> Option<R> {
-    let now = Now {
-        instant: Instant::from_micros(u64::try_from(epoch.elapsed().as_micros()).unwrap_or(u64::MAX)),
-        unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-    };
-    catch_unwind(AssertUnwindSafe(|| work(state, now)))
-        .inspect_err(|_| error!("a request made the control plane panic; only that request ends"))
-        .ok()
+impl Actor {
+    /// Runs one piece of work and carries out what follows from it. A panic ends the work and nothing else.
+    fn turn<R>(&mut self, work: impl FnOnce(&mut State, Now) -> R) -> Option<R> {
+        let now = Now {
+            instant: Instant::from_micros(
+                u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ),
+            unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        };
+        let state = &mut self.state;
+        let result = catch_unwind(AssertUnwindSafe(|| work(state, now))).ok();
+        let settled = catch_unwind(AssertUnwindSafe(|| state.settle(now))).ok();
+        if result.is_none() || settled.is_none() {
+            error!("a request made the control plane panic; only that request ends");
+        }
+        for effect in self.state.rooms.take_effects() {
+            self.carry_out(effect);
+        }
+        result
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Tell(links, notice) => {
+                let line = Bytes::from(write_notice(&notice));
+                for link in links {
+                    let Some(port) = self.state.ports.get(&link) else { continue };
+                    if port.try_send(line.clone()).is_err() {
+                        debug!(link = link.index, "a client does not keep up, or is gone");
+                        self.state.ports.remove(&link);
+                    }
+                }
+            }
+            Effect::Close(link) => {
+                self.state.ports.remove(&link);
+            }
+            Effect::Shard(shard, command) => self.data_plane.send(shard, command),
+            Effect::Shards(to_all) => self.data_plane.broadcast(&|| to_all.command()),
+            Effect::Expect(session, fingerprints) => self.handshakes.expect(session, fingerprints),
+            Effect::Forget(session) => self.handshakes.forget(session),
+        }
+    }
+
+    /// Gives the answer once what changed is kept. A panic may have come after a change: memory and store stay alike
+    /// all the same.
+    fn keep(&mut self, finish: Option<Finish>) {
+        let changes = self.state.directory.take_changes();
+        match (finish, changes.is_empty()) {
+            (Some(finish), true) => finish(true),
+            (Some(finish), false) => self.keeper.keep(changes, finish),
+            (None, true) => {}
+            (None, false) => self.keeper.keep(changes, Box::new(|_| ())),
+        }
+    }
 }
 
 async fn sleep_until(timer: Option<tokio::time::Instant>) {

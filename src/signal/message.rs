@@ -10,11 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::control::ids::{Gid, Sid, Uid};
+use crate::control::rights::Rights;
 
 /// The version of this message set.
 pub const VERSION: u32 = 1;
 /// The longest line a client may send, its line feed included.
-pub const CLIENT_LINE: usize = 64 * 1024;
+pub const CLIENT_LINE: usize = 256 * 1024;
 /// The longest line a server may send.
 pub const SERVER_LINE: usize = 1024 * 1024;
 
@@ -198,21 +199,6 @@ pub struct Muted {
     pub video: bool,
 }
 
-/// What one may do in a group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RightSet {
-    /// Send messages.
-    pub send: bool,
-    /// Receive messages.
-    pub receive: bool,
-    /// Publish streams.
-    pub publish: bool,
-    /// Watch streams.
-    pub subscribe: bool,
-    /// See who publishes.
-    pub list: bool,
-}
-
 /// The members of a successful answer, beside `re`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -268,7 +254,7 @@ pub struct Joined {
     #[serde(rename = "callFlags")]
     pub call_flags: u32,
     /// What one may do.
-    pub rights: RightSet,
+    pub rights: Rights,
     /// How many are here.
     pub people: u32,
 }
@@ -397,7 +383,7 @@ pub enum Notice {
         /// Which group.
         gid: Gid,
         /// What they are now.
-        rights: RightSet,
+        rights: Rights,
     },
     /// One's stream was ended by the server.
     Ended {

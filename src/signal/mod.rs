@@ -1,4 +1,7 @@
 //! Signalling: one message set over WebTransport and raw QUIC.
 
 pub mod message;
+pub mod quic;
 pub mod quic_socket;
+pub mod session;
+pub mod webtransport;

@@ -67,6 +67,11 @@ impl Subscriber {
         (self.count(Kind::Video), self.count(Kind::Audio))
     }
 
+    /// The slots offered so far, in their order.
+    pub fn slots(&self) -> impl Iterator<Item = (SlotId, Kind, Mid)> {
+        (0..).zip(&self.slots).map(|(n, slot)| (SlotId(n), slot.kind, slot.mid))
+    }
+
     /// An offer with that many video and audio slots in all. There are never fewer than before.
     pub fn offer(&mut self, video: usize, audio: usize) -> String {
         // Audio first: every client has Opus, so the m-line that stands for the bundle is never refused.
@@ -84,11 +89,6 @@ impl Subscriber {
     pub fn restart(&mut self, ice: IceCredentials) -> String {
         self.ours.ice = ice;
         self.offer(0, 0)
-    }
-
-    /// The last offer, if no answer to it was read yet: for a client that comes back.
-    pub fn unanswered(&self) -> Option<String> {
-        self.pending.map(|_| self.write())
     }
 
     /// Reads the answer to the last offer.

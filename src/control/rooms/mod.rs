@@ -1,25 +1,175 @@
-//! Live rooms: who is present, what is published, who watches what.
+//! Live rooms: who is present, what is published, who watches what. Plain state: what is to be done comes out as
+//! [`Effect`]s, and time comes in with each call.
+//!
+//! A *link* is a signalling session: one signed-in client, over however many transports it takes. It joins *groups*,
+//! publishes *streams* (each a media session of its own, with up to one audio and one video track) and watches others
+//! on one connection, its *viewing*, whose slots are filled as it asks.
 
-use crate::router::event::Event;
-use crate::router::id::{SessionId, ShardId};
+mod connection;
+mod effect;
+mod group;
+mod link;
+mod publish;
+mod quality;
+mod seat;
+mod secret;
+mod table;
+mod talking;
+#[cfg(test)]
+mod tests;
+mod view;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use self::connection::Session;
+pub use self::effect::{Effect, ToAll};
+use self::group::Group;
+pub use self::link::Attachment;
+use self::link::Link;
+use self::publish::Published;
+pub use self::seat::{Removal, Seat};
+use self::table::Table;
+use super::directory::TokenId;
+use super::ids::Gid;
+use crate::router::command::Kind;
+use crate::router::id::{SessionId, ShardId, TrackId};
+use crate::signal::message::{Notice, Refusal, StreamId};
 use crate::units::Instant;
 
+/// How long a link without a transport waits to be resumed, a lost publisher is kept, and a media session may take
+/// until its peer's first nomination.
+pub const GRACE: Duration = Duration::from_secs(30);
+/// Links at once.
+const MAX_LINKS: usize = 50_000;
+/// Media sessions at once: every link may watch and publish.
+const MAX_SESSIONS: usize = 2 * MAX_LINKS;
+/// Tracks at once.
+const MAX_TRACKS: usize = MAX_LINKS;
+
+/// A signalling session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId {
+    /// Place in the table.
+    pub index: u32,
+    /// How often the place was used before.
+    pub generation: u32,
+}
+
+/// What every session description of ours says.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where we can be reached.
+    pub candidates: Vec<SocketAddr>,
+    /// SHA-256 of our DTLS certificate.
+    pub fingerprint: [u8; 32],
+}
+
+/// A track's place in the rooms.
+#[derive(Clone, Copy, Debug)]
+struct Track {
+    stream: StreamId,
+    kind: Kind,
+}
+
+/// What is due at a time. A timer that comes when its reason is gone does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// A link without a transport is over.
+    Grace(LinkId),
+    /// Somebody's membership ends.
+    Expiry(LinkId, Gid),
+    /// A group tells how many people there are.
+    People(Gid),
+    /// A media session should have been claimed by a shard.
+    Claim(SessionId),
+    /// A lost publisher is over.
+    Lost(SessionId),
+}
+
 /// All live rooms.
-#[derive(Debug, Default)]
-pub struct Rooms {}
+#[derive(Debug)]
+pub struct Rooms {
+    config: Config,
+    links: Table<LinkId, Link>,
+    tokens: HashMap<TokenId, LinkId>,
+    groups: HashMap<Gid, Group>,
+    streams: HashMap<StreamId, Published>,
+    sessions: Table<SessionId, Session>,
+    tracks: Table<TrackId, Track>,
+    /// Who is talking, by the shard that says so.
+    talkers: BTreeMap<ShardId, Vec<TrackId>>,
+    timers: BTreeSet<(Instant, Timer)>,
+    effects: Vec<Effect>,
+}
 
 impl Rooms {
+    /// Rooms with nobody in them.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            links: Table::new(MAX_LINKS),
+            tokens: HashMap::new(),
+            groups: HashMap::new(),
+            streams: HashMap::new(),
+            sessions: Table::new(MAX_SESSIONS),
+            tracks: Table::new(MAX_TRACKS),
+            talkers: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// What is to be done, in order; to be asked for after every other call.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
     /// When [`Rooms::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Instant {
-        Instant::NEVER
+        self.timers.first().map_or(Instant::NEVER, |(at, _)| *at)
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, timer)) = self.timers.first().copied()
+            && at <= now
+        {
+            self.timers.remove(&(at, timer));
+            match timer {
+                Timer::Grace(link) => self.grace_over(now, link),
+                Timer::Expiry(link, gid) => self.expiry_due(now, link, gid),
+                Timer::People(gid) => self.people_due(now, gid),
+                Timer::Claim(session) => self.claim_due(now, session),
+                Timer::Lost(session) => self.lost_over(now, session),
+            }
+        }
+    }
 
-    /// News from a shard.
-    pub fn handle_event(&mut self, _now: Instant, _shard: ShardId, _event: Event) {}
+    /// How many links, streams and media sessions there are.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.links.len(), self.streams.len(), self.sessions.len())
+    }
 
-    /// How a handshake ended.
-    pub fn handle_handshake(&mut self, _now: Instant, _session: SessionId, _outcome: Result<(), String>) {}
+    fn wake_at(&mut self, at: Instant, timer: Timer) {
+        if at != Instant::NEVER {
+            self.timers.insert((at, timer));
+        }
+    }
+
+    fn tell(&mut self, link: LinkId, notice: Notice) {
+        self.effects.push(Effect::Tell(vec![link], notice));
+    }
+
+    fn tell_all(&mut self, links: Vec<LinkId>, notice: Notice) {
+        if !links.is_empty() {
+            self.effects.push(Effect::Tell(links, notice));
+        }
+    }
+
+    fn link(&self, link: LinkId) -> Result<&Link, Refusal> {
+        self.links.get(link).ok_or_else(|| Refusal::new("AUTHFAIL", "The session is over; say hello again."))
+    }
 }

@@ -1,0 +1,138 @@
+//! What a signalling session asks of the state: the directory decides who may, the rooms do.
+
+use std::net::IpAddr;
+
+use super::directory::{Asker, Failure, Happening};
+use super::ids::{Gid, Uid};
+use super::rooms::{Attachment, LinkId, Removal, Seat};
+use super::{Now, State};
+use crate::signal::message::{Answer, Refusal, Request, Secret, VERSION, Welcome};
+
+/// A signed-in session.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedIn {
+    /// Its link, on this transport.
+    pub attachment: Attachment,
+    /// Who asks.
+    pub asker: Asker,
+}
+
+impl State {
+    /// Signs a client in.
+    pub fn hello(
+        &mut self,
+        now: Now,
+        from: IpAddr,
+        v: u32,
+        token: &Secret,
+        resume: Option<&Secret>,
+    ) -> Result<(SignedIn, Welcome), Refusal> {
+        if v != VERSION {
+            return Err(Refusal::new("VERSION", format!("This server speaks version {VERSION}.")));
+        }
+        let identity = self
+            .directory
+            .authenticate(now.unix, &token.0)
+            .ok_or_else(|| Refusal::new("AUTHFAIL", "The token is not valid: sign in again."))?;
+        let asker = Asker { uid: identity.uid, token: identity.token, from };
+        let (attachment, welcome) = self.rooms.hello(now.instant, identity, resume)?;
+        Ok((SignedIn { attachment, asker }, welcome))
+    }
+
+    /// Does what a signed-in client asks. Every right is checked here or in the rooms, whatever the client shows.
+    pub fn request(&mut self, now: Now, who: &SignedIn, request: &Request) -> Result<Answer, Refusal> {
+        let link = who.attachment.link;
+        if !self.rooms.is_current(who.attachment) {
+            return Err(Refusal::new("SIGNOUT", "This session was taken up elsewhere."));
+        }
+        let rooms = &mut self.rooms;
+        match request {
+            Request::Hello { .. } => {
+                return Err(Refusal::new("BADOP", "This session has said hello already."));
+            }
+            Request::Join { gid, pin } => {
+                let pin = pin.as_ref().map(|pin| pin.0.as_str());
+                return self.join(now, who, *gid, pin);
+            }
+            Request::Leave { gid } => {
+                rooms.leave(now.instant, link, *gid);
+            }
+            Request::Publish(ask) => return rooms.publish(now.instant, link, ask),
+            Request::Unpublish { sid, gid } => rooms.unpublish(link, *sid, *gid)?,
+            Request::Mute { sid, audio, video } => rooms.mute(link, *sid, *audio, *video)?,
+            Request::Watch(ask) => rooms.watch(link, ask)?,
+            Request::Unwatch(stream) => rooms.unwatch(link, *stream)?,
+            Request::Answer { rev, sdp } => rooms.answer(now.instant, link, *rev, sdp)?,
+            Request::Restart { watching: true, .. } => rooms.restart_viewing(link)?,
+            Request::Restart { sid: Some(sid), sdp: Some(sdp), .. } => {
+                return rooms.restart_stream(link, *sid, sdp);
+            }
+            Request::Restart { .. } => {
+                return Err(Refusal::new(
+                    "BADARG",
+                    "Restart either a stream, with sid and sdp, or watching.",
+                ));
+            }
+            Request::Bye {} => rooms.bye(now.instant, link),
+        }
+        Ok(Answer::Done {})
+    }
+
+    fn join(&mut self, now: Now, who: &SignedIn, gid: Gid, pin: Option<&str>) -> Result<Answer, Refusal> {
+        let membership = self.directory.join_group(now.unix, &who.asker, gid, pin).map_err(refusal)?;
+        let seat = Seat::new(&membership, now.instant, now.unix);
+        self.rooms.join(now.instant, who.attachment.link, gid, seat).map(Answer::Joined)
+    }
+
+    /// Lets the rooms act upon what happened in the directory.
+    pub(super) fn settle(&mut self, now: Now) {
+        for happening in self.directory.take_happenings() {
+            match happening {
+                Happening::TokenDead(token) => self.rooms.end_token(now.instant, token),
+                Happening::GroupGone(gid) => {
+                    for (link, _) in self.rooms.present(gid) {
+                        self.rooms.remove(now.instant, link, gid, Removal::Deleted);
+                    }
+                }
+                Happening::GroupChanged(gid) => {
+                    for (link, uid) in self.rooms.present(gid) {
+                        self.look_up(now, link, gid, uid);
+                    }
+                }
+                Happening::MemberChanged(gid, uid) => {
+                    for link in self.links_of(gid, uid) {
+                        self.look_up(now, link, gid, uid);
+                    }
+                }
+                Happening::MemberGone(gid, uid) => {
+                    for link in self.links_of(gid, uid) {
+                        self.rooms.remove(now.instant, link, gid, Removal::Removed);
+                    }
+                }
+            }
+        }
+    }
+
+    fn links_of(&self, gid: Gid, uid: Uid) -> Vec<LinkId> {
+        self.rooms.present(gid).into_iter().filter(|(_, of)| *of == uid).map(|(link, _)| link).collect()
+    }
+
+    /// Looks up what somebody may do in a group now.
+    fn look_up(&mut self, now: Now, link: LinkId, gid: Gid, uid: Uid) {
+        match self.directory.membership(now.unix, uid, gid) {
+            Ok(membership) => {
+                let seat = Seat::new(&membership, now.instant, now.unix);
+                self.rooms.set_seat(link, gid, seat);
+            }
+            Err(Failure::Expired) => self.rooms.remove(now.instant, link, gid, Removal::Expired),
+            Err(_) => self.rooms.remove(now.instant, link, gid, Removal::Removed),
+        }
+    }
+}
+
+fn refusal(failure: Failure) -> Refusal {
+    let text = failure.to_string();
+    let mut letters = text.chars();
+    let sentence = letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>());
+    Refusal::new(failure.name(), sentence.unwrap_or_default() + ".")
+}

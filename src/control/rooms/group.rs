@@ -1,0 +1,188 @@
+//! Groups: joining and leaving, the people who are there, and the roster of what they publish.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::publish::End;
+use super::{LinkId, Rooms, Seat, Timer};
+use crate::control::ids::{Gid, Uid};
+use crate::signal::message::{Joined, Notice, Person, Refusal, StreamId};
+use crate::units::Instant;
+
+/// Groups that one link may be in at once.
+const MAX_GROUPS: usize = 16;
+/// From here on people are counted and not listed, as in a webinar: a join then costs every member one number.
+const LISTED_PEOPLE: usize = 500;
+/// A count is told at most this often.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// A group with somebody in it.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// Who is here, by however many links.
+    pub(super) people: BTreeMap<Uid, Vec<LinkId>>,
+    /// What is published here.
+    pub(super) streams: BTreeSet<StreamId>,
+    /// Who was last told to be talking.
+    pub(super) talking: Vec<StreamId>,
+    /// Whether people are counted and not listed; stays until the group is empty.
+    counted: bool,
+    /// The last count that was told.
+    told: u32,
+    /// When the next count may be told.
+    tell_at: Instant,
+}
+
+impl Group {
+    fn count(&self) -> u32 {
+        u32::try_from(self.people.len()).unwrap_or(u32::MAX)
+    }
+}
+
+impl Rooms {
+    /// A link enters a group, with what the directory says it may do there. Roster and people follow as notices.
+    pub fn join(&mut self, now: Instant, id: LinkId, gid: Gid, seat: Seat) -> Result<Joined, Refusal> {
+        let link = self.link(id)?;
+        if link.groups.contains_key(&gid) {
+            // Again: perhaps with another pin.
+            let joined = seat.joined(gid, self.groups.get(&gid).map_or(0, Group::count));
+            self.set_seat(id, gid, seat);
+            self.tell_roster(id, gid);
+            self.tell_people(id, gid);
+            return Ok(joined);
+        }
+        if link.groups.len() >= MAX_GROUPS {
+            return Err(Refusal::new(
+                "TOOMANY",
+                format!("Leave a group first: {MAX_GROUPS} at once are the most."),
+            ));
+        }
+        let uid = link.user.uid;
+        self.wake_at(seat.expires, Timer::Expiry(id, gid));
+        let group = self.groups.entry(gid).or_default();
+        group.counted |= seat.webinar() || group.people.len() >= LISTED_PEOPLE;
+        let links = group.people.entry(uid).or_default();
+        links.push(id);
+        let new = links.len() == 1;
+        let joined = seat.joined(gid, group.count());
+        if let Some(link) = self.links.get_mut(id) {
+            link.groups.insert(gid, seat);
+        }
+        if new {
+            self.people_changed(now, gid, id, uid, true);
+        }
+        self.tell_roster(id, gid);
+        self.tell_people(id, gid);
+        Ok(joined)
+    }
+
+    /// A link leaves a group, with all it publishes and watches there. Returns whether it was in it.
+    pub fn leave(&mut self, now: Instant, id: LinkId, gid: Gid) -> bool {
+        let Some(link) = self.links.get(id) else { return false };
+        if !link.groups.contains_key(&gid) {
+            return false;
+        }
+        let uid = link.user.uid;
+        self.end_streams(id, gid, End::Silently);
+        self.unwatch_group(id, gid);
+        if let Some(link) = self.links.get_mut(id) {
+            link.groups.remove(&gid);
+        }
+        let Some(group) = self.groups.get_mut(&gid) else { return true };
+        let Some(links) = group.people.get_mut(&uid) else { return true };
+        links.retain(|other| *other != id);
+        if links.is_empty() {
+            group.people.remove(&uid);
+            if group.people.is_empty() {
+                self.groups.remove(&gid);
+            } else {
+                self.people_changed(now, gid, id, uid, false);
+            }
+        }
+        true
+    }
+
+    /// The links in a group that may see its roster, but for those of `but`.
+    pub(super) fn listeners(&self, gid: Gid, but: Option<Uid>) -> Vec<LinkId> {
+        let Some(group) = self.groups.get(&gid) else { return Vec::new() };
+        let people = group.people.iter().filter(|(uid, _)| Some(**uid) != but);
+        people.flat_map(|(_, links)| links).copied().filter(|link| self.may_list(*link, gid)).collect()
+    }
+
+    fn may_list(&self, link: LinkId, gid: Gid) -> bool {
+        let member = self.links.get(link).and_then(|link| link.groups.get(&gid));
+        member.is_some_and(|member| member.rights.list)
+    }
+
+    /// Somebody came or went: tells the others, or has the count told when it is due.
+    fn people_changed(&mut self, now: Instant, gid: Gid, link: LinkId, uid: Uid, came: bool) {
+        let Some(group) = self.groups.get(&gid) else { return };
+        if group.counted {
+            if group.tell_at <= now {
+                self.people_due(now, gid);
+            } else {
+                self.wake_at(group.tell_at, Timer::People(gid));
+            }
+            return;
+        }
+        let count = group.count();
+        let others = self.listeners(gid, Some(uid));
+        let (joined, left) = match self.links.get(link) {
+            Some(link) if came => (vec![person(link)], Vec::new()),
+            _ => (Vec::new(), vec![uid]),
+        };
+        self.tell_all(others, Notice::People { gid, count, all: false, joined, left });
+    }
+
+    /// Tells everyone how many people there are.
+    pub(super) fn people_due(&mut self, now: Instant, gid: Gid) {
+        let Some(group) = self.groups.get_mut(&gid) else { return };
+        let count = group.count();
+        if count == group.told || group.tell_at > now {
+            return;
+        }
+        group.told = count;
+        group.tell_at = now + COUNT_EVERY;
+        let everyone = group.people.values().flatten().copied().collect();
+        let (joined, left) = (Vec::new(), Vec::new());
+        self.tell_all(everyone, Notice::People { gid, count, all: false, joined, left });
+    }
+
+    /// Tells one link who is there: everyone where people are listed, else their number.
+    pub(super) fn tell_people(&mut self, id: LinkId, gid: Gid) {
+        let Some(group) = self.groups.get(&gid) else { return };
+        let count = group.count();
+        let listed = !group.counted && self.may_list(id, gid);
+        let joined = if listed {
+            let links = group.people.values().filter_map(|links| self.links.get(*links.first()?));
+            links.map(person).collect()
+        } else {
+            Vec::new()
+        };
+        self.tell(id, Notice::People { gid, count, all: listed, joined, left: Vec::new() });
+    }
+
+    /// Tells one link all that is published in a group; nothing if it may not know.
+    pub(super) fn tell_roster(&mut self, id: LinkId, gid: Gid) {
+        let Some(link) = self.links.get(id) else { return };
+        let Some(group) = self.groups.get(&gid) else { return };
+        let uid = link.user.uid;
+        let joined = if self.may_list(id, gid) {
+            group.streams.iter().filter(|stream| stream.uid != uid).filter_map(|s| self.entry(*s)).collect()
+        } else {
+            Vec::new()
+        };
+        self.tell(id, Notice::Roster { gid, all: true, joined, changed: Vec::new(), left: Vec::new() });
+        if self.may_list(id, gid)
+            && let Some(group) = self.groups.get(&gid)
+            && !group.talking.is_empty()
+        {
+            let streams = group.talking.clone();
+            self.tell(id, Notice::Talking { gid, streams });
+        }
+    }
+}
+
+fn person(link: &super::Link) -> Person {
+    Person { uid: link.user.uid, name: link.user.name.clone(), address: link.user.address.clone() }
+}

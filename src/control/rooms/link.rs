@@ -1,0 +1,158 @@
+//! Links: signing in, losing the transport and finding it again, signing out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use subtle::ConstantTimeEq;
+
+use super::view::Viewing;
+use super::{Effect, GRACE, LinkId, Rooms, Seat, Timer, secret};
+use crate::control::directory::{Identity, TokenId};
+use crate::control::ids::{Gid, Sid, Uid};
+use crate::signal::message::{Notice, Refusal, Secret, Welcome};
+use crate::units::Instant;
+
+/// One signed-in client.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) user: Identity,
+    resume: Secret,
+    /// Counts the transports that carried this link.
+    epoch: u32,
+    /// When it is over, if it has no transport.
+    over_at: Option<Instant>,
+    /// Where it is, and what it may do there.
+    pub(super) groups: BTreeMap<Gid, Seat>,
+    /// What it publishes.
+    pub(super) streams: BTreeSet<Sid>,
+    /// What it watches.
+    pub(super) viewing: Viewing,
+}
+
+/// A link and the transport that carries it, so that a transport which was replaced cannot end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The link.
+    pub link: LinkId,
+    epoch: u32,
+}
+
+impl Rooms {
+    /// Signs a client in on a new transport: takes up the link that `resume` names if it is one of the same token,
+    /// else begins a new one. Another link of the same token ends with SIGNOUT.
+    pub fn hello(
+        &mut self,
+        now: Instant,
+        user: Identity,
+        resume: Option<&Secret>,
+    ) -> Result<(Attachment, Welcome), Refusal> {
+        if let Some(link) = self.tokens.get(&user.token).copied() {
+            let known = self.links.get(link).map(|link| link.resume.0.as_bytes());
+            let told = resume.map(|secret| secret.0.as_bytes());
+            if let (Some(known), Some(told)) = (known, told)
+                && bool::from(known.ct_eq(told))
+            {
+                return self.take_up(link, user);
+            }
+            self.sign_out(now, link);
+        }
+        let resume = secret::resume();
+        let link = Link {
+            user: user.clone(),
+            resume: resume.clone(),
+            epoch: 0,
+            over_at: None,
+            groups: BTreeMap::new(),
+            streams: BTreeSet::new(),
+            viewing: Viewing::default(),
+        };
+        let link = self
+            .links
+            .insert(link)
+            .ok_or_else(|| Refusal::new("BUSY", "The server is full; try again later."))?;
+        self.tokens.insert(user.token, link);
+        let Identity { uid, address, name, .. } = user;
+        Ok((Attachment { link, epoch: 0 }, Welcome { resume, resumed: false, uid, address, name }))
+    }
+
+    fn take_up(&mut self, id: LinkId, user: Identity) -> Result<(Attachment, Welcome), Refusal> {
+        let Some(link) = self.links.get_mut(id) else {
+            return Err(Refusal::new("AUTHFAIL", "The session is over; say hello again."));
+        };
+        link.epoch = link.epoch.wrapping_add(1);
+        link.over_at = None;
+        link.user = user;
+        let Identity { uid, address, name, .. } = link.user.clone();
+        let welcome = Welcome { resume: link.resume.clone(), resumed: true, uid, address, name };
+        let attachment = Attachment { link: id, epoch: link.epoch };
+        for gid in link.groups.keys().copied().collect::<Vec<_>>() {
+            self.tell_roster(id, gid);
+            self.tell_people(id, gid);
+        }
+        self.tell_viewing(id);
+        Ok((attachment, welcome))
+    }
+
+    /// Whether this transport still carries its link.
+    pub fn is_current(&self, attachment: Attachment) -> bool {
+        self.links.get(attachment.link).is_some_and(|link| link.epoch == attachment.epoch)
+    }
+
+    /// The transport is gone. A clean end is a leave at once, any other waits for [`GRACE`].
+    pub fn detach(&mut self, now: Instant, attachment: Attachment, clean: bool) {
+        let Some(link) = self.links.get_mut(attachment.link) else { return };
+        if link.epoch != attachment.epoch {
+            return;
+        }
+        if clean {
+            self.bye(now, attachment.link);
+        } else {
+            let over_at = now + GRACE;
+            link.over_at = Some(over_at);
+            self.wake_at(over_at, Timer::Grace(attachment.link));
+        }
+    }
+
+    pub(super) fn grace_over(&mut self, now: Instant, id: LinkId) {
+        let over_at = self.links.get(id).and_then(|link| link.over_at);
+        if over_at.is_some_and(|over_at| over_at <= now) {
+            self.bye(now, id);
+        }
+    }
+
+    /// The link leaves everything, at once.
+    pub fn bye(&mut self, now: Instant, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        let gids: Vec<_> = link.groups.keys().copied().collect();
+        let token = link.user.token;
+        for gid in gids {
+            self.leave(now, id, gid);
+        }
+        self.drop_viewing(id);
+        self.links.remove(id);
+        if self.tokens.get(&token) == Some(&id) {
+            self.tokens.remove(&token);
+        }
+        self.effects.push(Effect::Close(id));
+    }
+
+    /// A token is dead, or signed in elsewhere: its link ends with SIGNOUT.
+    pub fn end_token(&mut self, now: Instant, token: TokenId) {
+        if let Some(link) = self.tokens.get(&token).copied() {
+            self.sign_out(now, link);
+        }
+    }
+
+    /// All links of a user end with SIGNOUT.
+    pub fn end_user(&mut self, now: Instant, uid: Uid) {
+        let links: Vec<_> =
+            self.links.iter().filter(|(_, link)| link.user.uid == uid).map(|(id, _)| id).collect();
+        for link in links {
+            self.sign_out(now, link);
+        }
+    }
+
+    fn sign_out(&mut self, now: Instant, link: LinkId) {
+        self.tell(link, Notice::Signout {});
+        self.bye(now, link);
+    }
+}

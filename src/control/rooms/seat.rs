@@ -1,0 +1,145 @@
+//! What a link may do in a group, and what happens when that changes in a running call.
+
+use std::time::Duration;
+
+use super::publish::End;
+use super::{LinkId, Rooms, Timer};
+use crate::control::directory::Membership;
+use crate::control::ids::{Gid, Uid};
+use crate::control::rights::{Preset, Rights};
+use crate::signal::message::{Joined, Notice};
+use crate::units::{Instant, PictureSize};
+
+/// What the directory says of somebody in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    name: String,
+    preset: Preset,
+    resolution: u8,
+    call_flags: u32,
+    /// What the holder may do.
+    pub(super) rights: Rights,
+    /// When that ends; [`Instant::NEVER`] if it does not.
+    pub(super) expires: Instant,
+}
+
+impl Seat {
+    /// The seat that a membership gives; `now` and `unix` are the same moment on two clocks.
+    pub fn new(membership: &Membership, now: Instant, unix: Duration) -> Self {
+        let expires = match membership.expires {
+            0 => Instant::NEVER,
+            at => now + Duration::from_secs(at).saturating_sub(unix),
+        };
+        Self {
+            name: membership.name.clone(),
+            preset: membership.preset,
+            resolution: membership.resolution,
+            call_flags: membership.call_flags,
+            rights: membership.rights,
+            expires,
+        }
+    }
+
+    /// Whether viewers are counted and not listed.
+    pub(super) const fn webinar(&self) -> bool {
+        matches!(self.preset, Preset::Webinar)
+    }
+
+    /// The largest picture this member may see (platform constants `STREAM_RESOLUTION_*`).
+    pub(super) const fn cap(&self) -> PictureSize {
+        match self.resolution {
+            1 => PictureSize::new(320, 240),
+            2 => PictureSize::new(640, 480),
+            3 => PictureSize::new(1280, 720),
+            4 => PictureSize::new(1920, 1080),
+            5 => PictureSize::new(3840, 2160),
+            _ => PictureSize::new(u16::MAX, u16::MAX),
+        }
+    }
+
+    pub(super) fn joined(&self, gid: Gid, people: u32) -> Joined {
+        Joined {
+            gid,
+            name: self.name.clone(),
+            preset: self.preset.number() as u8,
+            resolution: self.resolution,
+            call_flags: self.call_flags,
+            rights: self.rights,
+            people,
+        }
+    }
+}
+
+/// Why somebody is no longer in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// The group or the membership expired.
+    Expired,
+    /// The group was deleted.
+    Deleted,
+    /// The membership was taken away.
+    Removed,
+}
+
+impl Removal {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "EXPIRED",
+            Self::Deleted => "DELETED",
+            Self::Removed => "REMOVED",
+        }
+    }
+}
+
+impl Rooms {
+    /// Everyone who is in `gid` now, as the directory must be asked for them when the group changed.
+    pub fn present(&self, gid: Gid) -> Vec<(LinkId, Uid)> {
+        let Some(group) = self.groups.get(&gid) else { return Vec::new() };
+        group.people.iter().flat_map(|(uid, links)| links.iter().map(|link| (*link, *uid))).collect()
+    }
+
+    /// What the directory says of a link in a group now: acts at once.
+    ///
+    /// Losing `publish` ends the link's streams there, losing `subscribe` its views, losing `list` its roster.
+    pub fn set_seat(&mut self, link: LinkId, gid: Gid, seat: Seat) {
+        let Some(member) = self.links.get_mut(link).and_then(|link| link.groups.get_mut(&gid)) else {
+            return;
+        };
+        let before = std::mem::replace(member, seat);
+        let after = member.clone();
+        if before == after {
+            return;
+        }
+        self.wake_at(after.expires, Timer::Expiry(link, gid));
+        if before.rights != after.rights {
+            self.tell(link, Notice::Rights { gid, rights: after.rights });
+        }
+        if before.rights.publish && !after.rights.publish {
+            self.end_streams(link, gid, End::NotAllowed);
+        }
+        if before.rights.subscribe && !after.rights.subscribe {
+            self.unwatch_group(link, gid);
+        }
+        if before.rights.list != after.rights.list {
+            self.tell_roster(link, gid);
+            self.tell_people(link, gid);
+        }
+        if before.cap() != after.cap() {
+            self.arrange(link);
+        }
+    }
+
+    /// Puts a link out of a group.
+    pub fn remove(&mut self, now: Instant, link: LinkId, gid: Gid, why: Removal) {
+        if self.leave(now, link, gid) {
+            self.tell(link, Notice::Removed { gid, reason: why.name().to_owned() });
+        }
+    }
+
+    pub(super) fn expiry_due(&mut self, now: Instant, link: LinkId, gid: Gid) {
+        let member = self.links.get(link).and_then(|link| link.groups.get(&gid));
+        if member.is_some_and(|member| member.expires <= now) {
+            self.remove(now, link, gid, Removal::Expired);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Rooms by behaviour, in simulated time.
