@@ -8,6 +8,7 @@
 mod message;
 mod mmsg;
 mod sockets;
+mod thread;
 mod transmit;
 mod waker;
 
@@ -16,6 +17,7 @@ use std::io;
 use std::time::Duration;
 
 pub use sockets::{BindError, ShardSockets, Sockets, bind};
+pub use thread::{now, pin, processor_time, raise_priority};
 pub use transmit::Sender;
 pub use waker::Waker;
 

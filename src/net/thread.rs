@@ -1,0 +1,55 @@
+//! What a shard's thread asks of the scheduler and of the clock.
+
+use std::io;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::units::Instant;
+
+static EPOCH: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+
+/// The time since the process first asked for it; the same for all threads.
+pub fn now() -> Instant {
+    Instant::ZERO + EPOCH.elapsed()
+}
+
+/// Nice value of a shard's thread: before handshakes and the control plane, which run at 0.
+const NICE: i32 = -10;
+
+/// Lets the calling thread run before others, if the process may ask for that (CAP_SYS_NICE).
+pub fn raise_priority() -> io::Result<()> {
+    // SAFETY: no pointers. On Linux "the calling process" is the calling thread (setpriority(2)).
+    let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keeps the calling thread on the `nth` of the cores that the process may use, counted round.
+pub fn pin(nth: usize) -> io::Result<()> {
+    // SAFETY: all-zero is an empty set of processors.
+    let mut allowed: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let len = size_of::<libc::cpu_set_t>();
+    // SAFETY: `allowed` is a set of `len` bytes, written by the call.
+    if unsafe { libc::sched_getaffinity(0, len, &raw mut allowed) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the index stays below the size of the set.
+    let in_set = |core: &usize| unsafe { libc::CPU_ISSET(*core, &allowed) };
+    let cores: Vec<usize> = (0..len * 8).filter(in_set).collect();
+    let Some(core) = nth.checked_rem(cores.len()).and_then(|nth| cores.get(nth)) else { return Ok(()) };
+    // SAFETY: all-zero is an empty set of processors.
+    let mut one: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `core` came out of a set of the same size.
+    unsafe { libc::CPU_SET(*core, &mut one) };
+    // SAFETY: `one` is a set of `len` bytes that outlives the call.
+    let done = unsafe { libc::sched_setaffinity(0, len, &raw const one) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Processor time that the calling thread has used.
+pub fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is written by the call and outlives it.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
+}

@@ -1,1 +1,0 @@
-//! One core's thread: datagrams in, router, datagrams out.

@@ -1,0 +1,33 @@
+//! What a shard turns: the sans-I/O core, as the loop sees it.
+
+use crate::batch::{Path, TxBatch};
+use crate::router::command::Command;
+use crate::router::event::Event;
+use crate::router::id::{SessionId, ShardId};
+use crate::units::Instant;
+
+/// A sans-I/O core. Whatever it is handed, it may afterwards have something to transmit, to tell a peer shard or to
+/// report: the loop asks for all of it at the end of each turn.
+pub trait Core: Send + 'static {
+    /// What the cores of two shards say to each other.
+    type Peer: Send + 'static;
+
+    /// A datagram that is not QUIC. It may be changed in place.
+    fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]);
+    /// A command of the control plane.
+    fn handle_command(&mut self, now: Instant, command: Command);
+    /// A message of another shard.
+    fn handle_peer(&mut self, now: Instant, from: ShardId, message: Self::Peer);
+    /// [`Core::poll_timeout`] has come.
+    fn handle_timeout(&mut self, now: Instant);
+    /// When to call [`Core::handle_timeout`].
+    fn poll_timeout(&self) -> Instant;
+    /// Fills `batch`; true if there is more than fits.
+    fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) -> bool;
+    /// The next message for another shard.
+    fn poll_peer(&mut self) -> Option<(ShardId, Self::Peer)>;
+    /// The next piece of news.
+    fn poll_event(&mut self) -> Option<Event>;
+    /// Whose work was last begun: who ends if that work panicked.
+    fn suspect(&self) -> Option<SessionId>;
+}
