@@ -1,1 +1,127 @@
-//! The embedded store behind a small trait.
+//! The embedded store behind a small trait, and the thread that commits to it.
+
+mod redb;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use tracing::{error, info};
+
+pub use self::redb::RedbStore;
+use super::Keeper;
+use super::directory::{Change, Snapshot};
+
+/// Requests that one transaction takes at most: more than this would make the first wait for the last.
+const GROUP: usize = 1024;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it open.
+    #[error("{0}: in use by another millrace: stop that one, or give another folder with --data")]
+    Locked(String),
+    /// The file is not what it should be.
+    #[error(
+        "{path}: damaged or not a store of millrace ({reason}): put a backup in its place, or move it away to begin anew"
+    )]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// What the database said.
+        reason: String,
+    },
+    /// A later millrace wrote it.
+    #[error("{path}: written by a later version of millrace (format {format}): run that version")]
+    TooNew {
+        /// Which file.
+        path: String,
+        /// Its format.
+        format: u32,
+    },
+    /// The file cannot be read or written.
+    #[error("{path}: {reason}: give a folder that can be written, with room, by --data")]
+    File {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Keeps what the directory changes.
+pub trait Store: Send {
+    /// All that is kept.
+    fn load(&mut self) -> Result<Snapshot, StoreError>;
+    /// Keeps all of `changes`, in order, or none; returns when they would survive a crash.
+    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+}
+
+type Kept = Box<dyn FnOnce(bool) + Send>;
+
+struct Request {
+    changes: Vec<Change>,
+    kept: Kept,
+}
+
+/// A thread that commits: while one transaction goes to the disk, what comes gathers for the next.
+#[derive(Debug)]
+pub struct StoreThread {
+    requests: Option<Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl StoreThread {
+    /// Starts the thread. It ends, with all committed, when the value is dropped.
+    pub fn start(store: Box<dyn Store>) -> Self {
+        let (requests, inbox) = channel();
+        let thread = thread::Builder::new().name("store".to_owned()).spawn(move || run(store, &inbox));
+        let thread = thread.inspect_err(|error| error!("the store's thread cannot start: {error}")).ok();
+        Self { requests: Some(requests), thread }
+    }
+}
+
+impl Keeper for StoreThread {
+    fn keep(&self, changes: Vec<Change>, kept: Kept) {
+        let request = Request { changes, kept };
+        let Some(requests) = &self.requests else { return };
+        // The thread is gone only if it could not start; whoever waits learns that nothing was kept.
+        if let Err(refused) = requests.send(request) {
+            (refused.0.kept)(false);
+        }
+    }
+}
+
+impl Drop for StoreThread {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("the store's thread panicked");
+        }
+    }
+}
+
+fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>) {
+    let mut failing = false;
+    while let Ok(first) = inbox.recv() {
+        let mut changes = first.changes;
+        let mut waiting = vec![first.kept];
+        while waiting.len() < GROUP
+            && let Ok(more) = inbox.try_recv()
+        {
+            changes.extend(more.changes);
+            waiting.push(more.kept);
+        }
+        let result = store.commit(&changes);
+        match &result {
+            Ok(()) if failing => info!("the store keeps changes again"),
+            Ok(()) => {}
+            Err(reason) => error!("{} changes were not kept: {reason}", changes.len()),
+        }
+        failing = result.is_err();
+        for kept in waiting {
+            kept(!failing);
+        }
+    }
+}
