@@ -1,39 +1,17 @@
 //! What the directory changes through the actor is in the store when the answer comes, and there again after a restart.
 
+mod control_plane;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use millrace::control::directory::{Asker, Directory, Settings, SystemEntropy, TokenId};
+use control_plane::start;
+use millrace::control::Control;
+use millrace::control::directory::{Asker, Settings, TokenId};
 use millrace::control::rights::{Preset, Rights};
-use millrace::control::rooms::Rooms;
-use millrace::control::store::{RedbStore, Store, StoreError, StoreThread};
-use millrace::control::{Control, DataPlane, Parts, State};
-use millrace::router::command::Command;
-use millrace::router::id::ShardId;
+use millrace::control::store::{RedbStore, Store, StoreError};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// A server without shards: nothing here carries media.
-struct NoShards;
-
-impl DataPlane for NoShards {
-    fn send(&self, _shard: ShardId, _command: Command) {}
-    fn broadcast(&self, _make: &dyn Fn() -> Command) {}
-}
-
-/// The control plane over the store of a data folder.
-fn start(data: &Path) -> (Control, tokio::task::JoinHandle<()>) {
-    let mut store = RedbStore::open(data).expect("a store");
-    let snapshot = store.load().expect("a snapshot");
-    let directory = Directory::new(snapshot, Box::new(SystemEntropy::default()));
-    let (control, inbox) = Control::new();
-    let actor = inbox.start(Parts {
-        state: State { directory, rooms: Rooms::default() },
-        keeper: Box::new(StoreThread::start(Box::new(store))),
-        data_plane: Box::new(NoShards),
-    });
-    (control, actor)
-}
 
 async fn stop(control: Control, actor: tokio::task::JoinHandle<()>) {
     drop(control);

@@ -1,0 +1,40 @@
+//! The real control plane over the real store, without shards: for tests in which nothing carries media.
+
+use std::path::Path;
+
+use millrace::control::directory::{Directory, SystemEntropy};
+use millrace::control::rooms::{Config, Rooms};
+use millrace::control::store::{RedbStore, Store, StoreThread};
+use millrace::control::{Control, DataPlane, Handshaking, Parts, State};
+use millrace::handshake::Fingerprint;
+use millrace::router::command::Command;
+use millrace::router::id::{SessionId, ShardId};
+use tokio::task::JoinHandle;
+
+struct Nothing;
+
+impl DataPlane for Nothing {
+    fn send(&self, _shard: ShardId, _command: Command) {}
+    fn broadcast(&self, _make: &dyn Fn() -> Command) {}
+}
+
+impl Handshaking for Nothing {
+    fn expect(&self, _session: SessionId, _fingerprints: Vec<Fingerprint>) {}
+    fn forget(&self, _session: SessionId) {}
+}
+
+/// The control plane over the store of a data folder. It ends with its last handle.
+pub fn start(data: &Path) -> (Control, JoinHandle<()>) {
+    let mut store = RedbStore::open(data).expect("a store");
+    let snapshot = store.load().expect("a snapshot");
+    let directory = Directory::new(snapshot, Box::new(SystemEntropy::default()));
+    let rooms = Rooms::new(Config { candidates: Vec::new(), fingerprint: [0; 32] });
+    let (control, inbox) = Control::new();
+    let actor = inbox.start(Parts {
+        state: State::new(directory, rooms),
+        keeper: Box::new(StoreThread::start(Box::new(store))),
+        data_plane: Box::new(Nothing),
+        handshakes: Box::new(Nothing),
+    });
+    (control, actor)
+}
