@@ -59,7 +59,9 @@ impl Fingerprint {
         let bytes = hex
             .split(':')
             .map(|pair| match pair.as_bytes() {
-                [_, _] => u8::from_str_radix(pair, 16).ok(),
+                [high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    u8::from_str_radix(pair, 16).ok()
+                }
                 _ => None,
             })
             .collect::<Option<Vec<u8>>>()?;

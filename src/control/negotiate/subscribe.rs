@@ -62,14 +62,14 @@ impl Subscriber {
         Self { ours, id, version: 0, random, slots: vec![], answered: 0, pending: None }
     }
 
-    /// How many video and audio slots were offered so far.
-    pub fn offered(&self) -> (usize, usize) {
-        (self.count(Kind::Video), self.count(Kind::Audio))
-    }
-
     /// The slots offered so far, in their order.
     pub fn slots(&self) -> impl Iterator<Item = (SlotId, Kind, Mid)> {
         (0..).zip(&self.slots).map(|(n, slot)| (SlotId(n), slot.kind, slot.mid))
+    }
+
+    /// How many video and audio slots were offered so far.
+    pub fn offered(&self) -> (usize, usize) {
+        (self.count(Kind::Video), self.count(Kind::Audio))
     }
 
     /// An offer with that many video and audio slots in all. There are never fewer than before.
@@ -89,6 +89,11 @@ impl Subscriber {
     pub fn restart(&mut self, ice: IceCredentials) -> String {
         self.ours.ice = ice;
         self.offer(0, 0)
+    }
+
+    /// The last offer, if no answer to it was read yet: for a client that comes back.
+    pub fn unanswered(&self) -> Option<String> {
+        self.pending.map(|_| self.write())
     }
 
     /// Reads the answer to the last offer.
