@@ -1,5 +1,249 @@
 //! The sans-I/O core of one shard.
+//!
+//! A turn of the shard's loop: [`Router::handle_datagram`] for all that arrived, [`Router::handle_command`] and
+//! [`Router::handle_peer`] for all that was sent, [`Router::handle_timeout`] if [`Router::poll_timeout`] is due; then
+//! [`Router::poll_transmit`] until it answers false, and [`Router::poll_peer`] and [`Router::poll_event`] until `None`.
+//! Everything is deterministic: time is what the caller says, randomness comes from seeds.
+//!
+//! A packet's way: [`ice`] knows its session by its address, [`media`] opens it and appends it to the log of its layer,
+//! once. Fan-out happens in `poll_transmit`: sessions outside, packets inside, so that all packets of one viewer lie
+//! together in the batch.
 
 pub mod command;
+mod control;
+pub mod counters;
+mod egress;
 pub mod event;
+mod history;
+mod ice;
 pub mod id;
+mod ingest;
+mod lobby;
+mod media;
+mod mirror;
+mod news;
+mod paths;
+pub mod peer;
+mod queue;
+mod reports;
+mod session;
+mod speakers;
+mod timers;
+mod track;
+
+use std::collections::VecDeque;
+
+use counters::Counters;
+use egress::outlet::Turn;
+use event::Event;
+use ice::Outbox;
+use id::{SessionId, ShardId};
+use lobby::Lobby;
+use paths::Paths;
+use peer::PeerMessage;
+use queue::Queue;
+use session::Session;
+use speakers::Speakers;
+use timers::Timers;
+use track::{Sub, Tracks};
+
+use crate::batch::TxBatch;
+use crate::units::{Duration, Instant};
+
+/// How often tracks are looked after: which fell silent, whose keyframes are overdue, who is talking.
+const TICK: Duration = Duration::from_millis(100);
+/// DTLS datagrams that wait for the control plane; clients repeat theirs.
+const MAX_EVENTS: usize = 1024;
+/// Messages that wait for other shards.
+const MAX_PEER_MESSAGES: usize = 4096;
+
+/// What a router must know at its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouterConfig {
+    /// Which shard it is.
+    pub shard: ShardId,
+    /// How many there are.
+    pub shards: u8,
+    /// Seed of whatever must not be guessed from outside.
+    pub seed: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Router {
+    config: RouterConfig,
+    lobby: Lobby,
+    paths: Paths,
+    sessions: Vec<Option<Box<Session>>>,
+    tracks: Tracks,
+    queue: Queue,
+    timers: Timers,
+    tick_at: Instant,
+    speakers: Speakers,
+    outbox: Outbox,
+    mirrors: mirror::Mirrors,
+    to_peers: VecDeque<(ShardId, PeerMessage)>,
+    events: VecDeque<Event>,
+    /// Sessions with news, and slots whose layer changed.
+    news: Vec<u32>,
+    slot_news: Vec<Sub>,
+    /// Scratch for slots to look at again.
+    subs: Vec<Sub>,
+    counters: Counters,
+}
+
+impl Router {
+    /// A router without sessions.
+    pub fn new(config: RouterConfig) -> Self {
+        Self {
+            config,
+            lobby: Lobby::default(),
+            paths: Paths::new(config.seed),
+            sessions: Vec::new(),
+            tracks: Tracks::default(),
+            queue: Queue::default(),
+            timers: Timers::default(),
+            tick_at: Instant::NEVER,
+            speakers: Speakers::default(),
+            outbox: Outbox::default(),
+            mirrors: mirror::Mirrors::default(),
+            to_peers: VecDeque::new(),
+            events: VecDeque::new(),
+            news: Vec::new(),
+            slot_news: Vec::new(),
+            subs: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Counters since the beginning.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// When [`Router::handle_timeout`] wants to be called; [`Instant::NEVER`] if nothing waits for time to pass.
+    pub fn poll_timeout(&self) -> Instant {
+        self.timers.next().min(self.tick_at)
+    }
+
+    /// Does what time asks for.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, place)) = self.timers.pop(now) {
+            let Some(session) = session_at(&mut self.sessions, place) else { continue };
+            if session.armed != at {
+                continue;
+            }
+            session.armed = Instant::NEVER;
+            if session.tick(now, &mut self.tracks) {
+                self.queue.mark_control(place);
+            }
+            session.arm(place, &mut self.timers);
+            self.note(place);
+        }
+        if self.tick_at <= now {
+            self.tick_at = if self.tracks.is_empty() { Instant::NEVER } else { now + TICK };
+            self.tick_tracks(now);
+        }
+    }
+
+    fn tick_tracks(&mut self, now: Instant) {
+        let mut fell_silent = Vec::new();
+        let mut asking = Vec::new();
+        for track in self.tracks.iter_mut() {
+            if track.publisher.is_some() && track.listen(now) {
+                fell_silent.push(track.id);
+            }
+            if track.wants_keyframes() {
+                asking.push(track.id.index);
+            }
+        }
+        asking.into_iter().for_each(|index| self.tracks.ask(index));
+        for id in fell_silent {
+            self.tracks.changed(id.index);
+            self.reselect(id);
+        }
+        self.speakers.tick(now);
+        self.remind_homes(now);
+    }
+
+    /// Writes what is to be sent. True: the batch is full, send it and call again. To be called after every
+    /// `handle_` method, until it answers false.
+    pub fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        if !self.outbox.flush(batch) {
+            return true;
+        }
+        let turn = Turn::at(now);
+        self.tracks.spread(|sub| self.queue.mark_slot(sub));
+        loop {
+            self.ask_keyframes(now);
+            let Some((place, marks)) = self.queue.front() else { return false };
+            if let Some(session) = session_at(&mut self.sessions, place) {
+                let done = session.transmit(
+                    place,
+                    marks,
+                    &turn,
+                    batch,
+                    &mut self.tracks,
+                    &mut self.counters,
+                    &mut self.slot_news,
+                );
+                if !done {
+                    return true;
+                }
+                session.arm(place, &mut self.timers);
+            }
+            self.queue.pop();
+        }
+    }
+
+    /// The next message for another shard. To be called after [`Router::poll_transmit`], until `None`.
+    pub fn poll_peer(&mut self) -> Option<(ShardId, PeerMessage)> {
+        if self.to_peers.is_empty() {
+            self.fill_peers();
+        }
+        self.to_peers.pop_front()
+    }
+
+    /// The next piece of news. To be called after [`Router::poll_transmit`], until `None`.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.next_event()
+    }
+
+    /// Passes keyframe requests that are due to publishers of ours or to the tracks' homes.
+    fn ask_keyframes(&mut self, now: Instant) {
+        while let Some(track) = self.tracks.next_asking() {
+            let (id, home, publisher) = (track.id, track.home, track.publisher);
+            for layer in track.due_keyframes(now) {
+                if let Some(place) = publisher {
+                    let Some(session) = session_at(&mut self.sessions, place) else { continue };
+                    session.keyframes.push((id.index, layer.0));
+                    session.due.keyframes = true;
+                    self.queue.mark_control(place);
+                } else if let Some(home) = home
+                    && self.to_peers.len() < MAX_PEER_MESSAGES
+                {
+                    self.to_peers.push_back((home, PeerMessage::Keyframe { track: id, layer }));
+                }
+            }
+        }
+    }
+
+    /// Puts a session on the list of those with news, if it has any.
+    fn note(&mut self, place: u32) {
+        let Some(session) = session_at(&mut self.sessions, place) else { return };
+        let news = &mut session.news;
+        if (news.claimed || news.lost || news.found || news.stats) && !news.listed {
+            news.listed = true;
+            self.news.push(place);
+        }
+    }
+
+    fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+        session_at(&mut self.sessions, id.index).filter(|s| s.params.id == id)
+    }
+}
+
+/// The session at a place; a function of the table alone, so that the rest of the router stays free to use.
+fn session_at(sessions: &mut [Option<Box<Session>>], place: u32) -> Option<&mut Session> {
+    sessions.get_mut(place as usize)?.as_deref_mut()
+}

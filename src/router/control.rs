@@ -1,0 +1,232 @@
+//! What the control plane orders.
+
+use std::sync::Arc;
+
+use super::command::{Command, Kind, SessionParams, View};
+use super::egress::slot::NONE;
+use super::event::Why;
+use super::id::{SessionId, ShardId, SlotId, TrackId};
+use super::track::Sub;
+use super::{Router, TICK, session_at};
+use crate::units::Instant;
+
+impl Router {
+    /// Carries out one command. One that names what is not here, or not any more, does nothing.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::AddSession(params) => self.add_session(now, params),
+            Command::RestartIce { session, local } => self.lobby.restart(session, &local),
+            Command::RemoveSession(session) => self.remove_session(session),
+            Command::SendDtls { session, datagram } => self.send_dtls(session, datagram),
+            Command::InstallKeys { session, keys } => {
+                let place = session.index;
+                if let Some(session) = self.session(session) {
+                    session.install(&keys);
+                }
+                if let Some(session) = session_at(&mut self.sessions, place) {
+                    session.arm(place, &mut self.timers);
+                    self.mark_all_slots(place);
+                }
+            }
+            Command::AddSlots { session, slots } => match self.session(session) {
+                Some(session) => session.add_slots(slots),
+                None => {
+                    if let Some(guest) = self.lobby.find_mut(session) {
+                        guest.more_slots.extend(slots);
+                        guest.more_slots.truncate(super::session::MAX_SLOTS);
+                    }
+                }
+            },
+            Command::AnnounceTrack { track, kind, home } => self.announce(now, track, kind, home),
+            Command::WithdrawTrack(track) => self.withdraw(track),
+            Command::Watch { session, slot, track, view } => self.watch(now, session, slot, track, view),
+            Command::SetView { session, slot, view } => self.set_view(session, slot, view),
+            Command::MuteTrack { track, muted } => self.mute(track, muted),
+            Command::LimitTrack { track, max_bitrate } => {
+                if let Some(track) = self.tracks.find_mut(track) {
+                    track.max_bitrate = max_bitrate;
+                }
+            }
+        }
+    }
+
+    fn add_session(&mut self, now: Instant, params: Arc<SessionParams>) {
+        if self.lobby.has_as_new(params.id) {
+            return;
+        }
+        // Whoever had the place before is over.
+        if let Some(old) = self.lobby.at(params.id.index).map(|g| g.params.id) {
+            self.remove_session(old);
+        }
+        self.tracks.describe(&params);
+        let tracks: Vec<_> = params.tracks.iter().map(|t| t.id).collect();
+        if self.lobby.add(params) && !tracks.is_empty() {
+            self.start_ticking(now);
+            tracks.into_iter().for_each(|track| self.reselect(track));
+        }
+    }
+
+    pub(super) fn start_ticking(&mut self, now: Instant) {
+        self.tick_at = self.tick_at.min(now + TICK);
+    }
+
+    fn remove_session(&mut self, id: SessionId) {
+        let Some(guest) = self.lobby.remove(id) else { return };
+        self.forget_paths(&guest.paths);
+        for track in &guest.params.tracks {
+            self.withdraw(track.id);
+        }
+        if self.session(id).is_none() {
+            return;
+        }
+        let seat = self.sessions.get_mut(id.index as usize).and_then(Option::take);
+        for (place, slot) in seat.iter().flat_map(|s| s.slots.iter().enumerate()) {
+            if let Some(track) = slot.track {
+                let me = Sub { session: id.index, slot: place as u16 };
+                self.leave(track, me);
+            }
+        }
+    }
+
+    fn announce(&mut self, now: Instant, id: TrackId, kind: Kind, home: ShardId) {
+        let Some(track) = self.tracks.enter(id, kind) else { return };
+        track.home = Some(home);
+        self.start_ticking(now);
+        self.reselect(id);
+        self.want(id);
+    }
+
+    fn withdraw(&mut self, id: TrackId) {
+        let Some(track) = self.tracks.remove(id) else { return };
+        self.speakers.forget(id);
+        for sub in track.watchers {
+            let Some(session) = session_at(&mut self.sessions, sub.session) else { continue };
+            let Some(slot) = session.slots.get_mut(usize::from(sub.slot)) else { continue };
+            slot.stop();
+            slot.track = None;
+            slot.target = NONE;
+            slot.why = Why::Silent;
+            self.slot_news.push(sub);
+        }
+    }
+
+    /// A slot of ours no longer holds a track.
+    fn leave(&mut self, id: TrackId, me: Sub) {
+        if let Some(track) = self.tracks.find_mut(id) {
+            track.watchers.retain(|w| *w != me);
+            for layer in &mut track.layers {
+                layer.subs.retain(|s| *s != me);
+            }
+        }
+        self.want(id);
+    }
+
+    fn watch(&mut self, now: Instant, id: SessionId, slot: SlotId, to: Option<TrackId>, view: View) {
+        let Some(session) = self.session(id) else { return };
+        let Some(place) = session.slot_place(slot.0) else { return };
+        let me = Sub { session: id.index, slot: place as u16 };
+        let Some(slot) = session.slots.get_mut(place) else { return };
+        slot.view = view;
+        let from = slot.track;
+        if from != to {
+            slot.stop();
+            slot.track = to;
+            slot.target = NONE;
+            slot.why = if to.is_some() { Why::Silent } else { Why::Inactive };
+            let kind = slot.params.kind;
+            if let Some(from) = from {
+                self.leave(from, me);
+            }
+            // A track that is not known yet waits here for its announcement.
+            if let Some(track) = to.and_then(|to| self.tracks.enter(to, kind))
+                && !track.watchers.contains(&me)
+            {
+                track.watchers.push(me);
+            }
+            self.start_ticking(now);
+        }
+        self.slot_news.push(me);
+        self.aim(me);
+    }
+
+    fn set_view(&mut self, id: SessionId, slot: SlotId, view: View) {
+        let Some(session) = self.session(id) else { return };
+        let Some(place) = session.slot_place(slot.0) else { return };
+        let Some(slot) = session.slots.get_mut(place) else { return };
+        slot.view = view;
+        self.aim(Sub { session: id.index, slot: place as u16 });
+    }
+
+    fn mute(&mut self, id: TrackId, muted: bool) {
+        let Some(track) = self.tracks.find_mut(id) else { return };
+        if std::mem::replace(&mut track.muted, muted) == muted {
+            return;
+        }
+        track.silence();
+        let layers = track.layers.len();
+        if !muted {
+            // What was dropped leaves a hole in the numbers that no viewer shall take for loss.
+            for layer in 0..layers {
+                self.tracks.begin_epoch(id, layer as u8);
+                if let Some(layer) = self.tracks.find_mut(id).and_then(|t| t.layers.get_mut(layer)) {
+                    layer.reception = None;
+                }
+            }
+        }
+        self.speakers.forget(id);
+        self.tracks.changed(id.index);
+        self.reselect(id);
+    }
+
+    /// What is live of a track changed: every slot that holds it may want another layer.
+    pub(super) fn reselect(&mut self, id: TrackId) {
+        let Some(track) = self.tracks.find(id) else { return };
+        let mut subs = std::mem::take(&mut self.subs);
+        subs.extend_from_slice(&track.watchers);
+        subs.drain(..).for_each(|sub| self.aim(sub));
+        self.subs = subs;
+    }
+
+    /// Chooses the layer of a slot anew.
+    fn aim(&mut self, me: Sub) {
+        let Some(session) = session_at(&mut self.sessions, me.session) else { return };
+        let Some(slot) = session.slots.get_mut(usize::from(me.slot)) else { return };
+        let Some(id) = slot.track else { return };
+        let Some(track) = self.tracks.find_mut(id) else { return };
+        let (target, why) = match track.choose(&slot.view) {
+            (layer, _) if layer != NONE && !slot.takes(track) => (NONE, Why::Codec),
+            choice => choice,
+        };
+        let (before, before_why) = (slot.target, slot.why);
+        (slot.target, slot.why) = (target, why);
+        if target == NONE {
+            slot.stop();
+            for layer in &mut track.layers {
+                layer.subs.retain(|s| *s != me);
+            }
+        } else if target != before {
+            let sent = slot.layer();
+            if before != sent {
+                track.leave(before, me);
+            }
+            track.join(target, me);
+            if slot.layer() == NONE {
+                let head = track.layers.get(usize::from(target)).map_or(0, |l| l.log.head());
+                slot.begin_at(head);
+            }
+            // The layer may have a keyframe at hand; if not, the first pull asks for one.
+            self.queue.mark_slot(me);
+        }
+        if target != before || why != before_why {
+            self.slot_news.push(me);
+            self.want(id);
+        }
+    }
+
+    fn mark_all_slots(&mut self, place: u32) {
+        let Some(session) = session_at(&mut self.sessions, place) else { return };
+        for slot in 0..session.slots.len() as u16 {
+            self.queue.mark_slot(Sub { session: place, slot });
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! From the logs to the viewers: one [`slot::Slot`] per m-line, one [`outlet::Outlet`] per session.
+
+pub(crate) mod outlet;
+pub(crate) mod select;
+pub(crate) mod slot;

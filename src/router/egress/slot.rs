@@ -1,0 +1,427 @@
+//! One slot of a viewer: it pulls from the log of one layer and sends under its own SSRC, with sequence numbers,
+//! timestamps and picture numbers that go on without a seam whatever fills it.
+//!
+//! Between two switches everything is a constant shift ([`Segment`]). At a switch the next segment begins after
+//! the highest number ever sent, and of its source only what follows the keyframe is sent; every log holds a number
+//! once. So no SRTP index is ever used for two plaintexts.
+
+use super::outlet::{Head, Outlet, Sent, Turn};
+use crate::batch::TxBatch;
+use crate::router::command::{Kind, SlotParams, View};
+use crate::router::counters::Counters;
+use crate::router::event::Why;
+use crate::router::history::{Entry, Log, WIDE_ID};
+use crate::router::id::{LayerId, TrackId};
+use crate::router::track::{Clock, Layer, Sub, Track, Tracks};
+use crate::units::{Duration, Instant, PictureSize};
+use crate::wire::id::{Pt, Seq, Ssrc};
+
+/// "No layer".
+pub(crate) const NONE: u8 = u8::MAX;
+/// How many packets carry the mid, if the peer does not report the source sooner (RFC 9143 section 9.2).
+const WITH_MID: u8 = 100;
+/// The oldest keyframe from which a picture may begin.
+const BACKLOG: Duration = Duration::from_millis(1500);
+
+/// What is sent of a slot: its layer, its picture size, and why.
+pub(crate) type Shown = (Option<(LayerId, Option<PictureSize>)>, Why);
+
+/// A stretch of one layer of one track: what is added to its numbers.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    /// `out = in + seq_shift`, wrapping.
+    seq_shift: u64,
+    /// Its first number going out.
+    first: u64,
+    ts_shift: u32,
+    epoch: u32,
+    /// Place of the track.
+    track: u32,
+    picture_shift: u16,
+    tl0_shift: u8,
+    layer: u8,
+}
+
+impl Segment {
+    const EMPTY: Self = Self {
+        seq_shift: 0,
+        first: u64::MAX,
+        ts_shift: 0,
+        epoch: 0,
+        track: u32::MAX,
+        picture_shift: 0,
+        tl0_shift: 0,
+        layer: NONE,
+    };
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    // Read and written for every packet.
+    segment: Segment,
+    cursor: u64,
+    /// After the highest number sent.
+    next_seq: u64,
+    last_arrival: Instant,
+    last_ts: u32,
+    last_picture: u16,
+    last_tl0: u8,
+    /// The source's payload that `pt` stands for.
+    payload: u8,
+    pt: Pt,
+    with_mid: u8,
+    /// Whether `segment` is being sent; if not, a place to begin is awaited.
+    running: bool,
+    /// The layer to send, or [`NONE`].
+    pub(crate) target: u8,
+    ssrc: Ssrc,
+    packets: u32,
+    octets: u32,
+    clock_rate: u32,
+    // Read at switches, reports and retransmissions.
+    previous: Segment,
+    rtx: Option<(Ssrc, Pt)>,
+    rtx_next: u64,
+    pub(crate) params: SlotParams,
+    /// What is to be shown.
+    pub(crate) track: Option<TrackId>,
+    pub(crate) view: View,
+    pub(crate) why: Why,
+    pub(crate) reported: Option<Shown>,
+}
+
+impl Slot {
+    pub(crate) fn new(params: SlotParams, view: View, random: u64) -> Self {
+        // Below 2^15, so that a receiver which misses the first packets still guesses rollover 0 (RFC 3711 section 3.3.1).
+        let first = random & 0x7fff;
+        Self {
+            segment: Segment::EMPTY,
+            cursor: 0,
+            next_seq: first,
+            last_arrival: Instant::ZERO,
+            last_ts: (random >> 16) as u32,
+            last_picture: (random >> 48) as u16 & 0x7fff,
+            last_tl0: 0,
+            payload: NONE,
+            pt: Pt(0),
+            with_mid: WITH_MID,
+            running: false,
+            target: NONE,
+            ssrc: params.ssrc,
+            packets: 0,
+            octets: 0,
+            clock_rate: 90_000,
+            previous: Segment::EMPTY,
+            rtx: None,
+            rtx_next: random >> 3 & 0x7fff,
+            params,
+            track: None,
+            view,
+            why: Why::Inactive,
+            reported: None,
+        }
+    }
+
+    pub(crate) const fn ssrc(&self) -> Ssrc {
+        self.ssrc
+    }
+
+    /// The layer being sent, or [`NONE`].
+    pub(crate) const fn layer(&self) -> u8 {
+        if self.running { self.segment.layer } else { NONE }
+    }
+
+    /// Whether it waits for a place at which to begin its target.
+    pub(crate) const fn waits(&self) -> bool {
+        self.target != NONE && (!self.running || self.segment.layer != self.target)
+    }
+
+    /// Whether the peer can decode any of the track's payloads.
+    pub(crate) fn takes(&self, track: &Track) -> bool {
+        let theirs = track.params().map(|p| &p.payloads[..]).unwrap_or_default();
+        theirs.iter().any(|p| self.params.payloads.iter().any(|ours| ours.codec == p.codec))
+    }
+
+    /// Sends nothing until a new place to begin; what comes from now on counts.
+    pub(crate) fn stop(&mut self) {
+        if self.running {
+            self.running = false;
+            self.previous = self.segment;
+        }
+    }
+
+    /// The peer has reported this source, so it knows which m-line it belongs to.
+    pub(crate) const fn acknowledged(&mut self) {
+        self.with_mid = 0;
+    }
+
+    /// Sends all that is there and may be sent. False: the batch is full, call again.
+    pub(crate) fn pull(
+        &mut self,
+        me: Sub,
+        turn: &Turn,
+        outlet: &mut Outlet,
+        batch: &mut TxBatch,
+        tracks: &mut Tracks,
+        counters: &mut Counters,
+    ) -> bool {
+        let Some(track) = self.track.and_then(|id| tracks.find_mut(id)) else { return true };
+        loop {
+            if self.running && !self.drain(turn, outlet, batch, track, counters) {
+                return false;
+            }
+            if !self.waits() || !self.begin(me, track) {
+                return true;
+            }
+        }
+    }
+
+    /// Sends the running segment up to the head of its log. False: the batch is full.
+    #[inline]
+    fn drain(
+        &mut self,
+        turn: &Turn,
+        outlet: &mut Outlet,
+        batch: &mut TxBatch,
+        track: &Track,
+        counters: &mut Counters,
+    ) -> bool {
+        let Some(layer) = track.layers.get(usize::from(self.segment.layer)) else { return true };
+        let log = &layer.log;
+        self.cursor = self.cursor.max(log.tail());
+        while let Some(entry) = log.get(self.cursor) {
+            if entry.epoch != self.segment.epoch {
+                self.stop();
+                return true;
+            }
+            let out = entry.seq.wrapping_add(self.segment.seq_shift);
+            // What overtook the switch on its way belongs to the segment before.
+            let old = out.wrapping_sub(self.segment.first) > i64::MAX as u64;
+            if old || (entry.payload != self.payload && !self.take_payload(track, entry)) {
+                self.cursor += 1;
+                counters.drops.unfit += u64::from(!old);
+                continue;
+            }
+            match self.send(out, turn, outlet, batch, log, entry) {
+                Sent::Full => return false,
+                Sent::Never => counters.drops.unfit += 1,
+                Sent::Yes(len) => {
+                    counters.packets_out += 1;
+                    counters.bytes_out += len as u64;
+                    self.packets = self.packets.wrapping_add(1);
+                    self.octets = self.octets.wrapping_add(u32::from(entry.len));
+                }
+            }
+            self.cursor += 1;
+        }
+        true
+    }
+
+    #[inline]
+    fn send(
+        &mut self,
+        out: u64,
+        turn: &Turn,
+        outlet: &mut Outlet,
+        batch: &mut TxBatch,
+        log: &Log,
+        entry: &Entry,
+    ) -> Sent {
+        let head = Head {
+            ssrc: self.ssrc,
+            seq: Seq(out),
+            ts: entry.ts.wrapping_add(self.segment.ts_shift),
+            pt: self.pt,
+            picture_shift: self.segment.picture_shift,
+            tl0_shift: self.segment.tl0_shift,
+            original: None,
+        };
+        let mid = if self.with_mid > 0 { Some(&self.params.mid) } else { None };
+        let sent = outlet.send(batch, turn, &head, log, entry, mid);
+        if sent == Sent::Full {
+            return sent;
+        }
+        // Even where nothing went out the number is spent: the receiver sees a loss, never a repetition.
+        self.next_seq = self.next_seq.max(out + 1);
+        self.with_mid = self.with_mid.saturating_sub(1);
+        if head.ts.wrapping_sub(self.last_ts) as i32 >= 0 {
+            self.last_ts = head.ts;
+            self.last_arrival = entry.arrival;
+        }
+        if entry.picture_id_at != 0 {
+            let picture = entry.picture_id.wrapping_add(head.picture_shift);
+            if picture.wrapping_sub(self.last_picture) & 0x7fff < 0x4000 {
+                self.last_picture = picture & 0x7fff;
+            }
+        }
+        if entry.tl0_at != 0 {
+            let tl0 = entry.tl0.wrapping_add(head.tl0_shift);
+            if (tl0.wrapping_sub(self.last_tl0) as i8) > 0 {
+                self.last_tl0 = tl0;
+            }
+        }
+        sent
+    }
+
+    /// Finds the payload type for another payload of the source.
+    #[cold]
+    fn take_payload(&mut self, track: &Track, entry: &Entry) -> bool {
+        let Some(codec) = track.codec(entry.payload) else { return false };
+        let Some(ours) = self.params.payloads.iter().find(|p| p.codec == codec) else { return false };
+        self.payload = entry.payload;
+        self.pt = ours.pt;
+        self.rtx = self.params.rtx_ssrc.zip(ours.rtx);
+        self.clock_rate = track.clock_rate();
+        true
+    }
+
+    /// Begins the target layer if its log has a place for it: a keyframe's first packet, for audio any packet.
+    fn begin(&mut self, me: Sub, track: &mut Track) -> bool {
+        let Some(layer) = track.layers.get(usize::from(self.target)) else { return false };
+        let place = match track.kind {
+            Kind::Audio => Some(self.cursor.max(layer.log.tail())),
+            Kind::Video => layer.log.keyframe(),
+        };
+        let Some(entry) = place.and_then(|p| layer.log.get(p)).copied() else { return false };
+        // Older than what was sent, it would turn time back for as long as the viewer stays.
+        if entry.arrival < self.last_arrival || layer.newest().since(entry.arrival) > BACKLOG {
+            return false;
+        }
+        if self.running {
+            self.previous = self.segment;
+        }
+        self.payload = NONE;
+        if !self.take_payload(track, &entry) {
+            return false;
+        }
+        let ts = self.continued_ts(track, layer, &entry);
+        let (picture_shift, tl0_shift) = self.continued_picture(&entry);
+        let place = place.unwrap_or_default();
+        self.cursor = layer.log.overtaken(place, entry.epoch, entry.seq);
+        let before = self.segment;
+        self.segment = Segment {
+            seq_shift: self.next_seq.wrapping_sub(entry.seq),
+            first: self.next_seq,
+            ts_shift: ts.wrapping_sub(entry.ts),
+            epoch: entry.epoch,
+            track: track.id.index,
+            picture_shift,
+            tl0_shift,
+            layer: self.target,
+        };
+        let was_running = self.running;
+        self.running = true;
+        if was_running && before.layer != self.target {
+            track.leave(before.layer, me);
+        }
+        true
+    }
+
+    /// The timestamp at which a segment that begins with `entry` goes on.
+    fn continued_ts(&self, track: &Track, layer: &Layer, entry: &Entry) -> u32 {
+        if self.last_arrival == Instant::ZERO {
+            return self.last_ts;
+        }
+        let same = (self.segment.track == track.id.index)
+            .then(|| track.layers.get(usize::from(self.segment.layer)))
+            .flatten()
+            .filter(|old| old.epoch == self.segment.epoch);
+        // Layers of one source are aligned by what their sender reports (RFC 3550 section 6.4.1) ...
+        let aligned = same.and_then(|old| {
+            let (from, to) = (old.clock?, layer.clock?);
+            let at = to.ntp_of(entry.ts, self.clock_rate);
+            Some(from.ts_at(at, self.clock_rate).wrapping_add(self.segment.ts_shift))
+        });
+        // ... and all else by when it arrived.
+        let arrived = || {
+            let passed = entry.arrival.since(self.last_arrival).as_micros() as u64;
+            self.last_ts.wrapping_add((passed * u64::from(self.clock_rate) / 1_000_000) as u32)
+        };
+        // A report that is off by seconds is not believed.
+        let near = |ts: &u32| (ts.wrapping_sub(self.last_ts) as i32).unsigned_abs() < self.clock_rate * 2;
+        let ts = aligned.filter(near).unwrap_or_else(arrived);
+        if ts.wrapping_sub(self.last_ts) as i32 > 0 { ts } else { self.last_ts.wrapping_add(1) }
+    }
+
+    /// What to add to picture numbers so that a segment that begins with `entry` goes on by one.
+    const fn continued_picture(&self, entry: &Entry) -> (u16, u8) {
+        let width = if entry.is(WIDE_ID) { 0x7fff } else { 0x7f };
+        (
+            self.last_picture.wrapping_add(1).wrapping_sub(entry.picture_id) & width,
+            self.last_tl0.wrapping_add(1).wrapping_sub(entry.tl0),
+        )
+    }
+
+    /// Sends again, as a retransmission (RFC 4588), what went out under this number. `None`: it is not to be had.
+    pub(crate) fn resend(
+        &mut self,
+        out: u64,
+        turn: &Turn,
+        outlet: &mut Outlet,
+        batch: &mut TxBatch,
+        tracks: &Tracks,
+    ) -> Option<Sent> {
+        let (ssrc, pt) = self.rtx?;
+        let segment = [self.segment, self.previous].into_iter().find(|s| out >= s.first)?;
+        if out >= self.next_seq {
+            return None;
+        }
+        let log = &tracks.at(segment.track)?.layers.get(usize::from(segment.layer))?.log;
+        let entry = log.get(log.find(segment.epoch, out.wrapping_sub(segment.seq_shift))?)?;
+        let head = Head {
+            ssrc,
+            seq: Seq(self.rtx_next),
+            ts: entry.ts.wrapping_add(segment.ts_shift),
+            pt,
+            picture_shift: segment.picture_shift,
+            tl0_shift: segment.tl0_shift,
+            original: Some(out as u16),
+        };
+        let sent = outlet.send(batch, turn, &head, log, entry, Some(&self.params.mid));
+        if sent != Sent::Full {
+            self.rtx_next += 1;
+        }
+        Some(sent)
+    }
+
+    /// The full number that a NACK means.
+    pub(crate) const fn number(&self, wire: crate::wire::id::Seq16) -> Seq {
+        Seq(self.next_seq).nearest(wire)
+    }
+
+    /// Where an audio slot begins when it is given a track: with the next packet.
+    pub(crate) const fn begin_at(&mut self, position: u64) {
+        self.cursor = position;
+    }
+
+    /// The timestamp that stands for `now`, and packets and octets sent, for a sender report.
+    /// `None` when nothing is sent.
+    pub(crate) fn report(&self, now: Instant, tracks: &Tracks) -> Option<(u32, u32, u32)> {
+        if !self.running || self.packets == 0 {
+            return None;
+        }
+        let track = tracks.at(self.segment.track);
+        let layer = track.and_then(|t| t.layers.get(usize::from(self.segment.layer)));
+        let ts = match (layer.and_then(|l| l.clock), track.and_then(|t| t.clock_offset)) {
+            (Some(clock), Some(offset)) => {
+                let there = (now.as_micros() as i64).saturating_sub(offset);
+                clock.ts_at(there, self.clock_rate).wrapping_add(self.segment.ts_shift)
+            }
+            _ => {
+                let here = Clock { ntp: self.last_arrival.as_micros() as i64, ts: self.last_ts };
+                here.ts_at(now.as_micros() as i64, self.clock_rate)
+            }
+        };
+        Some((ts, self.packets, self.octets))
+    }
+
+    /// What it shows now.
+    pub(crate) fn shown(&self, tracks: &Tracks) -> Shown {
+        let layer = self.layer();
+        let size = || tracks.at(self.segment.track)?.layers.get(usize::from(layer))?.size;
+        let shown = (layer != NONE).then(|| (LayerId(layer), size()));
+        let why = if self.waits() && self.why != Why::Silent { Why::Keyframe } else { self.why };
+        (shown, why)
+    }
+}

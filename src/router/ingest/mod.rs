@@ -1,0 +1,6 @@
+//! From publishers to the logs.
+
+pub(crate) mod arrivals;
+pub(crate) mod packet;
+pub(crate) mod reception;
+pub(crate) mod streams;

@@ -1,0 +1,134 @@
+//! One packet of a publisher, read once for all who will send it on.
+
+use crate::router::command::{ExtensionIds, TrackParams};
+use crate::router::history::{ABSENT, ABSENT_DELAY, Entry, KEYFRAME, MARKER, WIDE_ID};
+use crate::units::PictureSize;
+use crate::wire::id::{Pt, Seq16};
+use crate::wire::payload::{self, Codec};
+use crate::wire::rtp;
+
+/// The elements of a header that matter here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extensions<'a> {
+    pub(crate) transport_seq: Option<Seq16>,
+    pub(crate) descriptor: &'a [u8],
+    level: u8,
+    orientation: u8,
+    playout_delay: u32,
+}
+
+impl<'a> Extensions<'a> {
+    pub(crate) fn read(packet: &rtp::View<'a>, ids: &ExtensionIds) -> Self {
+        let mut all = Self {
+            transport_seq: None,
+            descriptor: &[],
+            level: ABSENT,
+            orientation: ABSENT,
+            playout_delay: ABSENT_DELAY,
+        };
+        for (id, value) in packet.extensions() {
+            match value {
+                [high, low] if id == ids.twcc => {
+                    all.transport_seq = Some(Seq16(u16::from_be_bytes([*high, *low])))
+                }
+                [level] if id == ids.audio_level => all.level = *level,
+                [orientation] if id == ids.video_orientation => all.orientation = *orientation,
+                [a, b, c] if id == ids.playout_delay => {
+                    all.playout_delay = u32::from_be_bytes([0, *a, *b, *c])
+                }
+                _ if id == ids.dependency_descriptor => all.descriptor = value,
+                _ => {}
+            }
+        }
+        all
+    }
+}
+
+/// What is to be logged of a packet: its entry without number, epoch and arrival.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    pub(crate) entry: Entry,
+    pub(crate) size: Option<PictureSize>,
+}
+
+/// Whether a payload type is a retransmission's, and of which of the track's payloads it is.
+pub(crate) fn payload_of(track: &TrackParams, pt: Pt) -> Option<(u8, bool)> {
+    track.payloads.iter().enumerate().find_map(|(at, p)| match pt {
+        _ if p.pt == pt => Some((at as u8, false)),
+        _ if p.rtx == Some(pt) => Some((at as u8, true)),
+        _ => None,
+    })
+}
+
+/// Reads a packet's payload and what its header tells.
+pub(crate) fn read(
+    header: &rtp::View<'_>,
+    extensions: &Extensions<'_>,
+    codec: Codec,
+    at: u8,
+    payload: &[u8],
+) -> Read {
+    let frame = payload::inspect(codec, payload);
+    let (picture_id_at, tl0_at) = picture_places(codec, &frame);
+    let wide = frame.picture_id.is_some_and(|id| id.wide);
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let entry = Entry {
+        ts: header.ts().0,
+        playout_delay: extensions.playout_delay,
+        picture_id: frame.picture_id.map_or(0, |id| id.value),
+        flags: flag(header.marker(), MARKER) | flag(frame.keyframe, KEYFRAME) | flag(wide, WIDE_ID),
+        picture_id_at,
+        tl0_at,
+        tl0: frame.tl0.unwrap_or(0),
+        payload: at,
+        level: extensions.level,
+        orientation: extensions.orientation,
+        ..Entry::default()
+    };
+    Read { entry, size: frame.size }
+}
+
+/// Where picture id and TL0PICIDX are: behind the two fixed bytes of VP8's descriptor (RFC 7741 section 4.2), behind the
+/// one of VP9's, where a byte of layer indices lies between (RFC 9628 section 4.2). 0 is nowhere.
+fn picture_places(codec: Codec, frame: &payload::Frame) -> (u8, u8) {
+    let id_len = frame.picture_id.map_or(0, |id| 1 + u8::from(id.wide));
+    let (id_at, tl0_at) = match codec {
+        Codec::Vp8 => (2, 2 + id_len),
+        Codec::Vp9 { .. } => (1, 2 + id_len),
+        Codec::H264 { .. } | Codec::Av1 { .. } | Codec::Opus | Codec::Red => return (0, 0),
+    };
+    (if frame.picture_id.is_some() { id_at } else { 0 }, if frame.tl0.is_some() { tl0_at } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Renumbering where [`picture_places`] says is renumbering as the payload format does it.
+    #[test]
+    fn pictures_are_renumbered_where_the_format_has_their_numbers() {
+        let vp8: [&[u8]; 3] =
+            [&[0x90, 0xe0, 0x81, 0x02, 0x33, 0x40, 1, 2], &[0x90, 0xc0, 0x12, 0x33, 1, 2], &[0x10, 1, 2, 3]];
+        let vp9: [&[u8]; 2] = [&[0xa8, 0x81, 0x02, 0x20, 0x33, 1, 2], &[0x88, 0x12, 1, 2, 3]];
+        let all = vp8.map(|p| (Codec::Vp8, p)).into_iter().chain(vp9.map(|p| (Codec::Vp9 { profile: 0 }, p)));
+        for (codec, original) in all {
+            let frame = payload::inspect(codec, original);
+            let (id_at, tl0_at) = picture_places(codec, &frame);
+            let mut ours = original.to_vec();
+            let mut theirs = original.to_vec();
+            payload::rewrite(codec, &mut theirs, 0x55, 0x77);
+            if let Some(id) = frame.picture_id {
+                let at = usize::from(id_at);
+                if id.wide {
+                    ours[at..at + 2].copy_from_slice(&[0x80, 0x55]);
+                } else {
+                    ours[at] = 0x55;
+                }
+            }
+            if frame.tl0.is_some() {
+                ours[usize::from(tl0_at)] = 0x77;
+            }
+            assert_eq!(ours, theirs, "{codec:?} {original:x?}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What there is to tell the control plane: made of the state when it is asked for, so that a hundred changes between two
+//! turns are one event.
+
+use super::event::Event;
+use super::id::LayerId;
+use super::{Router, session_at};
+
+impl Router {
+    pub(super) fn next_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.session_event() {
+            return Some(event);
+        }
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        if let Some(event) = self.track_event() {
+            return Some(event);
+        }
+        if let Some(event) = self.slot_event() {
+            return Some(event);
+        }
+        self.speakers.news().map(Event::Talking)
+    }
+
+    fn session_event(&mut self) -> Option<Event> {
+        let shard = self.config.shard;
+        while let Some(place) = self.news.last().copied() {
+            if let Some(session) = session_at(&mut self.sessions, place) {
+                let id = session.params.id;
+                let news = &mut session.news;
+                if std::mem::take(&mut news.claimed) {
+                    return Some(Event::Claimed { session: id, shard });
+                }
+                if std::mem::take(&mut news.lost) {
+                    return Some(Event::Lost(id));
+                }
+                if std::mem::take(&mut news.found) {
+                    return Some(Event::Found(id));
+                }
+                if std::mem::take(&mut news.stats) {
+                    return Some(Event::Stats { session: id, stats: session.stats });
+                }
+                news.listed = false;
+            }
+            self.news.pop();
+        }
+        None
+    }
+
+    fn track_event(&mut self) -> Option<Event> {
+        loop {
+            let track = self.tracks.next_news()?;
+            if track.publisher.is_none() {
+                continue;
+            }
+            let Some(codec) = track.codec(track.payload) else { continue };
+            let layers = track.layers.iter().enumerate().filter(|(_, l)| l.live);
+            let layers = layers.map(|(at, l)| (LayerId(at as u8), l.size)).collect();
+            return Some(Event::TrackLive { track: track.id, codec, layers });
+        }
+    }
+
+    fn slot_event(&mut self) -> Option<Event> {
+        while let Some(sub) = self.slot_news.pop() {
+            let Some(session) = session_at(&mut self.sessions, sub.session) else { continue };
+            let id = session.params.id;
+            let Some(slot) = session.slots.get_mut(usize::from(sub.slot)) else { continue };
+            let shown = slot.shown(&self.tracks);
+            if slot.reported == Some(shown) {
+                continue;
+            }
+            slot.reported = Some(shown);
+            let (layer, why) = shown;
+            return Some(Event::SlotLayer { session: id, slot: slot.params.slot, layer, why });
+        }
+        None
+    }
+}

@@ -1,0 +1,269 @@
+//! RTCP of a session: what it says and what it is told.
+
+use super::command::Kind;
+use super::counters::Counters;
+use super::egress::outlet::Turn;
+use super::session::Session;
+use super::track::{Clock, Tracks};
+use crate::batch::TxBatch;
+use crate::units::{Bitrate, Duration, Instant};
+use crate::wire::id::{RtpTs, Ssrc};
+use crate::wire::rtcp::{self, Packet, ReportBlock, SenderInfo, Writer};
+
+/// One name for all that a connection sends: lip synchronisation goes by the msid of the offer.
+const CNAME: &[u8] = b"millrace";
+/// Room for a compound: a datagram less what SRTCP adds.
+const ROOM: usize = 1200;
+/// Asking again sooner than this would only ask twice.
+const MIN_AGAIN: Duration = Duration::from_millis(20);
+/// Blocks in one report (RFC 3550 section 6.4.1: a count of 5 bits).
+const MAX_BLOCKS: usize = 31;
+
+impl Session {
+    /// Sends reports, feedback, NACKs and keyframe requests that are due. False: the batch is full.
+    pub(crate) fn write_control(
+        &mut self,
+        turn: &Turn,
+        batch: &mut TxBatch,
+        tracks: &mut Tracks,
+        counters: &mut Counters,
+    ) -> bool {
+        while self.due.report || self.due.feedback || self.due.ask || self.due.keyframes {
+            let (Some(path), true) = (self.outlet.path, self.outlet.sealer.is_some()) else {
+                self.due = super::session::Due::default();
+                self.keyframes.clear();
+                self.arrivals.clear();
+                return true;
+            };
+            let Some(room) = batch.reserve() else { return false };
+            let Some(compound) = room.get_mut(..ROOM) else { return false };
+            let mut out = Writer::new(compound);
+            if self.params.tracks.is_empty() {
+                self.write_viewer(&mut out, turn.now, tracks);
+            } else {
+                self.write_publisher(&mut out, turn.now, tracks, counters);
+            }
+            let len = out.len();
+            let sealed = self.outlet.sealer.as_mut().filter(|_| len > 0).and_then(|s| s.seal_rtcp(room, len));
+            batch.commit(path, sealed.unwrap_or(0));
+        }
+        true
+    }
+
+    /// To a viewer: a sender report of every slot that sends, as many as fit.
+    fn write_viewer(&mut self, out: &mut Writer<'_>, now: Instant, tracks: &Tracks) {
+        self.due = super::session::Due { report: self.due.report, ..Default::default() };
+        while let Some(slot) = self.slots.get(self.reported_slots) {
+            if let Some((ts, packets, bytes)) = slot.report(now, tracks) {
+                let info = SenderInfo { ntp: ntp(now), ts: RtpTs(ts), packets, bytes };
+                if !out.sender_report(slot.ssrc(), &info, &[]) || !out.cname(slot.ssrc(), CNAME) {
+                    return;
+                }
+            }
+            self.reported_slots += 1;
+        }
+        self.due.report = false;
+    }
+
+    /// To a publisher: how its layers arrive, and what is wanted of it.
+    fn write_publisher(
+        &mut self,
+        out: &mut Writer<'_>,
+        now: Instant,
+        tracks: &mut Tracks,
+        counters: &mut Counters,
+    ) {
+        let us = self.params.rtcp_ssrc;
+        let mut blocks = [ReportBlock::default(); MAX_BLOCKS];
+        let mut count = 0;
+        if self.due.report {
+            for id in self.params.tracks.iter().map(|t| t.id) {
+                let layers = tracks.find_mut(id).into_iter().flat_map(|t| &mut t.layers);
+                for block in layers.filter_map(|l| l.reception.as_mut()?.report(now)) {
+                    if let Some(place) = blocks.get_mut(count) {
+                        *place = block;
+                        count += 1;
+                    }
+                }
+            }
+        }
+        // Compounds begin with a report (RFC 3550 section 6.1) even where it says nothing.
+        out.receiver_report(us, blocks.get(..count).unwrap_or_default());
+        if self.due.report {
+            out.cname(us, CNAME);
+            self.write_limit(out, tracks);
+            self.due.report = false;
+        }
+        if self.due.keyframes {
+            for (track, layer) in self.keyframes.drain(..) {
+                let layer = tracks.at(track).and_then(|t| t.layers.get(usize::from(layer)));
+                if let Some(reception) = layer.and_then(|l| l.reception.as_ref())
+                    && out.pli(us, reception.ssrc)
+                {
+                    counters.keyframe_requests += 1;
+                }
+            }
+            self.due.keyframes = false;
+        }
+        if self.due.ask {
+            self.write_nacks(out, now, tracks, counters);
+            self.due.ask = false;
+        }
+        if self.due.feedback {
+            let media = self.any_media_ssrc();
+            self.due.feedback = false;
+            if !self.arrivals.write(out, us, media) {
+                // It has a datagram of its own, or is too long for any.
+                self.due.feedback = count > 0 || out.len() > 8;
+                if !self.due.feedback {
+                    self.arrivals.clear();
+                }
+            }
+        }
+    }
+
+    fn write_limit(&self, out: &mut Writer<'_>, tracks: &Tracks) {
+        let limits = self.params.tracks.iter().filter_map(|t| tracks.find(t.id));
+        let (mut sum, mut ssrcs, mut count) = (0u64, [Ssrc(0); 16], 0);
+        for track in limits.filter(|t| t.kind == Kind::Video) {
+            if track.max_bitrate == Bitrate::MAX || track.max_bitrate == Bitrate::ZERO {
+                return;
+            }
+            sum = sum.saturating_add(track.max_bitrate.as_bps());
+            for reception in track.layers.iter().filter_map(|l| l.reception.as_ref()) {
+                if let Some(place) = ssrcs.get_mut(count) {
+                    *place = reception.ssrc;
+                    count += 1;
+                }
+            }
+        }
+        if count > 0 {
+            out.remb(self.params.rtcp_ssrc, Bitrate::from_bps(sum), ssrcs.get(..count).unwrap_or_default());
+        }
+    }
+
+    fn write_nacks(
+        &mut self,
+        out: &mut Writer<'_>,
+        now: Instant,
+        tracks: &mut Tracks,
+        counters: &mut Counters,
+    ) {
+        let again = MIN_AGAIN.max(self.round_trip * 5 / 4);
+        let us = self.params.rtcp_ssrc;
+        let mut next = Instant::NEVER;
+        for id in self.params.tracks.iter().map(|t| t.id) {
+            let layers = tracks.find_mut(id).into_iter().flat_map(|t| &mut t.layers);
+            for reception in layers.filter_map(|l| l.reception.as_mut()) {
+                if reception.asks_now(now) {
+                    let ssrc = reception.ssrc;
+                    out.nack(us, ssrc, reception.ask(now, again));
+                    counters.nacks_out += 1;
+                }
+                next = next.min(reception.next_ask());
+            }
+        }
+        self.ask_at = next;
+    }
+
+    /// Takes in a compound of the peer. True if something is to be sent at once.
+    pub(crate) fn read_control(
+        &mut self,
+        compound: &[u8],
+        now: Instant,
+        tracks: &mut Tracks,
+        counters: &mut Counters,
+    ) -> bool {
+        let Ok(packets) = rtcp::packets(compound) else {
+            counters.drops.malformed += 1;
+            return false;
+        };
+        for packet in packets {
+            match packet {
+                Packet::SenderReport(report) => {
+                    self.read_sender_report(report.ssrc, &report.info, now, tracks);
+                    report.blocks().for_each(|block| self.read_block(&block, now));
+                }
+                Packet::ReceiverReport(report) => {
+                    report.blocks().for_each(|block| self.read_block(&block, now))
+                }
+                Packet::Nack(nack) => {
+                    let Some(at) = self.slots.iter().position(|s| s.ssrc() == nack.media) else { continue };
+                    for seq in nack.seqs() {
+                        counters.nacked += 1;
+                        let Some(number) = self.slots.get(at).map(|s| s.number(seq)) else { continue };
+                        if !self.ask_again(at, number.0, now) {
+                            counters.drops.not_resent += 1;
+                        }
+                    }
+                }
+                Packet::Pli(pli) => self.read_keyframe_wish(pli.media, tracks, counters),
+                Packet::Fir(fir) => {
+                    fir.entries().for_each(|(ssrc, _)| self.read_keyframe_wish(ssrc, tracks, counters));
+                }
+                Packet::Twcc(_) => counters.feedback_in += 1,
+                Packet::Sdes(_) | Packet::Bye(_) | Packet::Remb(_) | Packet::Unknown { .. } => {}
+            }
+        }
+        !self.resend.is_empty()
+    }
+
+    fn read_keyframe_wish(&self, media: Ssrc, tracks: &mut Tracks, counters: &mut Counters) {
+        let Some(slot) = self.slots.iter().find(|s| s.ssrc() == media) else { return };
+        counters.keyframe_wishes += 1;
+        // While it waits for its target a keyframe of the old layer would be wasted.
+        if let Some(track) = slot.track {
+            tracks.want_keyframe(track.index, slot.target);
+        }
+    }
+
+    fn read_block(&mut self, block: &ReportBlock, now: Instant) {
+        let Some(slot) = self.slots.iter_mut().find(|s| s.ssrc() == block.ssrc) else { return };
+        slot.acknowledged();
+        self.stats.fraction_lost_out = block.fraction_lost;
+        if block.last_sr != 0 {
+            // RFC 3550 section 6.4.1, in 65536ths of a second.
+            let units = middle(ntp(now)).wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_sr);
+            if units < 1 << 20 {
+                self.stats.rtt = Some(Duration::from_micros(u64::from(units) * 1_000_000 / 65_536));
+            }
+        }
+    }
+
+    fn read_sender_report(&mut self, ssrc: Ssrc, info: &SenderInfo, now: Instant, tracks: &mut Tracks) {
+        let Some(stream) = self.streams.find(ssrc).filter(|s| !s.repair) else { return };
+        let Some(id) = self.params.tracks.get(usize::from(stream.track)).map(|t| t.id) else { return };
+        let there = micros(info.ntp);
+        let offset = (now.as_micros() as i64).saturating_sub(there);
+        // The first tells; later ones correct slowly, as the way varies. A jump is a clock that was set.
+        let offset = match self.clock_offset {
+            Some(old) if old.abs_diff(offset) < 5_000_000 => old + (offset - old) / 16,
+            _ => offset,
+        };
+        self.clock_offset = Some(offset);
+        let Some(track) = tracks.find_mut(id) else { return };
+        track.clock_offset = Some(offset);
+        if let Some(layer) = track.layers.get_mut(usize::from(stream.layer)) {
+            layer.clock = Some(Clock { ntp: there, ts: info.ts.0 });
+            if let Some(reception) = layer.reception.as_mut() {
+                reception.sender_report = Some((middle(info.ntp), now));
+            }
+        }
+        tracks.tell(id.index);
+    }
+}
+
+/// Our clock as it travels: any epoch serves, as only differences count.
+fn ntp(now: Instant) -> u64 {
+    ((u128::from(now.as_micros()) << 32) / 1_000_000) as u64
+}
+
+/// NTP's 32.32 fixed point in microseconds.
+fn micros(ntp: u64) -> i64 {
+    ((u128::from(ntp) * 1_000_000) >> 32) as i64
+}
+
+/// The middle 32 bits, as reports quote them.
+const fn middle(ntp: u64) -> u32 {
+    (ntp >> 16) as u32
+}

@@ -1,0 +1,333 @@
+//! One peer of this shard: its path, its keys, what it publishes and what it watches.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::command::{SessionParams, SlotParams, View};
+use super::counters::Counters;
+use super::egress::outlet::{Outlet, Sent, Turn};
+use super::egress::slot::Slot;
+use super::event::SessionStats;
+use super::ingest::arrivals::Arrivals;
+use super::ingest::streams::Streams;
+use super::queue::Marks;
+use super::timers::Timers;
+use super::track::{Sub, Tracks};
+use crate::batch::{Path, TxBatch};
+use crate::units::{Bitrate, Duration, Instant, PictureSize};
+use crate::wire::id::Ssrc;
+use crate::wire::srtp::{Keys, Opener, Sealer};
+
+/// Without a valid check for so long the peer's consent is over (RFC 7675 section 5.1).
+pub(crate) const CONSENT: Duration = Duration::from_secs(30);
+/// Between reports: often enough for lip synchronisation soon after a switch.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Deadlines are rounded up to multiples of this, so that a thousand sessions wake the shard together.
+const GRID_US: u64 = 10_000;
+/// Retransmissions that wait to be sent.
+const MAX_RESEND: usize = 256;
+/// Retransmissions that one viewer gets in a second: about a megabyte.
+const RESEND_PER_SECOND: u32 = 800;
+/// Slots of one session.
+pub(crate) const MAX_SLOTS: usize = 256;
+/// The round trip that is assumed before one was measured.
+const ROUND_TRIP: Duration = Duration::from_millis(100);
+
+/// What is to be sent besides media.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Due {
+    /// Sender or receiver reports.
+    pub(crate) report: bool,
+    /// Transport-wide feedback.
+    pub(crate) feedback: bool,
+    /// NACKs.
+    pub(crate) ask: bool,
+    /// Keyframe requests.
+    pub(crate) keyframes: bool,
+}
+
+/// News for the control plane that were not yet told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct News {
+    pub(crate) claimed: bool,
+    pub(crate) lost: bool,
+    pub(crate) found: bool,
+    pub(crate) stats: bool,
+    pub(crate) listed: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) params: Arc<SessionParams>,
+    pub(crate) outlet: Outlet,
+    pub(crate) opener: Option<Opener>,
+    /// When the last valid check came, and whether that is too long ago.
+    pub(crate) heard: Instant,
+    pub(crate) lost: bool,
+    // What it watches.
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) resend: VecDeque<(u16, u64)>,
+    resend_left: u32,
+    resend_since: Instant,
+    // What it publishes.
+    pub(crate) streams: Streams,
+    pub(crate) arrivals: Arrivals,
+    /// Our clock minus the publisher's, in microseconds.
+    pub(crate) clock_offset: Option<i64>,
+    pub(crate) round_trip: Duration,
+    /// Layers of which keyframes are to be asked for: place of the track, layer.
+    pub(crate) keyframes: Vec<(u32, u8)>,
+    // What comes when.
+    pub(crate) armed: Instant,
+    report_at: Instant,
+    feedback_at: Instant,
+    pub(crate) ask_at: Instant,
+    pub(crate) due: Due,
+    /// Slots up to which the report in progress got.
+    pub(crate) reported_slots: usize,
+    pub(crate) news: News,
+    pub(crate) stats: SessionStats,
+    /// Packets and bytes in and out at the last statistics.
+    counted: (u64, u64),
+    counted_at: Instant,
+    random: u64,
+}
+
+/// What a slot shows before it is told.
+const UNSEEN: View = View {
+    tile: PictureSize::new(0, 0),
+    active: false,
+    cap: PictureSize::new(u16::MAX, u16::MAX),
+    priority: 0,
+};
+
+impl Session {
+    pub(crate) fn new(params: Arc<SessionParams>, more_slots: Vec<SlotParams>, now: Instant) -> Self {
+        let streams = Streams::new(&params.tracks);
+        let slots = params.slots.clone();
+        let mut session = Self {
+            outlet: Outlet::new(params.extensions),
+            opener: None,
+            heard: now,
+            lost: false,
+            slots: Vec::new(),
+            resend: VecDeque::new(),
+            resend_left: RESEND_PER_SECOND,
+            resend_since: now,
+            streams,
+            arrivals: Arrivals::default(),
+            clock_offset: None,
+            round_trip: ROUND_TRIP,
+            keyframes: Vec::new(),
+            armed: Instant::NEVER,
+            report_at: grid(now + REPORT_EVERY / 2),
+            feedback_at: Instant::NEVER,
+            ask_at: Instant::NEVER,
+            due: Due::default(),
+            reported_slots: 0,
+            news: News { claimed: true, ..News::default() },
+            stats: SessionStats::default(),
+            counted: (0, 0),
+            counted_at: now,
+            random: params.seed,
+            params,
+        };
+        session.add_slots(slots);
+        session.add_slots(more_slots);
+        session
+    }
+
+    pub(crate) fn add_slots(&mut self, slots: Vec<SlotParams>) {
+        for params in slots {
+            if self.slots.len() >= MAX_SLOTS || self.slots.iter().any(|s| s.params.slot == params.slot) {
+                continue;
+            }
+            let random = self.next_random();
+            self.slots.push(Slot::new(params, UNSEEN, random));
+        }
+    }
+
+    /// SplitMix64.
+    const fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.random ^ self.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// Place of a slot by its name: they are almost always the same.
+    pub(crate) fn slot_place(&self, slot: u16) -> Option<usize> {
+        let guess = usize::from(slot);
+        if self.slots.get(guess).is_some_and(|s| s.params.slot.0 == slot) {
+            return Some(guess);
+        }
+        self.slots.iter().position(|s| s.params.slot.0 == slot)
+    }
+
+    /// Media may flow. Keys that come again while the old ones serve are not taken: indices would begin anew.
+    pub(crate) fn install(&mut self, keys: &Keys) {
+        if self.outlet.sealer.is_none() {
+            self.outlet.sealer = Some(Sealer::new(keys));
+            self.opener = Some(Opener::new(keys));
+        }
+    }
+
+    /// A valid check came; `nominated` if it selects its path. True if the peer was lost before.
+    pub(crate) fn check(&mut self, path: Path, nominated: bool, now: Instant) -> bool {
+        self.heard = now;
+        let found = self.lost;
+        self.lost = false;
+        if nominated || found || self.outlet.path.is_none() {
+            self.outlet.path = Some(path);
+        }
+        self.news.found |= found;
+        found
+    }
+
+    /// When this session wants to be woken.
+    pub(crate) fn deadline(&self) -> Instant {
+        let consent = if self.lost { Instant::NEVER } else { self.heard + CONSENT };
+        let report = if self.outlet.sealer.is_some() && !self.lost { self.report_at } else { Instant::NEVER };
+        consent.min(report).min(self.feedback_at).min(self.ask_at)
+    }
+
+    /// Sees to it that the session is woken in time.
+    pub(crate) fn arm(&mut self, place: u32, timers: &mut Timers) {
+        let at = self.deadline();
+        timers.arm(place, &mut self.armed, at);
+    }
+
+    /// Notes a packet for transport-wide feedback.
+    pub(crate) fn arrived(&mut self, seq: crate::wire::id::Seq16, now: Instant) {
+        if self.arrivals.is_empty() {
+            self.feedback_at = now + super::ingest::arrivals::EVERY;
+        }
+        self.arrivals.note(seq, now);
+    }
+
+    /// Does what time asks for. True if something is to be sent.
+    pub(crate) fn tick(&mut self, now: Instant, tracks: &mut Tracks) -> bool {
+        if !self.lost && now.since(self.heard) >= CONSENT {
+            self.lost = true;
+            self.news.lost = true;
+            self.outlet.path = None;
+        }
+        if self.feedback_at <= now {
+            self.feedback_at = Instant::NEVER;
+            self.due.feedback = true;
+        }
+        if self.ask_at <= now {
+            self.due.ask = true;
+            self.ask_at = Instant::NEVER;
+        }
+        if self.report_at <= now {
+            self.report_at = grid(now + REPORT_EVERY);
+            self.due.report = true;
+            self.reported_slots = 0;
+            self.snapshot(now, tracks);
+        }
+        let due = self.due;
+        due.report || due.feedback || due.ask || due.keyframes
+    }
+
+    fn snapshot(&mut self, now: Instant, tracks: &Tracks) {
+        let passed = now.since(self.counted_at);
+        let (bytes_in, bytes_out) = (self.stats.bytes_in, self.outlet.bytes);
+        self.stats.bitrate_in = Bitrate::of(bytes_in - self.counted.0, passed);
+        self.stats.bitrate_out = Bitrate::of(bytes_out - self.counted.1, passed);
+        self.stats.packets_out = self.outlet.packets;
+        self.stats.bytes_out = bytes_out;
+        let layers = self.params.tracks.iter().filter_map(|t| tracks.find(t.id)).flat_map(|t| &t.layers);
+        self.stats.lost_in = layers.filter_map(|l| l.reception.as_ref()).map(|r| r.lost()).sum();
+        self.news.stats |= self.counted != (bytes_in, bytes_out);
+        self.counted = (bytes_in, bytes_out);
+        self.counted_at = now;
+    }
+
+    /// Queues what a viewer asks for again.
+    pub(crate) fn ask_again(&mut self, slot: usize, out: u64, now: Instant) -> bool {
+        if now.since(self.resend_since) >= Duration::from_secs(1) {
+            self.resend_since = now;
+            self.resend_left = RESEND_PER_SECOND;
+        }
+        if self.resend.len() >= MAX_RESEND || self.resend_left == 0 {
+            return false;
+        }
+        self.resend_left -= 1;
+        self.resend.push_back((slot as u16, out));
+        true
+    }
+
+    /// Sends everything that is marked. False: the batch is full, send it and call again.
+    pub(crate) fn transmit(
+        &mut self,
+        place: u32,
+        marks: Marks,
+        turn: &Turn,
+        batch: &mut TxBatch,
+        tracks: &mut Tracks,
+        counters: &mut Counters,
+        changed: &mut Vec<Sub>,
+    ) -> bool {
+        if marks.control()
+            && !(self.write_control(turn, batch, tracks, counters)
+                && self.write_again(turn, batch, tracks, counters))
+        {
+            return false;
+        }
+        let count = self.slots.len();
+        for at in marks.slots(count) {
+            let Some(slot) = self.slots.get_mut(usize::from(at)) else { continue };
+            let before = slot.layer();
+            let me = Sub { session: place, slot: at };
+            let done = slot.pull(me, turn, &mut self.outlet, batch, tracks, counters);
+            if slot.layer() != before {
+                changed.push(me);
+            }
+            if !done {
+                return false;
+            }
+            if slot.waits()
+                && let Some(track) = slot.track
+            {
+                tracks.want_keyframe(track.index, slot.target);
+            }
+        }
+        true
+    }
+
+    /// Answers NACKs.
+    fn write_again(
+        &mut self,
+        turn: &Turn,
+        batch: &mut TxBatch,
+        tracks: &Tracks,
+        counters: &mut Counters,
+    ) -> bool {
+        while let Some((at, out)) = self.resend.front().copied() {
+            let slot = self.slots.get_mut(usize::from(at));
+            match slot.and_then(|s| s.resend(out, turn, &mut self.outlet, batch, tracks)) {
+                Some(Sent::Full) => return false,
+                Some(Sent::Yes(len)) => {
+                    self.stats.retransmitted += 1;
+                    counters.retransmitted += 1;
+                    counters.packets_out += 1;
+                    counters.bytes_out += len as u64;
+                }
+                Some(Sent::Never) | None => counters.drops.not_resent += 1,
+            }
+            self.resend.pop_front();
+        }
+        true
+    }
+
+    /// The source that feedback names where it means the whole connection.
+    pub(crate) fn any_media_ssrc(&self) -> Ssrc {
+        self.streams.iter().next().map(|s| s.ssrc).unwrap_or_default()
+    }
+}
+
+fn grid(at: Instant) -> Instant {
+    Instant::from_micros(at.as_micros().next_multiple_of(GRID_US))
+}

@@ -1,0 +1,459 @@
+//! Published tracks as this shard knows them: their logs, whether filled by a publisher of ours or from another
+//! shard, and who pulls from them.
+
+use std::sync::Arc;
+
+use super::command::{Kind, SessionParams, TrackParams, View};
+use super::egress::select::{self, Choice};
+use super::egress::slot::NONE;
+use super::event::Why;
+use super::history::Log;
+use super::id::{LayerId, ShardId, TrackId};
+use super::ingest::reception::Reception;
+use crate::units::{Duration, Instant, PictureSize};
+use crate::wire::payload::Codec;
+
+/// The most layers of a track.
+pub(crate) const MAX_LAYERS: usize = 8;
+/// The highest place in the table: what the control plane names beyond is not believed.
+const MAX_TRACKS: u32 = 1 << 20;
+/// A layer that was silent for so long while others of its track arrive is gone.
+const SILENT: Duration = Duration::from_millis(1000);
+/// A track of which nothing came for so long is silent.
+const ALL_SILENT: Duration = Duration::from_millis(2500);
+/// Between two keyframe requests for one layer: an encoder that is asked more often only loses quality.
+const KEYFRAME_EVERY: Duration = Duration::from_millis(500);
+
+/// A subscription: a slot of a session of this shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sub {
+    /// Place of the session.
+    pub(crate) session: u32,
+    pub(crate) slot: u16,
+}
+
+/// What a sender report says: this timestamp was sampled at that time of the sender's clock, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clock {
+    pub(crate) ntp: i64,
+    pub(crate) ts: u32,
+}
+
+impl Clock {
+    /// The time at which `ts` was sampled.
+    pub(crate) fn ntp_of(&self, ts: u32, rate: u32) -> i64 {
+        let ticks = i64::from(ts.wrapping_sub(self.ts) as i32);
+        self.ntp.saturating_add(ticks * 1_000_000 / i64::from(rate.max(1)))
+    }
+
+    /// The timestamp of what is sampled at `ntp`.
+    pub(crate) fn ts_at(&self, ntp: i64, rate: u32) -> u32 {
+        let passed = i128::from(ntp.saturating_sub(self.ntp));
+        self.ts.wrapping_add((passed * i128::from(rate) / 1_000_000) as u32)
+    }
+}
+
+/// One layer.
+#[derive(Debug, Default)]
+pub(crate) struct Layer {
+    pub(crate) log: Log,
+    /// Who sends it now or waits for its keyframe.
+    pub(crate) subs: Vec<Sub>,
+    pub(crate) size: Option<PictureSize>,
+    pub(crate) live: bool,
+    /// When its last packet came.
+    heard: Option<Instant>,
+    pub(crate) clock: Option<Clock>,
+    pub(crate) epoch: u32,
+    /// Has packets that were not yet pulled.
+    fresh: bool,
+    /// A keyframe is needed.
+    wanted: bool,
+    asked: Option<Instant>,
+    /// Up to where other shards have it.
+    pub(crate) relayed: u64,
+    /// Loss and order on the way in, at the publisher's shard.
+    pub(crate) reception: Option<Box<Reception>>,
+}
+
+impl Layer {
+    pub(crate) fn newest(&self) -> Instant {
+        self.heard.unwrap_or_default()
+    }
+}
+
+/// One track.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) id: TrackId,
+    pub(crate) kind: Kind,
+    pub(crate) home: Option<ShardId>,
+    /// Place of the publishing session, if it is this shard's.
+    pub(crate) publisher: Option<u32>,
+    source: Option<(Arc<SessionParams>, usize)>,
+    pub(crate) layers: Vec<Layer>,
+    /// All slots that hold the track, whether they send or not.
+    pub(crate) watchers: Vec<Sub>,
+    /// What other shards want: layers by bit.
+    pub(crate) remote: Vec<(ShardId, u32)>,
+    /// What we asked of its home.
+    pub(crate) wanted: u32,
+    pub(crate) muted: bool,
+    /// Which of its payloads came last.
+    pub(crate) payload: u8,
+    /// Our clock minus the sender's, in microseconds.
+    pub(crate) clock_offset: Option<i64>,
+    pub(crate) max_bitrate: crate::units::Bitrate,
+    fresh: bool,
+    relaying: bool,
+    /// In the list of those to tell the control plane of, to tell other shards of, to ask keyframes of.
+    in_news: bool,
+    in_states: bool,
+    in_asking: bool,
+}
+
+impl Track {
+    fn new(id: TrackId, kind: Kind) -> Self {
+        Self {
+            id,
+            kind,
+            home: None,
+            publisher: None,
+            source: None,
+            layers: Vec::new(),
+            watchers: Vec::new(),
+            remote: Vec::new(),
+            wanted: 0,
+            muted: false,
+            payload: 0,
+            clock_offset: None,
+            max_bitrate: crate::units::Bitrate::MAX,
+            fresh: false,
+            relaying: false,
+            in_news: false,
+            in_states: false,
+            in_asking: false,
+        }
+    }
+
+    pub(crate) fn params(&self) -> Option<&TrackParams> {
+        let (session, at) = self.source.as_ref()?;
+        session.tracks.get(*at)
+    }
+
+    pub(crate) fn codec(&self, payload: u8) -> Option<Codec> {
+        Some(self.params()?.payloads.get(usize::from(payload))?.codec)
+    }
+
+    pub(crate) fn clock_rate(&self) -> u32 {
+        self.params().map_or(90_000, |p| p.clock_rate)
+    }
+
+    pub(crate) fn leave(&mut self, layer: u8, sub: Sub) {
+        if let Some(layer) = self.layers.get_mut(usize::from(layer))
+            && let Some(at) = layer.subs.iter().position(|s| *s == sub)
+        {
+            layer.subs.swap_remove(at);
+        }
+    }
+
+    pub(crate) fn join(&mut self, layer: u8, sub: Sub) {
+        if let Some(layer) = self.layers.get_mut(usize::from(layer))
+            && !layer.subs.contains(&sub)
+        {
+            layer.subs.push(sub);
+        }
+    }
+
+    /// The layer that suits a view.
+    pub(crate) fn choose(&self, view: &View) -> (u8, Why) {
+        match self.kind {
+            Kind::Audio if !view.active => (NONE, Why::Inactive),
+            Kind::Audio if self.muted => (NONE, Why::Silent),
+            Kind::Audio => (0, Why::Source),
+            Kind::Video => {
+                let layers = self.layers.iter().map(|l| Choice { size: l.size, live: l.live });
+                select::choose(view, layers)
+            }
+        }
+    }
+
+    /// Layers that slots of this shard send or wait for, by bit.
+    pub(crate) fn wants(&self) -> u32 {
+        let wanted = self.layers.iter().enumerate().filter(|(_, l)| !l.subs.is_empty());
+        let layers = wanted.fold(0, |bits, (at, _)| bits | 1 << at);
+        // Someone watches but no layer is known to be live: the state of all is still to be learned.
+        if layers == 0 && !self.watchers.is_empty() { 1 << 31 } else { layers }
+    }
+
+    /// Notes a packet of a layer; true if that changed what is live.
+    pub(crate) fn heard(&mut self, layer: u8, now: Instant) -> bool {
+        let Some(layer) = self.layers.get_mut(usize::from(layer)) else { return false };
+        layer.heard = Some(now);
+        let came_alive = !layer.live;
+        layer.live = true;
+        came_alive
+    }
+
+    /// Finds layers that fell silent; true if any did.
+    pub(crate) fn listen(&mut self, now: Instant) -> bool {
+        let newest = self.layers.iter().filter_map(|l| l.heard).max().unwrap_or_default();
+        let mut changed = false;
+        for layer in self.layers.iter_mut().filter(|l| l.live) {
+            let heard = layer.heard.unwrap_or_default();
+            if newest.since(heard) >= SILENT || (self.kind == Kind::Video && now.since(heard) >= ALL_SILENT) {
+                layer.live = false;
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// Forgets what came: the track is muted, or begins anew.
+    pub(crate) fn silence(&mut self) {
+        for layer in &mut self.layers {
+            layer.live = false;
+            layer.heard = None;
+            layer.wanted = false;
+            layer.log.cut();
+        }
+    }
+
+    /// A keyframe of the layer came.
+    pub(crate) fn keyframe_came(&mut self, layer: u8) {
+        if let Some(layer) = self.layers.get_mut(usize::from(layer)) {
+            layer.wanted = false;
+        }
+    }
+
+    /// Whether keyframes are awaited.
+    pub(crate) fn wants_keyframes(&self) -> bool {
+        self.layers.iter().any(|l| l.wanted)
+    }
+
+    /// The layers of which a keyframe is to be asked for now.
+    pub(crate) fn due_keyframes(&mut self, now: Instant) -> impl Iterator<Item = LayerId> + '_ {
+        self.layers.iter_mut().enumerate().filter_map(move |(at, layer)| {
+            let due = layer.wanted
+                && layer.live
+                && layer.asked.is_none_or(|asked| now.since(asked) >= KEYFRAME_EVERY);
+            if due {
+                layer.asked = Some(now);
+            }
+            due.then_some(LayerId(at as u8))
+        })
+    }
+}
+
+/// All tracks, by place.
+#[derive(Debug, Default)]
+pub(crate) struct Tracks {
+    table: Vec<Option<Box<Track>>>,
+    /// Tracks with packets that were not yet pulled, and not yet relayed.
+    fresh: Vec<u32>,
+    relaying: Vec<u32>,
+    news: Vec<u32>,
+    states: Vec<u32>,
+    asking: Vec<u32>,
+    epochs: u32,
+}
+
+impl Tracks {
+    pub(crate) fn at(&self, index: u32) -> Option<&Track> {
+        self.table.get(index as usize)?.as_deref()
+    }
+
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut Track> {
+        self.table.get_mut(index as usize)?.as_deref_mut()
+    }
+
+    pub(crate) fn find(&self, id: TrackId) -> Option<&Track> {
+        self.at(id.index).filter(|t| t.id == id)
+    }
+
+    pub(crate) fn find_mut(&mut self, id: TrackId) -> Option<&mut Track> {
+        self.at_mut(id.index).filter(|t| t.id == id)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Track> {
+        self.table.iter_mut().filter_map(|t| t.as_deref_mut())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.iter().all(Option::is_none)
+    }
+
+    /// The track of this name, made if it is new; `None` if it is older than what holds its place.
+    pub(crate) fn enter(&mut self, id: TrackId, kind: Kind) -> Option<&mut Track> {
+        if id.index >= MAX_TRACKS {
+            return None;
+        }
+        let place = id.index as usize;
+        if self.table.len() <= place {
+            self.table.resize_with(place + 1, || None);
+        }
+        let place = self.table.get_mut(place)?;
+        match place {
+            Some(track) if track.id.generation > id.generation => return None,
+            Some(track) if track.id == id => {}
+            _ => *place = Some(Box::new(Track::new(id, kind))),
+        }
+        place.as_deref_mut()
+    }
+
+    /// Learns what a session will publish.
+    pub(crate) fn describe(&mut self, session: &Arc<SessionParams>) {
+        for (at, params) in session.tracks.iter().enumerate() {
+            let epoch = self.epochs;
+            let Some(track) = self.enter(params.id, params.kind) else { continue };
+            if track.source.is_some() {
+                continue;
+            }
+            track.kind = params.kind;
+            track.muted = params.muted;
+            track.max_bitrate = params.max_bitrate;
+            let count = params.layers.len().max(params.ssrcs.len()).clamp(1, MAX_LAYERS);
+            track.layers.resize_with(count, Layer::default);
+            for (number, layer) in track.layers.iter_mut().enumerate() {
+                layer.size = params.layers.get(number).and_then(|l| l.size);
+                layer.epoch = epoch + 1 + number as u32;
+            }
+            track.source = Some((session.clone(), at));
+            self.epochs = epoch + 1 + count as u32;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: TrackId) -> Option<Box<Track>> {
+        self.find(id)?;
+        self.table.get_mut(id.index as usize)?.take()
+    }
+
+    /// What comes of a layer from now on does not go on from what came before.
+    pub(crate) fn begin_epoch(&mut self, id: TrackId, layer: u8) {
+        let epoch = self.epochs + 1;
+        if let Some(layer) = self.find_mut(id).and_then(|t| t.layers.get_mut(usize::from(layer))) {
+            layer.epoch = epoch;
+            layer.log.cut();
+            self.epochs = epoch;
+        }
+    }
+
+    /// Notes that a layer has packets to pull.
+    pub(crate) fn freshen(&mut self, index: u32, layer: u8) {
+        let Some(track) = self.table.get_mut(index as usize).and_then(|t| t.as_deref_mut()) else { return };
+        if let Some(layer) = track.layers.get_mut(usize::from(layer)) {
+            layer.fresh = true;
+        }
+        if !track.fresh {
+            track.fresh = true;
+            self.fresh.push(index);
+        }
+        if !track.relaying && !track.remote.is_empty() {
+            track.relaying = true;
+            self.relaying.push(index);
+        }
+    }
+
+    /// Hands every subscription of a layer with fresh packets to `mark`.
+    pub(crate) fn spread(&mut self, mut mark: impl FnMut(Sub)) {
+        for index in self.fresh.drain(..) {
+            let Some(track) = self.table.get_mut(index as usize).and_then(|t| t.as_deref_mut()) else {
+                continue;
+            };
+            track.fresh = false;
+            for layer in track.layers.iter_mut().filter(|l| l.fresh) {
+                layer.fresh = false;
+                layer.subs.iter().copied().for_each(&mut mark);
+            }
+        }
+    }
+
+    /// Someone needs a keyframe of a layer.
+    pub(crate) fn want_keyframe(&mut self, index: u32, layer: u8) {
+        let Some(track) = self.table.get_mut(index as usize).and_then(|t| t.as_deref_mut()) else { return };
+        if track.kind == Kind::Audio {
+            return;
+        }
+        let Some(layer) = track.layers.get_mut(usize::from(layer)) else { return };
+        layer.wanted = true;
+        self.ask(index);
+    }
+
+    /// Keyframes that are wanted of a track may be due.
+    pub(crate) fn ask(&mut self, index: u32) {
+        let Some(track) = self.table.get_mut(index as usize).and_then(|t| t.as_deref_mut()) else { return };
+        if !track.in_asking {
+            track.in_asking = true;
+            self.asking.push(index);
+        }
+    }
+
+    /// What is live of a track, or how large it is, changed.
+    pub(crate) fn changed(&mut self, index: u32) {
+        let Some(track) = self.table.get_mut(index as usize).and_then(|t| t.as_deref_mut()) else { return };
+        if !track.in_news {
+            track.in_news = true;
+            self.news.push(index);
+        }
+        self.tell(index);
+    }
+
+    /// Other shards shall know how the track does.
+    pub(crate) fn tell(&mut self, index: u32) {
+        let Some(track) = self.table.get_mut(index as usize).and_then(|t| t.as_deref_mut()) else { return };
+        if !track.in_states && !track.remote.is_empty() {
+            track.in_states = true;
+            self.states.push(index);
+        }
+    }
+
+    /// The next track of which keyframes may be due.
+    pub(crate) fn next_asking(&mut self) -> Option<&mut Track> {
+        let index = next_of(&mut self.asking, &self.table)?;
+        let track = self.at_mut(index)?;
+        track.in_asking = false;
+        Some(track)
+    }
+
+    /// The next track to tell the control plane of.
+    pub(crate) fn next_news(&mut self) -> Option<&mut Track> {
+        let index = next_of(&mut self.news, &self.table)?;
+        let track = self.at_mut(index)?;
+        track.in_news = false;
+        Some(track)
+    }
+
+    /// The next track to tell other shards of.
+    pub(crate) fn next_state(&mut self) -> Option<&mut Track> {
+        let index = next_of(&mut self.states, &self.table)?;
+        let track = self.at_mut(index)?;
+        track.in_states = false;
+        Some(track)
+    }
+
+    /// The next track with packets for other shards.
+    pub(crate) fn next_relaying(&mut self) -> Option<&mut Track> {
+        let index = next_of(&mut self.relaying, &self.table)?;
+        let track = self.at_mut(index)?;
+        track.relaying = false;
+        Some(track)
+    }
+}
+
+/// The next place in a list whose track is still there.
+fn next_of(list: &mut Vec<u32>, table: &[Option<Box<Track>>]) -> Option<u32> {
+    std::iter::from_fn(|| list.pop()).find(|index| table.get(*index as usize).is_some_and(Option::is_some))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_maps_both_ways() {
+        let clock = Clock { ntp: 5_000_000, ts: u32::MAX - 44_999 };
+        assert_eq!(clock.ts_at(6_000_000, 90_000), 45_000);
+        assert_eq!(clock.ntp_of(45_000, 90_000), 6_000_000);
+        assert_eq!(clock.ts_at(4_000_000, 90_000), u32::MAX - 134_999);
+    }
+}
