@@ -24,7 +24,7 @@ use tracing::{debug, error, warn};
 
 use self::directory::{Change, Directory};
 use self::rooms::{Effect, LinkId, Rooms};
-use crate::handshake::Fingerprint;
+use crate::handshake::{Fingerprint, Handshakes};
 use crate::router::command::Command;
 use crate::router::event::Event;
 use crate::router::id::{SessionId, ShardId};
@@ -107,6 +107,16 @@ pub trait Handshaking: Send + 'static {
     fn expect(&self, session: SessionId, fingerprints: Vec<Fingerprint>);
     /// It need not come any more.
     fn forget(&self, session: SessionId);
+}
+
+impl Handshaking for Handshakes {
+    fn expect(&self, session: SessionId, fingerprints: Vec<Fingerprint>) {
+        Self::expect(self, session, fingerprints);
+    }
+
+    fn forget(&self, session: SessionId) {
+        Self::forget(self, session);
+    }
 }
 
 /// What the actor is made of.

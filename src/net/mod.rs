@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+mod interfaces;
 mod message;
 mod mmsg;
 mod sockets;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+pub use interfaces::addresses;
 pub use sockets::{BindError, ShardSockets, Sockets, bind};
 pub use thread::{now, pin, processor_time, raise_priority};
 pub use transmit::Sender;

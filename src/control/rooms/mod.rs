@@ -122,6 +122,11 @@ impl Rooms {
         }
     }
 
+    /// Names another certificate in what is negotiated from now on.
+    pub fn set_fingerprint(&mut self, fingerprint: [u8; 32]) {
+        self.config.fingerprint = fingerprint;
+    }
+
     /// What is to be done, in order; to be asked for after every other call.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
