@@ -22,7 +22,7 @@ impl<'a> Nack<'a> {
     }
 
     /// The packets that are missed: each pair names one and, by a bit mask, any of the 16 after it.
-    pub fn seqs(&self) -> impl Iterator<Item = Seq16> + use<'a> {
+    pub fn seqs(&self) -> impl Iterator<Item = Seq16> + Clone + use<'a> {
         self.pairs.iter().flat_map(|[a, b, c, d]| {
             let first = u16::from_be_bytes([*a, *b]);
             let mask = u32::from(u16::from_be_bytes([*c, *d])) << 1 | 1;

@@ -133,3 +133,6 @@ impl<'a> Packet<'a> {
 fn feedback_sources(body: &[u8]) -> Option<(Ssrc, Ssrc)> {
     Some((Ssrc(u32_at(body, 0)?), Ssrc(u32_at(body, 4)?)))
 }
+
+#[cfg(test)]
+mod tests;

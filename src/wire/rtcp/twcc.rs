@@ -80,7 +80,7 @@ impl<'a> Twcc<'a> {
 
     /// Each packet with its delta to the arrival of the one received before it (the first: to the reference),
     /// in [`Feedback::DELTA_MICROS`]; `None` if it was not received.
-    pub fn statuses(&self) -> impl Iterator<Item = (Seq16, Option<i16>)> + use<'a> {
+    pub fn statuses(&self) -> impl Iterator<Item = (Seq16, Option<i16>)> + Clone + use<'a> {
         let (base, mut deltas) = (self.feedback.base.0, self.deltas);
         let symbols = self.chunks.iter().flat_map(|chunk| Symbols::of(*chunk));
         (0..self.statuses).zip(symbols).map(move |(n, symbol)| {

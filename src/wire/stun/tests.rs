@@ -135,7 +135,7 @@ proptest! {
         nominate: bool,
         tie_breaker: u64,
         password in "[a-zA-Z0-9+/]{22,100}",
-        mapped: std::net::SocketAddr,
+        mapped: SocketAddr,
     ) {
         let (mut buf, key) = ([0; 256], Key::new(password.as_bytes()));
         let len = write_request(&mut buf, &transaction, &username, priority, nominate, tie_breaker, &key)
