@@ -11,7 +11,6 @@ use crate::wire::id::Ssrc;
 
 /// Session keys of SRTP or of SRTCP in one direction.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a pointer to the key would cost a cache line per packet")]
 pub(super) enum Cipher {
     /// RFC 7714.
     Gcm(Gcm),
