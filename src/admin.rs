@@ -1,1 +1,167 @@
 //! The admin socket: how `millrace token` talks to a server that runs.
+//!
+//! The store belongs to one process at a time. While a server has it, requests go through a Unix socket in the data
+//! folder that only the owner may open: a JSON object a line, answered by one. While none runs, whoever asks opens the
+//! store itself.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use crate::config::{Problem, TokenOptions, prepare_data};
+use crate::control::Control;
+use crate::control::directory::{Directory, Failure, SystemEntropy};
+use crate::control::store::{RedbStore, Store, StoreError};
+
+const FILE: &str = "admin.sock";
+/// Longest line either way.
+const LINE: u64 = 4096;
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to try while a server starts or stops, and neither socket nor store is to be had.
+const BETWEEN: Duration = Duration::from_secs(5);
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The data folder is of no use.
+    #[error("{0}")]
+    Data(Problem),
+    /// The store is of no use.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The directory refused.
+    #[error(transparent)]
+    Refused(#[from] Failure),
+    /// The server did not answer as it should.
+    #[error("the running server did not answer ({0}): look at its log")]
+    Server(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum Request {
+    Token { name: String, address: Option<String> },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Token(String),
+    Error(String),
+}
+
+/// Answers on the admin socket of a data folder until the task is aborted.
+pub fn serve(data: &Path, control: Control) -> io::Result<JoinHandle<()>> {
+    let folder = File::open(data)?;
+    let path = data.join(FILE);
+    // Whoever serves holds the store's lock, so a socket that is there was left by a server that is gone.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(short(&folder))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    Ok(tokio::spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let control = control.clone();
+                    tokio::spawn(async move {
+                        // Whoever went away needs no answer.
+                        let _ = tokio::time::timeout(PATIENCE, converse(stream, &control)).await;
+                    });
+                }
+                Err(error) => {
+                    warn!("admin socket: {error}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }))
+}
+
+async fn converse(stream: tokio::net::UnixStream, control: &Control) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(read.take(LINE)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(Request::Token { name, address }) => {
+            let minted =
+                control.with(move |state, _| state.directory.mint_token(&name, address.as_deref())).await;
+            match minted {
+                Ok(Ok(minted)) => Answer::Token(minted.token),
+                Ok(Err(failure)) => Answer::Error(failure.to_string()),
+                Err(unavailable) => Answer::Error(unavailable.to_string()),
+            }
+        }
+        Err(error) => Answer::Error(error.to_string()),
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    write.write_all(&line).await
+}
+
+/// Mints a token: the running server's business, or, if none runs, done here.
+pub fn token(options: &TokenOptions) -> Result<String, AdminError> {
+    prepare_data(&options.data).map_err(AdminError::Data)?;
+    let begun = Instant::now();
+    loop {
+        if let Some(stream) = connect(&options.data) {
+            return ask(stream, options);
+        }
+        match mint(options) {
+            Err(AdminError::Store(StoreError::Locked(_))) if begun.elapsed() < BETWEEN => {
+                thread::sleep(Duration::from_millis(50));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn connect(data: &Path) -> Option<UnixStream> {
+    let folder = File::open(data).ok()?;
+    UnixStream::connect(short(&folder)).ok()
+}
+
+fn ask(mut stream: UnixStream, options: &TokenOptions) -> Result<String, AdminError> {
+    let request = Request::Token { name: options.name.clone(), address: options.address.clone() };
+    let mut talk = || -> io::Result<Answer> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut line = serde_json::to_vec(&request)?;
+        line.push(b'\n');
+        stream.write_all(&line)?;
+        let mut answer = String::new();
+        BufReader::new(io::Read::take(&stream, LINE)).read_line(&mut answer)?;
+        Ok(serde_json::from_str(&answer)?)
+    };
+    match talk() {
+        Ok(Answer::Token(token)) => Ok(token),
+        Ok(Answer::Error(text)) => Err(AdminError::Server(text)),
+        Err(error) => Err(AdminError::Server(error.to_string())),
+    }
+}
+
+fn mint(options: &TokenOptions) -> Result<String, AdminError> {
+    let mut store = RedbStore::open(&options.data)?;
+    let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
+    let minted = directory.mint_token(&options.name, options.address.as_deref())?;
+    store.commit(&directory.take_changes())?;
+    Ok(minted.token)
+}
+
+/// The socket by way of its open folder: the path of a socket may have 107 bytes, that of a folder any number.
+fn short(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{FILE}", folder.as_raw_fd()))
+}

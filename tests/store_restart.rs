@@ -1,5 +1,6 @@
 //! What the directory changes through the actor is in the store when the answer comes, and there again after a restart.
 
+#[path = "common/control_plane.rs"]
 mod control_plane;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,1 +1,250 @@
-//! REST, health, and the web app.
+//! REST, health, and the web app, over HTTP/1.1 and, with a certificate, HTTPS.
+
+mod files;
+mod operations;
+mod site;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+
+pub use self::site::Site;
+use crate::config::Tls;
+
+type Body = Full<Bytes>;
+
+fn body(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into())
+}
+
+/// Connections at once; further ones wait in the kernel's queue.
+const CONNECTIONS: usize = 4096;
+/// How long a client may take for a TLS handshake, and for the head of a request, idle time before it included.
+const HEAD_TIME: Duration = Duration::from_secs(15);
+/// Longest head of a request.
+const HEAD_BYTES: usize = 16 * 1024;
+/// Most header fields.
+const HEAD_FIELDS: usize = 64;
+/// How long requests under way may take when the server stops.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Why there is no web page.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address is not to be had.
+    #[error("{address}: {reason}: give another address with --http")]
+    Bind {
+        /// Which one.
+        address: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+    /// The certificate or its key is of no use.
+    #[error("{file}: {reason}: give PEM files with --tls-cert and --tls-key that belong together")]
+    Tls {
+        /// Which file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A bound address.
+pub struct Http {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+}
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Http({})", self.address)
+    }
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Serving {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Http {
+    /// Binds an address.
+    pub async fn bind(address: SocketAddr, tls: Option<&Tls>) -> Result<Self, HttpError> {
+        let tls = tls.map(acceptor).transpose()?;
+        let bound = async {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = bound.await.map_err(|error: io::Error| {
+            let reason = match error.kind() {
+                io::ErrorKind::AddrInUse => "in use by another program".to_owned(),
+                io::ErrorKind::AddrNotAvailable => "not an address of this host".to_owned(),
+                io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege".to_owned(),
+                _ => error.to_string(),
+            };
+            HttpError::Bind { address, reason }
+        })?;
+        Ok(Self { listener, address, tls })
+    }
+
+    /// Where it is bound, with the port that the system chose if it was left to it.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it serves HTTPS.
+    pub const fn secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Starts to serve on the current tokio runtime.
+    pub fn start(self, site: Site) -> Serving {
+        let (stop, stopped) = watch::channel(false);
+        let address = self.address;
+        let task = tokio::spawn(accept(self, Arc::new(site), stopped));
+        Serving { address, stop, task }
+    }
+}
+
+impl Serving {
+    /// Where it serves.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections, lets requests under way end, and is done.
+    pub async fn stop(self) {
+        // Fails only if nobody serves any more.
+        let _ = self.stop.send(true);
+        if self.task.await.is_err() {
+            warn!("the web server ended by a panic");
+        }
+    }
+}
+
+/// The one link that drops a person into a room.
+pub fn link(http: SocketAddr, secure: bool, gid: crate::control::ids::Gid, pin: &str) -> String {
+    let scheme = if secure { "https" } else { "http" };
+    let host = match http.ip() {
+        // A secure context even without TLS, so that there is a camera.
+        ip if ip.is_loopback() || ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
+    };
+    format!("{scheme}://{host}:{}/?gid={gid}&pin={pin}", http.port())
+}
+
+fn acceptor(tls: &Tls) -> Result<TlsAcceptor, HttpError> {
+    let problem =
+        |file: &std::path::Path, reason: String| HttpError::Tls { file: file.display().to_string(), reason };
+    let chain = CertificateDer::pem_file_iter(&tls.cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| problem(&tls.cert, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(problem(&tls.cert, "there is no certificate in it".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| problem(&tls.key, error.to_string()))?;
+    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
+    let mut config = config.map_err(|error| problem(&tls.key, error.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+async fn accept(http: Http, site: Arc<Site>, mut stopped: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let accepted = tokio::select! {
+            accepted = http.listener.accept() => accepted,
+            _ = stopped.changed() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: others close soon.
+                warn!("web server: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (site, tls, stopped) = (Arc::clone(&site), http.tls.clone(), stopped.clone());
+        tokio::spawn(async move {
+            connection(stream, peer, tls, site, stopped).await;
+            drop(place);
+        });
+    }
+    drop(http);
+    // All places are free again once every connection is done.
+    let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(DRAIN, places.acquire_many(all)).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    site: Arc<Site>,
+    stopped: watch::Receiver<bool>,
+) {
+    // Answers are written whole.
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => serve(stream, peer, site, stopped).await,
+        Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) => serve(stream, peer, site, stopped).await,
+            Ok(Err(error)) => debug!("TLS with {peer}: {error}"),
+            Err(_) => debug!("TLS with {peer}: too slow"),
+        },
+    }
+}
+
+async fn serve<S>(stream: S, peer: SocketAddr, site: Arc<Site>, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let answer = service_fn(|request: Request<Incoming>| {
+        let site = Arc::clone(&site);
+        async move { Ok::<Response<Body>, Infallible>(site.answer(peer.ip(), request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_FIELDS)
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!("HTTP with {peer}: {error}");
+    }
+}

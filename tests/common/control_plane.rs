@@ -24,7 +24,7 @@ impl Handshaking for Nothing {
 }
 
 /// The control plane over the store of a data folder. It ends with its last handle.
-pub fn start(data: &Path) -> (Control, JoinHandle<()>) {
+pub(crate) fn start(data: &Path) -> (Control, JoinHandle<()>) {
     let mut store = RedbStore::open(data).expect("a store");
     let snapshot = store.load().expect("a snapshot");
     let directory = Directory::new(snapshot, Box::new(SystemEntropy::default()));

@@ -1,0 +1,199 @@
+//! REST in operation style: `/api?op=…` (platform API section 3.1).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::control::directory::{Asker, Directory, Failure, Identity, Membership, Minted, Settings};
+use crate::control::ids::Gid;
+use crate::control::rights::Preset;
+
+/// Parameters of the query and of the form; the form's win.
+#[derive(Debug, Default)]
+pub(super) struct Parameters(HashMap<String, String>);
+
+/// More than any operation takes.
+const PARAMETERS: usize = 64;
+
+impl Parameters {
+    /// Adds what `application/x-www-form-urlencoded` bytes hold.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        let room = PARAMETERS.saturating_sub(self.0.len());
+        self.0.extend(url::form_urlencoded::parse(bytes).into_owned().take(room));
+    }
+
+    /// A parameter that is there and not empty.
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// A number that is there, or what is wrong with it.
+    fn number(&self, name: &str) -> Result<Option<u32>, Refusal> {
+        self.text(name).map(|text| text.parse().map_err(|_| Refusal::BadArg)).transpose()
+    }
+
+    /// The group that an operation is about; what is no number is no group.
+    fn gid(&self) -> Result<Gid, Refusal> {
+        self.text("gid")
+            .and_then(|text| text.parse().ok())
+            .map(Gid)
+            .ok_or(Refusal::Directory(Failure::BadGroup))
+    }
+}
+
+/// Why an operation failed, under the names of the API.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Refusal {
+    NoOp,
+    BadOp,
+    BadArg,
+    Directory(Failure),
+    Unavailable,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Directory(failure)
+    }
+}
+
+impl Refusal {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::NoOp => "NOOP",
+            Self::BadOp => "BADOP",
+            Self::BadArg => "BADARG",
+            Self::Directory(failure) => failure.name(),
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+}
+
+type Answer = Result<Map<String, Value>, Refusal>;
+
+/// An operation: who asks has a token, whatever it does.
+type Operation = fn(&mut Directory, Duration, &Asker, &Parameters) -> Answer;
+
+fn operation(op: &str) -> Option<Operation> {
+    Some(match op {
+        "setgroup" => set_group,
+        "joingroup" => join_group,
+        "leavegroup" => leave_group,
+        "delgroup" => delete_group,
+        "rooms" => rooms,
+        "logout" => logout,
+        _ => return None,
+    })
+}
+
+/// Carries out what the parameters ask for.
+pub(super) fn run(directory: &mut Directory, now: Duration, from: IpAddr, parameters: &Parameters) -> Answer {
+    let op = parameters.text("op").ok_or(Refusal::NoOp)?;
+    if op == "guest" {
+        return guest(directory, now, from, parameters);
+    }
+    let operation = operation(op).ok_or(Refusal::BadOp)?;
+    let identity = parameters.text("token").and_then(|token| directory.authenticate(now, token));
+    let Identity { uid, token, .. } = identity.ok_or(Failure::AuthFail)?;
+    operation(directory, now, &Asker { uid, token, from }, parameters)
+}
+
+/// The answer as the API has it: every one says `op`, `ts` and `result`, a failure also `error`.
+pub(super) fn envelope(parameters: &Parameters, now: Duration, answer: Answer) -> Value {
+    let (mut members, error) = match answer {
+        Ok(members) => (members, None),
+        Err(refusal) => (Map::new(), Some(refusal.name())),
+    };
+    members.insert("op".to_owned(), json!(parameters.text("op").unwrap_or_default()));
+    members.insert("ts".to_owned(), json!(now.as_secs()));
+    members.insert("result".to_owned(), json!(if error.is_none() { "OK" } else { "FAIL" }));
+    if let Some(error) = error {
+        members.insert("error".to_owned(), json!(error));
+    }
+    Value::Object(members)
+}
+
+fn set_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    let preset = parameters.number("type")?.map(|number| Preset::from_number(number).ok_or(Refusal::BadArg));
+    let resolution = parameters.number("resolution")?;
+    let resolution = resolution.map(|n| u8::try_from(n).ok().filter(|n| *n <= 5).ok_or(Refusal::BadArg));
+    let guests = parameters.number("guests")?.map(|number| match number {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Refusal::BadArg),
+    });
+    let settings = Settings {
+        name: parameters.text("name").map(str::to_owned),
+        preset: preset.transpose()?,
+        resolution: resolution.transpose()?,
+        guests: guests.transpose()?,
+    };
+    // Clients that create send no number, or 0.
+    let group = match parameters.text("gid").filter(|text| *text != "0") {
+        Some(_) => directory.edit_group(who.uid, parameters.gid()?, &settings)?,
+        None => directory.create_group(who.uid, &settings)?,
+    };
+    // 1 for the owner, even for one who is inside as a viewer at the moment.
+    Ok(group_members(&group, true))
+}
+
+fn join_group(directory: &mut Directory, now: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    let group = directory.join_group(now, who, parameters.gid()?, parameters.text("pin"))?;
+    Ok(group_members(&group, group.rights.publish))
+}
+
+fn leave_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    directory.leave_group(who.uid, parameters.gid()?)?;
+    Ok(Map::new())
+}
+
+fn delete_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    directory.delete_group(who.uid, parameters.gid()?)?;
+    Ok(Map::new())
+}
+
+fn rooms(directory: &mut Directory, _: Duration, who: &Asker, _: &Parameters) -> Answer {
+    let rooms: Vec<Value> = directory
+        .rooms(who.uid)
+        .into_iter()
+        .map(|room| {
+            json!({ "uid": room.uid, "gid": room.gid, "name": room.name, "pin": room.pin, "spin": room.spin })
+        })
+        .collect();
+    Ok(Map::from_iter([("count".to_owned(), json!(rooms.len())), ("rooms".to_owned(), Value::Array(rooms))]))
+}
+
+fn logout(directory: &mut Directory, _: Duration, who: &Asker, _: &Parameters) -> Answer {
+    directory.logout(who.token);
+    Ok(Map::new())
+}
+
+fn guest(directory: &mut Directory, now: Duration, from: IpAddr, parameters: &Parameters) -> Answer {
+    let pin = parameters.text("pin").unwrap_or_default();
+    let name = parameters.text("name").unwrap_or_default();
+    let Minted { token, uid, name, address } = directory.guest(now, from, parameters.gid()?, pin, name)?;
+    Ok(Map::from_iter([
+        ("token".to_owned(), json!(token)),
+        ("uid".to_owned(), json!(uid)),
+        ("name".to_owned(), json!(name)),
+        ("address".to_owned(), json!(address)),
+    ]))
+}
+
+/// A group as `setgroup` and `joingroup` show it. `resolution` is a text: applications rely on it.
+fn group_members(group: &Membership, publish: bool) -> Map<String, Value> {
+    let mut members = Map::from_iter([
+        ("gid".to_owned(), json!(group.gid)),
+        ("name".to_owned(), json!(group.name)),
+        ("type".to_owned(), json!(group.preset.number())),
+        ("resolution".to_owned(), json!(group.resolution.to_string())),
+        ("publish".to_owned(), json!(u8::from(publish))),
+    ]);
+    if let Some((pin, spin)) = &group.pins {
+        members.insert("pin".to_owned(), json!(pin));
+        members.insert("spin".to_owned(), json!(spin));
+    }
+    members
+}

@@ -1,0 +1,63 @@
+//! `millrace token` gives a token that works, whether or not a server runs.
+
+#[path = "common/control_plane.rs"]
+mod control_plane;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use millrace::admin;
+use millrace::config::TokenOptions;
+use millrace::control::Control;
+
+fn options(data: &Path, name: &str, address: Option<&str>) -> TokenOptions {
+    TokenOptions { data: data.to_owned(), name: name.to_owned(), address: address.map(str::to_owned) }
+}
+
+async fn ask(options: TokenOptions) -> Result<String, admin::AdminError> {
+    tokio::task::spawn_blocking(move || admin::token(&options)).await.expect("a thread")
+}
+
+async fn name_of(control: &Control, token: String) -> Option<String> {
+    let found = control.with(move |state, now| state.directory.authenticate(now.unix, &token)).await;
+    found.expect("answered").map(|identity| identity.name)
+}
+
+#[tokio::test]
+async fn with_and_without_a_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Longer than a socket's path may be.
+    let data = folder.path().join("d".repeat(150));
+    let before = ask(options(&data, "Before", Some("a@example.org"))).await.expect("a token");
+
+    let (control, actor) = control_plane::start(&data);
+    let socket = admin::serve(&data, control.clone()).expect("a socket");
+    let mode = std::fs::metadata(data.join("admin.sock")).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let during = ask(options(&data, "During", Some("a@example.org"))).await.expect("a token");
+    assert_eq!(name_of(&control, during.clone()).await.as_deref(), Some("During"));
+    assert_eq!(name_of(&control, before).await.as_deref(), Some("During"), "one address is one user");
+    assert!(ask(options(&data, " ", None)).await.expect_err("no name").to_string().contains("give a name"));
+
+    socket.abort();
+    // Ends in being cancelled.
+    let _ = socket.await;
+    drop(control);
+    actor.await.expect("the actor ends");
+    let after = ask(options(&data, "After", None)).await.expect("a token, with the old socket still there");
+    let (control, _actor) = control_plane::start(&data);
+    assert_eq!(name_of(&control, after).await.as_deref(), Some("After"));
+    assert_eq!(name_of(&control, during).await.as_deref(), Some("During"));
+    admin::serve(&data, control).expect("the old socket is replaced");
+}
+
+#[tokio::test]
+async fn a_server_that_is_just_stopping_is_waited_for() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (control, _actor) = control_plane::start(data.path());
+    let asked = tokio::spawn(ask(options(data.path(), "Ada", None)));
+    // No socket yet, and the store is taken: the asker goes on trying.
+    tokio::task::yield_now().await;
+    drop(control);
+    asked.await.expect("a task").expect("a token");
+}

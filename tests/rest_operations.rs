@@ -1,0 +1,378 @@
+//! REST in operation style, the web app and health, over the real HTTP server, control plane and store.
+
+#[path = "common/control_plane.rs"]
+mod control_plane;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use millrace::control::Control;
+use millrace::http::{Http, Serving, Site};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const ORIGIN: &str = "https://app.example.org";
+
+struct Server {
+    control: Control,
+    serving: Serving,
+    healthy: Arc<AtomicBool>,
+    client: Client,
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let data = tempfile::tempdir().expect("a folder");
+        let (control, _actor) = control_plane::start(data.path());
+        let http = Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await.expect("an address");
+        let healthy = Arc::new(AtomicBool::new(true));
+        let turning = Arc::clone(&healthy);
+        let serving = http.start(Site {
+            control: control.clone(),
+            signal: vec![SocketAddr::from(([127, 0, 0, 1], 4433))],
+            hashes: Box::new(|| vec!["aa".to_owned(), "bb".to_owned()]),
+            healthy: Box::new(move || turning.load(Ordering::Relaxed)),
+            origins: vec![ORIGIN.to_owned()],
+        });
+        let client = Client::builder().no_proxy().build().expect("a client");
+        Self { control, serving, healthy, client, _data: data }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.serving.address())
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        self.client.get(self.url(path)).send().await.expect("an answer")
+    }
+
+    /// One operation, by query; its answer has the members that every answer has.
+    async fn op(&self, parameters: &[(&str, &str)]) -> Value {
+        let response = self.client.get(self.url("/api")).query(parameters).send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let answer: Value = response.json().await.expect("JSON");
+        let op = parameters.iter().find(|(name, _)| *name == "op").map_or("", |(_, value)| value);
+        assert_eq!(answer["op"], op);
+        assert!(answer["ts"].as_u64().expect("a number") > 1_700_000_000);
+        match answer["result"].as_str().expect("a text") {
+            "OK" => assert!(answer.get("error").is_none()),
+            "FAIL" => assert!(answer["error"].is_string()),
+            other => panic!("{other}"),
+        }
+        answer
+    }
+
+    async fn token(&self, name: &'static str) -> String {
+        let minted = self.control.with(move |state, _| state.directory.mint_token(name, Some(name))).await;
+        minted.expect("answered").expect("minted").token
+    }
+
+    async fn room(&self, token: &str, more: &[(&str, &str)]) -> (String, String, String) {
+        let mut parameters = vec![("op", "setgroup"), ("token", token), ("name", "Room")];
+        parameters.extend(more);
+        let made = self.op(&parameters).await;
+        assert_eq!(made["result"], "OK", "{made}");
+        let text = |member: &str| made[member].as_str().expect("a text").to_owned();
+        (made["gid"].to_string(), text("pin"), text("spin"))
+    }
+}
+
+/// The members of an answer besides those of every answer.
+fn own(mut answer: Value) -> Value {
+    let members = answer.as_object_mut().expect("an object");
+    for name in ["op", "ts", "result"] {
+        members.remove(name);
+    }
+    answer
+}
+
+fn failed(answer: &Value) -> &str {
+    assert_eq!(answer["result"], "FAIL");
+    assert_eq!(answer.as_object().expect("an object").len(), 4);
+    answer["error"].as_str().expect("a text")
+}
+
+#[tokio::test]
+async fn without_op_token_or_sense() {
+    let server = Server::start().await;
+    assert_eq!(failed(&server.op(&[]).await), "NOOP");
+    assert_eq!(failed(&server.op(&[("op", "dance")]).await), "BADOP");
+    for op in ["setgroup", "joingroup", "leavegroup", "rooms", "delgroup", "logout"] {
+        assert_eq!(failed(&server.op(&[("op", op)]).await), "AUTHFAIL", "{op}");
+        assert_eq!(failed(&server.op(&[("op", op), ("token", "no")]).await), "AUTHFAIL", "{op}");
+    }
+}
+
+#[tokio::test]
+async fn setgroup_creates_and_edits() {
+    let server = Server::start().await;
+    let token = server.token("owner").await;
+    let made = server
+        .op(&[
+            ("op", "setgroup"),
+            ("token", &token),
+            ("name", "Böse & Co"),
+            ("resolution", "3"),
+            ("type", "1"),
+        ])
+        .await;
+    let made = own(made);
+    let (pin, spin) = (made["pin"].as_str().expect("a text"), made["spin"].as_str().expect("a text"));
+    assert!(pin != spin && pin.len() == 8 && spin.len() == 8);
+    let expected = json!({"gid": 1000, "name": "Böse & Co", "type": 1, "resolution": "3", "publish": 1, "pin": pin, "spin": spin});
+    assert_eq!(made, expected);
+
+    let edit = [("op", "setgroup"), ("token", &token), ("gid", "1000"), ("name", "Other"), ("type", "0")];
+    let expected = json!({"gid": 1000, "name": "Other", "type": 0, "resolution": "3", "publish": 1, "pin": pin, "spin": spin});
+    assert_eq!(own(server.op(&edit).await), expected);
+
+    let stranger = server.token("stranger").await;
+    let edit = [("op", "setgroup"), ("token", &stranger), ("gid", "1000"), ("name", "Mine")];
+    assert_eq!(failed(&server.op(&edit).await), "BADGROUP");
+    for gid in ["1001", "x", "-1"] {
+        let edit = [("op", "setgroup"), ("token", &token), ("gid", gid), ("name", "Mine")];
+        assert_eq!(failed(&server.op(&edit).await), "BADGROUP", "{gid}");
+    }
+    assert_eq!(failed(&server.op(&[("op", "setgroup"), ("token", &token)]).await), "MISSINGNAME");
+    for (name, value) in [("resolution", "6"), ("resolution", "HD"), ("type", "3"), ("guests", "2")] {
+        let wrong = [("op", "setgroup"), ("token", &token), ("name", "N"), (name, value)];
+        assert_eq!(failed(&server.op(&wrong).await), "BADARG", "{name}={value}");
+    }
+}
+
+#[tokio::test]
+async fn joingroup_shows_pins_to_the_owner_alone() {
+    let server = Server::start().await;
+    let (owner, ada) = (server.token("owner").await, server.token("ada").await);
+    let (gid, pin, spin) = server.room(&owner, &[("resolution", "2")]).await;
+    let join = async |token: &str, pin: &str| {
+        own(server.op(&[("op", "joingroup"), ("token", token), ("gid", &gid), ("pin", pin)]).await)
+    };
+    let seen =
+        |publish: u8| json!({"gid": 1000, "name": "Room", "type": 0, "resolution": "2", "publish": publish});
+    let owned = |publish: u8| {
+        let mut seen = seen(publish);
+        seen["pin"] = json!(pin);
+        seen["spin"] = json!(spin);
+        seen
+    };
+    assert_eq!(join(&ada, &pin).await, seen(1));
+    assert_eq!(join(&ada, &spin).await, seen(0));
+    assert_eq!(join(&owner, "").await, owned(1));
+    assert_eq!(join(&owner, &spin).await, owned(0));
+    let bob = server.token("bob").await;
+    let wrong = [("op", "joingroup"), ("token", &bob), ("gid", &gid), ("pin", "12345678")];
+    let unknown = [("op", "joingroup"), ("token", &bob), ("gid", "4711"), ("pin", &pin)];
+    let without = [("op", "joingroup"), ("token", &bob), ("gid", &gid)];
+    for answer in [server.op(&wrong).await, server.op(&unknown).await, server.op(&without).await] {
+        assert_eq!(failed(&answer), "BADGROUP");
+    }
+}
+
+#[tokio::test]
+async fn guessing_is_limited_per_token_and_per_address() {
+    let server = Server::start().await;
+    let (owner, one, other) =
+        (server.token("owner").await, server.token("one").await, server.token("other").await);
+    let (gid, pin, _) = server.room(&owner, &[("guests", "1")]).await;
+    let guess = async |token: &str| {
+        let answer =
+            server.op(&[("op", "joingroup"), ("token", token), ("gid", &gid), ("pin", "12345678")]).await;
+        failed(&answer).to_owned()
+    };
+    for token in [&one, &other] {
+        for _ in 0..10 {
+            assert_eq!(guess(token).await, "BADGROUP");
+        }
+        assert_eq!(guess(token).await, "RATELIMIT");
+    }
+    // Both came from here, and that is enough for all tokens from here.
+    let guest = [("op", "guest"), ("gid", &gid), ("pin", &pin), ("name", "G")];
+    assert_eq!(failed(&server.op(&guest).await), "RATELIMIT");
+}
+
+#[tokio::test]
+async fn guest_gives_a_token_with_the_pins_rights() {
+    let server = Server::start().await;
+    let owner = server.token("owner").await;
+    let (gid, pin, spin) = server.room(&owner, &[("guests", "1")]).await;
+    for (pin, publish) in [(&pin, 1), (&spin, 0)] {
+        let answer = own(server.op(&[("op", "guest"), ("gid", &gid), ("pin", pin), ("name", "Gus")]).await);
+        assert_eq!(answer["name"], "Gus");
+        assert!(answer["uid"].is_u64() && answer["address"].is_string());
+        assert_eq!(answer.as_object().expect("an object").len(), 4);
+        let token = answer["token"].as_str().expect("a text");
+        assert_eq!(token.len(), 64);
+        let joined = server.op(&[("op", "joingroup"), ("token", token), ("gid", &gid)]).await;
+        assert_eq!(joined["publish"], publish);
+        let made = server.op(&[("op", "setgroup"), ("token", token), ("name", "Mine")]).await;
+        assert_eq!(failed(&made), "NOTALLOWED");
+    }
+    let wrong = [("op", "guest"), ("gid", &gid), ("pin", "12345678"), ("name", "G")];
+    assert_eq!(failed(&server.op(&wrong).await), "BADGROUP");
+    let (closed, pin, _) = server.room(&owner, &[]).await;
+    let refused = [("op", "guest"), ("gid", &closed), ("pin", &pin), ("name", "G")];
+    assert_eq!(failed(&server.op(&refused).await), "BADGROUP");
+}
+
+#[tokio::test]
+async fn rooms_are_listed_latest_first() {
+    let server = Server::start().await;
+    let owner = server.token("owner").await;
+    let list = async || own(server.op(&[("op", "rooms"), ("token", &owner)]).await);
+    assert_eq!(list().await, json!({"rooms": [], "count": 0}));
+    let (_, pin, spin) = server.room(&owner, &[]).await;
+    let (_, later_pin, later_spin) = server.room(&owner, &[]).await;
+    let rooms = list().await;
+    let uid = rooms["rooms"][0]["uid"].as_u64().expect("a number");
+    let expected = json!({"count": 2, "rooms": [
+        {"uid": uid, "gid": 1001, "name": "Room", "pin": later_pin, "spin": later_spin},
+        {"uid": uid, "gid": 1000, "name": "Room", "pin": pin, "spin": spin},
+    ]});
+    assert_eq!(rooms, expected);
+}
+
+#[tokio::test]
+async fn leavegroup_and_delgroup() {
+    let server = Server::start().await;
+    let (owner, ada) = (server.token("owner").await, server.token("ada").await);
+    let (gid, pin, _) = server.room(&owner, &[]).await;
+    let on = async |op: &str, token: &str, pin: &str| {
+        server.op(&[("op", op), ("token", token), ("gid", &gid), ("pin", pin)]).await
+    };
+    assert_eq!(on("joingroup", &ada, &pin).await["result"], "OK");
+    assert_eq!(on("joingroup", &ada, "").await["result"], "OK", "a member needs no pin");
+    assert_eq!(own(on("leavegroup", &ada, "").await), json!({}));
+    assert_eq!(failed(&on("leavegroup", &ada, "").await), "BADGROUP");
+    assert_eq!(failed(&on("joingroup", &ada, "").await), "BADGROUP");
+    assert_eq!(failed(&on("delgroup", &ada, "").await), "BADGROUP");
+    assert_eq!(own(on("delgroup", &owner, "").await), json!({}));
+    assert_eq!(failed(&on("delgroup", &owner, "").await), "BADGROUP");
+    assert_eq!(failed(&on("joingroup", &ada, &pin).await), "BADGROUP");
+}
+
+#[tokio::test]
+async fn logout_kills_the_token_at_once() {
+    let server = Server::start().await;
+    let token = server.token("ada").await;
+    assert_eq!(own(server.op(&[("op", "logout"), ("token", &token)]).await), json!({}));
+    assert_eq!(failed(&server.op(&[("op", "rooms"), ("token", &token)]).await), "AUTHFAIL");
+}
+
+#[tokio::test]
+async fn a_form_serves_as_well_as_a_query() {
+    let server = Server::start().await;
+    let token = server.token("ada").await;
+    let post = server.client.post(server.url("/api?op=rooms&token=wrong")).form(&[("token", &token)]);
+    let answer: Value = post.send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!((&answer["op"], &answer["result"]), (&json!("rooms"), &json!("OK")));
+    let large =
+        server.client.post(server.url("/api")).body(vec![b'a'; 65 * 1024]).send().await.expect("an answer");
+    assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let put = server.client.put(server.url("/api")).send().await.expect("an answer");
+    assert_eq!(put.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn health_follows_the_shards() {
+    let server = Server::start().await;
+    assert_eq!(server.get("/healthz").await.status(), StatusCode::OK);
+    server.healthy.store(false, Ordering::Relaxed);
+    assert_eq!(server.get("/healthz").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn config_tells_where_signalling_is() {
+    let server = Server::start().await;
+    let config: Value = server.get("/config.json").await.json().await.expect("JSON");
+    assert_eq!(config, json!({"signal": "https://127.0.0.1:4433/signal", "hashes": ["aa", "bb"]}));
+}
+
+#[tokio::test]
+async fn listed_origins_may_read_and_others_may_not() {
+    let server = Server::start().await;
+    for path in ["/api?op=rooms", "/config.json"] {
+        for (origin, allowed) in [(ORIGIN, Some(ORIGIN)), ("https://evil.example", None)] {
+            let response =
+                server.client.get(server.url(path)).header("origin", origin).send().await.expect("an answer");
+            let told = response
+                .headers()
+                .get("access-control-allow-origin")
+                .map(|value| value.to_str().expect("a text"));
+            assert_eq!(told, allowed, "{path} from {origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_web_app_is_served_with_care() {
+    let server = Server::start().await;
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/room?gid=1000&pin=1", "text/html; charset=utf-8"),
+        ("/sdk/millrace.js", "text/javascript; charset=utf-8"),
+        ("/app/app.css", "text/css; charset=utf-8"),
+    ] {
+        let response = server.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let headers = response.headers().clone();
+        assert_eq!(headers["content-type"], kind);
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["referrer-policy"], "no-referrer");
+        let policy = headers["content-security-policy"].to_str().expect("a text");
+        assert!(
+            policy.contains("script-src 'self'")
+                && policy.contains("connect-src 'self' https://127.0.0.1:4433")
+        );
+        assert!(!response.bytes().await.expect("a body").is_empty());
+        let again = server.client.get(server.url(path)).header("if-none-match", &headers["etag"]);
+        let again = again.send().await.expect("an answer");
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        assert!(again.bytes().await.expect("no body").is_empty());
+    }
+    for path in ["/nothing", "/../Cargo.toml", "/sdk/", "/sdk"] {
+        assert_eq!(server.get(path).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_cut_off() {
+    let server = Server::start().await;
+    let mut stream = tokio::net::TcpStream::connect(server.serving.address()).await.expect("connected");
+    stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.expect("written");
+    let filler = [b'a'; 1024];
+    let mut cut = false;
+    for _ in 0..64 {
+        if stream.write_all(&filler).await.is_err() {
+            cut = true;
+            break;
+        }
+    }
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+    cut |= matches!(read, Ok(Err(_))) || String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 431");
+    assert!(cut, "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(server.get("/healthz").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn stopping_ends_idle_connections() {
+    let server = Server::start().await;
+    assert_eq!(server.get("/healthz").await.status(), StatusCode::OK);
+    let address = server.serving.address();
+    tokio::time::timeout(Duration::from_secs(5), server.serving.stop()).await.expect("stopped");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_told_plainly() {
+    let server = Server::start().await;
+    let error = Http::bind(server.serving.address(), None).await.expect_err("in use").to_string();
+    assert!(error.contains("in use by another program: give another address with --http"), "{error}");
+}
