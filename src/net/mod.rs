@@ -8,9 +8,11 @@
 mod interfaces;
 mod message;
 mod mmsg;
+mod pool;
 mod sockets;
 mod thread;
 mod transmit;
+mod uring;
 mod waker;
 
 use std::fmt;
@@ -25,6 +27,7 @@ pub use waker::Waker;
 
 use crate::batch::{Path, TxBatch};
 use mmsg::Mmsg;
+use uring::Uring;
 
 /// Which driver to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,12 +96,19 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Decides for this host.
+    /// Decides for this host, by trying.
     pub fn probe(io: Io) -> Result<Self, Refused> {
+        let uring = |why| Self { uring: true, why };
+        let mmsg = |why| Self { uring: false, why };
         match io {
-            Io::Mmsg => Ok(Self { uring: false, why: "asked for".into() }),
-            Io::Auto => Ok(Self { uring: false, why: "always there".into() }),
-            Io::Uring => Err(Refused("this build has none".into())),
+            Io::Mmsg => Ok(mmsg("as asked for".into())),
+            Io::Uring => {
+                uring::probe().map(|flavour| uring(format!("as asked for, {flavour}"))).map_err(Refused)
+            }
+            Io::Auto => Ok(match uring::probe() {
+                Ok(flavour) => uring(flavour.into()),
+                Err(reason) => mmsg(format!("no io_uring: {reason}")),
+            }),
         }
     }
 
@@ -126,13 +136,18 @@ pub struct Refused(String);
 pub struct Driver(Kind);
 
 enum Kind {
-    Mmsg(Mmsg),
+    Uring(Box<Uring>),
+    Mmsg(Box<Mmsg>),
 }
 
 impl Driver {
     /// Opens the chosen driver over a shard's sockets.
-    pub fn open(_choice: &Choice, sockets: ShardSockets, waker: Waker) -> io::Result<Self> {
-        Ok(Self(Kind::Mmsg(Mmsg::new(sockets, waker))))
+    pub fn open(choice: &Choice, sockets: ShardSockets, waker: Waker) -> io::Result<Self> {
+        Ok(Self(if choice.uring {
+            Kind::Uring(Box::new(Uring::new(sockets, waker)?))
+        } else {
+            Kind::Mmsg(Box::new(Mmsg::new(sockets, waker)))
+        }))
     }
 
     /// Waits for a datagram, a wake-up or the end of `timeout` (`None`: for ever), and hands every datagram that is
@@ -143,13 +158,16 @@ impl Driver {
         rx: &mut impl FnMut(Path, &mut [u8]),
     ) -> io::Result<()> {
         match &mut self.0 {
+            Kind::Uring(uring) => uring.turn(timeout, rx),
             Kind::Mmsg(mmsg) => mmsg.turn(timeout, rx),
         }
     }
 
-    /// Sends the batch and empties it. What the kernel refuses is dropped and counted.
+    /// Takes over the batch, which is empty afterwards; it has left when the next [`Driver::turn`] begins to wait. What
+    /// the kernel refuses is dropped and counted.
     pub fn send(&mut self, batch: &mut TxBatch) {
         match &mut self.0 {
+            Kind::Uring(uring) => uring.send(batch),
             Kind::Mmsg(mmsg) => mmsg.send(batch),
         }
     }
@@ -157,6 +175,7 @@ impl Driver {
     /// What it has done so far.
     pub fn counters(&self) -> Counters {
         match &self.0 {
+            Kind::Uring(uring) => uring.counters,
             Kind::Mmsg(mmsg) => mmsg.counters,
         }
     }

@@ -103,6 +103,13 @@ impl Counters {
         self.bytes_out += run.len as u64;
     }
 
+    /// What was counted as sent before its failure was known.
+    pub(super) fn retract(&mut self, run: &Run) {
+        self.runs_out -= 1;
+        self.datagrams_out -= datagrams(run);
+        self.bytes_out -= run.len as u64;
+    }
+
     pub(super) fn unsent(&mut self, run: &Run, verdict: Verdict) {
         match verdict {
             Verdict::Full => self.full += datagrams(run),
