@@ -8,6 +8,7 @@ use std::time::Duration;
 use millrace::batch::{Path, TxBatch};
 use millrace::net::{self, Choice, Io};
 use millrace::router::command::Command;
+use millrace::router::counters::Counters;
 use millrace::router::event::Event;
 use millrace::router::id::{SessionId, ShardId};
 use millrace::shard::{Core, ShardConfig, Shards, Sinks};
@@ -43,6 +44,9 @@ impl Core for Empty {
     }
     fn suspect(&self) -> Option<SessionId> {
         None
+    }
+    fn counters(&self) -> Counters {
+        Counters::default()
     }
 }
 

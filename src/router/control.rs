@@ -10,9 +10,28 @@ use super::track::Sub;
 use super::{Router, TICK, session_at};
 use crate::units::Instant;
 
+/// The session that a command is about.
+fn concerned(command: &Command) -> Option<SessionId> {
+    match command {
+        Command::AddSession(params) => Some(params.id),
+        Command::RestartIce { session, .. }
+        | Command::RemoveSession(session)
+        | Command::SendDtls { session, .. }
+        | Command::InstallKeys { session, .. }
+        | Command::AddSlots { session, .. }
+        | Command::Watch { session, .. }
+        | Command::SetView { session, .. } => Some(*session),
+        Command::AnnounceTrack { .. }
+        | Command::WithdrawTrack(_)
+        | Command::MuteTrack { .. }
+        | Command::LimitTrack { .. } => None,
+    }
+}
+
 impl Router {
     /// Carries out one command. One that names what is not here, or not any more, does nothing.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
+        self.at_work = concerned(&command).map(|session| session.index);
         match command {
             Command::AddSession(params) => self.add_session(now, params),
             Command::RestartIce { session, local } => self.lobby.restart(session, &local),

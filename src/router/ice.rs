@@ -77,6 +77,7 @@ impl Router {
     /// Takes in one datagram; media are decrypted in place.
     pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
         self.counters.datagrams_in += 1;
+        self.at_work = None;
         self.take_in(now, path, datagram, false);
     }
 
@@ -121,6 +122,7 @@ impl Router {
             self.counters.drops.unknown_ufrag += 1;
             return;
         };
+        self.at_work = Some(place);
         if !check.verify(key) {
             self.counters.drops.wrong_password += 1;
             return;

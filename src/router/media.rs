@@ -14,6 +14,7 @@ use crate::wire::{rtp, srtp};
 impl Router {
     /// One SRTP packet of a session of ours.
     pub(super) fn take_media(&mut self, now: Instant, place: u32, datagram: &mut [u8]) {
+        self.at_work = Some(place);
         let Some(session) = session_at(&mut self.sessions, place) else { return };
         let Some(opener) = session.opener.as_mut() else {
             self.counters.drops.no_keys += 1;
@@ -141,6 +142,7 @@ impl Router {
 
     /// One SRTCP packet of a session of ours.
     pub(super) fn take_control(&mut self, now: Instant, place: u32, datagram: &mut [u8]) {
+        self.at_work = Some(place);
         let Some(session) = session_at(&mut self.sessions, place) else { return };
         let Some(opener) = session.opener.as_mut() else {
             self.counters.drops.no_keys += 1;

@@ -54,6 +54,7 @@ impl Mirrors {
 impl Router {
     /// Takes in a message of another shard.
     pub fn handle_peer(&mut self, now: Instant, from: ShardId, message: PeerMessage) {
+        self.at_work = None;
         match message {
             PeerMessage::Relay(mut relayed) => {
                 let Relayed { bytes, datagrams } = &mut *relayed;

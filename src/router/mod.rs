@@ -90,6 +90,8 @@ pub struct Router {
     /// Scratch for slots to look at again.
     subs: Vec<Sub>,
     counters: Counters,
+    /// Whose work is being done, for [`Router::suspect`].
+    at_work: Option<u32>,
 }
 
 impl Router {
@@ -113,7 +115,13 @@ impl Router {
             slot_news: Vec::new(),
             subs: Vec::new(),
             counters: Counters::default(),
+            at_work: None,
         }
+    }
+
+    /// The session whose work was last begun: the one to end if that work panicked.
+    pub fn suspect(&self) -> Option<SessionId> {
+        self.at_work.and_then(|place| self.lobby.at(place)).map(|guest| guest.params.id)
     }
 
     /// Counters since the beginning.
@@ -134,12 +142,14 @@ impl Router {
                 continue;
             }
             session.armed = Instant::NEVER;
+            self.at_work = Some(place);
             if session.tick(now, &mut self.tracks) {
                 self.queue.mark_control(place);
             }
             session.arm(place, &mut self.timers);
             self.note(place);
         }
+        self.at_work = None;
         if self.tick_at <= now {
             self.tick_at = if self.tracks.is_empty() { Instant::NEVER } else { now + TICK };
             self.tick_tracks(now);
@@ -169,6 +179,7 @@ impl Router {
     /// Writes what is to be sent. True: the batch is full, send it and call again. To be called after every
     /// `handle_` method, until it answers false.
     pub fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        self.at_work = None;
         if !self.outbox.flush(batch) {
             return true;
         }
@@ -176,7 +187,9 @@ impl Router {
         self.tracks.spread(|sub| self.queue.mark_slot(sub));
         loop {
             self.ask_keyframes(now);
+            self.at_work = None;
             let Some((place, marks)) = self.queue.front() else { return false };
+            self.at_work = Some(place);
             if let Some(session) = session_at(&mut self.sessions, place) {
                 let done = session.transmit(
                     place,

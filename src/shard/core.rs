@@ -1,9 +1,12 @@
 //! What a shard turns: the sans-I/O core, as the loop sees it.
 
 use crate::batch::{Path, TxBatch};
+use crate::router::Router;
 use crate::router::command::Command;
+use crate::router::counters::Counters;
 use crate::router::event::Event;
 use crate::router::id::{SessionId, ShardId};
+use crate::router::peer::PeerMessage;
 use crate::units::Instant;
 
 /// A sans-I/O core. Whatever it is handed, it may afterwards have something to transmit, to tell a peer shard or to
@@ -30,4 +33,50 @@ pub trait Core: Send + 'static {
     fn poll_event(&mut self) -> Option<Event>;
     /// Whose work was last begun: who ends if that work panicked.
     fn suspect(&self) -> Option<SessionId>;
+    /// What it has counted.
+    fn counters(&self) -> Counters;
+}
+
+impl Core for Router {
+    type Peer = PeerMessage;
+
+    fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+        self.handle_datagram(now, path, datagram);
+    }
+
+    fn handle_command(&mut self, now: Instant, command: Command) {
+        self.handle_command(now, command);
+    }
+
+    fn handle_peer(&mut self, now: Instant, from: ShardId, message: PeerMessage) {
+        self.handle_peer(now, from, message);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_timeout(&self) -> Instant {
+        self.poll_timeout()
+    }
+
+    fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        self.poll_transmit(now, batch)
+    }
+
+    fn poll_peer(&mut self) -> Option<(ShardId, PeerMessage)> {
+        self.poll_peer()
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.poll_event()
+    }
+
+    fn suspect(&self) -> Option<SessionId> {
+        self.suspect()
+    }
+
+    fn counters(&self) -> Counters {
+        *self.counters()
+    }
 }

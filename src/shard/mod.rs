@@ -22,14 +22,16 @@ use self::turn::Turner;
 use crate::batch::Path;
 use crate::net::{self, Choice, Driver, Sockets, Waker};
 use crate::router::command::Command;
+use crate::router::counters::Counters;
 use crate::router::event::Event;
 use crate::router::id::ShardId;
+use crate::router::{Router, RouterConfig};
 use crate::units::{Duration, Instant};
 
 /// A shard that has not come round for this long is stuck: an idle one comes round every second.
 const STUCK: Duration = Duration::from_secs(3);
 /// The most shards there may be: [`ShardId`] is one byte.
-const MOST: usize = 256;
+const MOST: usize = 255;
 
 /// What the threads run with.
 #[derive(Debug)]
@@ -61,6 +63,8 @@ impl fmt::Debug for Sinks {
 pub struct ShardStats {
     /// Its driver.
     pub net: net::Counters,
+    /// Its router.
+    pub router: Counters,
     /// Times round the loop.
     pub turns: u64,
     /// Processor time of its thread.
@@ -182,8 +186,23 @@ impl Shards {
 }
 
 impl Seats {
-    /// Starts the threads, each with a core that `make` makes and the sinks that `sinks` makes for it. Returns when
-    /// all of them turn, or with the error of the first that cannot.
+    /// Starts the threads, each with a router and the sinks that `sinks` makes for it. Returns when all of them turn,
+    /// or with the error of the first that cannot. `seed` is of whatever must not be guessed from outside.
+    pub fn start(
+        self,
+        config: ShardConfig,
+        seed: u64,
+        sinks: impl FnMut(ShardId) -> Sinks,
+    ) -> io::Result<()> {
+        let shards = self.shards.count() as u8;
+        // Each shard has a seed of its own, all of them from the one (the multiplier is that of SplitMix64).
+        let seed = |id: ShardId| seed ^ u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let router = |shard| Router::new(RouterConfig { shard, shards, seed: seed(shard) });
+        self.start_with(config, router, sinks)
+    }
+
+    /// Starts the threads, each with a core that `make` makes and the sinks that `sinks` makes for it.
+    /// See [`Seats::start`].
     pub fn start_with<C: Core>(
         self,
         config: ShardConfig,

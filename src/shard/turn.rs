@@ -283,6 +283,7 @@ impl<C: Core> Turner<C> {
         if self.published == Instant::ZERO || now.since(self.published) >= IDLE {
             self.published = now;
             self.work.stats.net = self.driver.counters();
+            self.work.stats.router = self.work.core.counters();
             self.work.stats.processor_time = net::processor_time();
             self.shown.publish(self.work.stats);
         }
