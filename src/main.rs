@@ -1,6 +1,74 @@
-//! The millrace server.
+//! The millrace server: reads what was asked for, starts it, and waits for a signal.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use millrace::admin;
+use millrace::config::{EXIT_CODE, Invocation, Options, TokenOptions};
+use millrace::server::Server;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> ExitCode {
+    let done = match Invocation::parse() {
+        Invocation::Serve(options) => serve(options),
+        Invocation::Token(options) => token(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("millrace: {sentence}");
+            ExitCode::from(EXIT_CODE)
+        }
+    }
+}
+
+fn serve(options: Options) -> Result<(), String> {
+    log();
+    let config = options.check().map_err(|e| e.to_string())?;
+    info!(
+        "millrace {}, {} on {}, built {}",
+        env!("CARGO_PKG_VERSION"),
+        count(usize::from(config.shards), "shard"),
+        count(std::thread::available_parallelism().map_or(1, usize::from), "core"),
+        if cfg!(debug_assertions) { "for debugging: expect it to be slow" } else { "with optimisation" },
+    );
+    let server = Server::start(&config).map_err(|e| e.to_string())?;
+    if let Some(link) = server.link() {
+        // Whoever reads our output may have gone; the server stays.
+        let _ = writeln!(std::io::stdout(), "{link}");
+    }
+    let stopped = server.block_on(async {
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok::<(), std::io::Error>(())
+    });
+    if let Some(Err(e)) = stopped {
+        return Err(format!("signals cannot be awaited: {e}"));
+    }
+    info!("stopping");
+    server.stop();
+    Ok(())
+}
+
+fn token(options: &TokenOptions) -> Result<(), String> {
+    let token = admin::token(options).map_err(|e| e.to_string())?;
+    writeln!(std::io::stdout(), "{token}").map_err(|e| format!("the token could not be printed: {e}"))
+}
+
+fn log() {
+    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

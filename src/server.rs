@@ -1,1 +1,394 @@
-//! Wiring: starts the planes and stops them.
+//! Wiring: starts the planes in the order in which they need each other, and stops them in the other.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tracing::{error, info};
+
+use crate::admin;
+use crate::certificate::{CertificateError, Certificates};
+use crate::config::Config;
+use crate::control::directory::{Directory, Failure, SystemEntropy};
+use crate::control::rooms::{self, Rooms};
+use crate::control::store::{RedbStore, Store, StoreError, StoreThread};
+use crate::control::{Control, Parts, State, Unavailable};
+use crate::handshake::{Handshakes, Identity, Outcome};
+use crate::http::{self, Http, HttpError, Serving, Site};
+use crate::net::{self, BindError, Choice, Refused};
+use crate::router::event::Event;
+use crate::router::id::ShardId;
+use crate::router::{Router, RouterConfig};
+use crate::shard::{ShardConfig, Shards, Sinks};
+use crate::signal::quic::{self, CertificateSlot, ResetKey};
+use crate::signal::quic_socket::{QuicIntake, QuicSocket};
+use crate::signal::webtransport::Origins;
+
+/// Threads of the control plane. It is thin; media has the cores.
+const CONTROL_THREADS: usize = 2;
+/// Threads that do handshakes, at lower priority than media.
+const HANDSHAKE_THREADS: usize = 2;
+/// The longest sleep before another look at the certificate's age: clocks are set, hosts are suspended.
+const RENEWAL_LOOK: Duration = Duration::from_secs(3600);
+/// How long clients may take to hear that the server stops.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why the server cannot start: one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The media port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The driver.
+    #[error(transparent)]
+    Driver(#[from] Refused),
+    /// The web page's port or certificate.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The demo group.
+    #[error("the demo room cannot be made: {0}")]
+    Demo(Failure),
+    /// The control plane ended while it started.
+    #[error(transparent)]
+    Control(#[from] Unavailable),
+    /// A key in the data folder.
+    #[error("{path}: {source}: the data folder must be writable")]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything that the system refused.
+    #[error("the system refused {what}: {source}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+fn refused(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+/// A server that runs. Dropping it stops it at once; [`Server::stop`] lets clients know.
+#[derive(Debug)]
+pub struct Server {
+    runtime: Option<Runtime>,
+    shards: Shards,
+    control: Control,
+    endpoint: quinn::Endpoint,
+    actor: JoinHandle<()>,
+    admin: JoinHandle<()>,
+    media: Vec<SocketAddr>,
+    page: Option<Serving>,
+    link: Option<String>,
+}
+
+impl Server {
+    /// Starts everything that `config` asks for.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        // What is kept.
+        let mut store = RedbStore::open(&config.data)?;
+        let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
+        let demo = if config.demo { Some(directory.demo_group().map_err(StartError::Demo)?) } else { None };
+        let certificates = Certificates::open(&config.data, unix_now())?;
+        let current = certificates.current();
+        let reset_key = ResetKey::load(&config.data)
+            .map_err(|source| StartError::Key { path: config.data.join("reset.key"), source })?;
+
+        // The ports.
+        let choice = Choice::probe(config.io)?;
+        let sockets = net::bind(&config.listen, usize::from(config.shards))?;
+        let media = sockets.addresses();
+        let candidates = candidates(&media, &config.advertise).map_err(refused("its own addresses"))?;
+        info!("media and signalling on UDP {}, told to clients as {}", list(&media), list(&candidates));
+
+        // The data plane.
+        let runtime = runtime().map_err(refused("threads"))?;
+        let entered = runtime.enter();
+        let (control, inbox) = Control::new();
+        let (shards, seats) = Shards::new(usize::from(config.shards)).map_err(refused("an eventfd"))?;
+        let handshakes = Handshakes::start(
+            HANDSHAKE_THREADS,
+            Identity {
+                certificate: current.certificate().to_vec(),
+                private_key: current.private_key().to_vec(),
+            },
+            Arc::new(shards.clone()),
+            report_handshakes(&control),
+        )
+        .map_err(refused("threads"))?;
+        let (quic_socket, intake) = QuicSocket::new(&sockets).map_err(refused("a duplicate of a socket"))?;
+        let seed = random_seed().map_err(refused("random bytes"))?;
+        let count = config.shards;
+        seats
+            .start_with(
+                ShardConfig { sockets, io: choice, pin: false },
+                |shard| {
+                    Router::new(RouterConfig {
+                        shard,
+                        shards: count,
+                        seed: seed ^ (u64::from(shard.0) << 56),
+                    })
+                },
+                |shard| sinks(shard, &control, &handshakes, &intake),
+            )
+            .map_err(refused("the threads that move media"))?;
+
+        // The control plane.
+        let rooms = Rooms::new(rooms::Config { candidates, fingerprint: current.hash() });
+        let actor = inbox.start(Parts {
+            state: State::new(directory, rooms),
+            keeper: Box::new(StoreThread::start(Box::new(store))),
+            data_plane: Box::new(shards.clone()),
+            handshakes: Box::new(handshakes.clone()),
+        });
+        // The first turn keeps what making the demo group changed.
+        runtime.block_on(control.with(|_, _| ()))?;
+        let slot = CertificateSlot::new(current.certificate(), current.private_key());
+        let slot = Arc::new(slot.map_err(io::Error::other).map_err(refused("the certificate"))?);
+        let endpoint = quic::endpoint(quic_socket, slot.clone(), &reset_key).map_err(refused("QUIC"))?;
+        runtime.spawn(quic::serve(endpoint.clone(), control.clone(), Origins::new(config.origins.clone())));
+
+        // The ways in for people.
+        let hashes = Arc::new(RwLock::new(certificates.hashes()));
+        let page = runtime.block_on(Http::bind(config.http, config.tls.as_ref()))?;
+        let link = demo.map(|(gid, pin)| http::link(page.address(), page.secure(), gid, &pin));
+        let page = page.start(Site {
+            control: control.clone(),
+            signal: media.clone(),
+            hashes: {
+                let hashes = hashes.clone();
+                Box::new(move || read(&hashes))
+            },
+            healthy: {
+                let shards = shards.clone();
+                Box::new(move || shards.turning())
+            },
+            origins: config.origins.clone(),
+        });
+        let admin = admin::serve(&config.data, control.clone()).map_err(refused("the admin socket"))?;
+        runtime.spawn(renew(certificates, slot, handshakes, control.clone(), hashes));
+        drop(entered);
+        Ok(Self {
+            runtime: Some(runtime),
+            shards,
+            control,
+            endpoint,
+            actor,
+            admin,
+            media,
+            page: Some(page),
+            link,
+        })
+    }
+
+    /// Where media and signalling listen, with the ports that the kernel chose where 0 was asked for.
+    pub fn media_addresses(&self) -> &[SocketAddr] {
+        &self.media
+    }
+
+    /// Where the web page is.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.page.as_ref().map(Serving::address)
+    }
+
+    /// The link into the demo room, if there is one.
+    pub fn link(&self) -> Option<&str> {
+        self.link.as_deref()
+    }
+
+    /// The control plane.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The data plane.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
+    }
+
+    /// Runs something on the control plane's threads and waits for it.
+    pub fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
+        self.runtime.as_ref().map(|runtime| runtime.block_on(future))
+    }
+
+    /// Tells clients that the server goes, waits a moment for them to hear it, and stops.
+    pub fn stop(mut self) {
+        self.endpoint.close(quinn::VarInt::from_u32(1), b"the server stops");
+        if let Some(runtime) = self.runtime.take() {
+            let page = self.page.take();
+            let told = runtime.block_on(async {
+                if let Some(page) = page {
+                    page.stop().await;
+                }
+                tokio::time::timeout(GOODBYE, self.endpoint.wait_idle()).await
+            });
+            if told.is_err() {
+                info!("some clients did not hear that the server stops");
+            }
+            runtime.shutdown_timeout(GOODBYE);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.actor.abort();
+        self.admin.abort();
+        self.shards.stop();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+}
+
+fn report_handshakes(control: &Control) -> Box<dyn Fn(crate::router::id::SessionId, Outcome) + Send + Sync> {
+    let control = control.clone();
+    Box::new(move |session, outcome| match outcome {
+        Outcome::Secured { .. } => control.handshake(session, Ok(())),
+        Outcome::Failed(failure) => control.handshake(session, Err(failure.to_string())),
+    })
+}
+
+fn sinks(shard: ShardId, control: &Control, handshakes: &Handshakes, intake: &QuicIntake) -> Sinks {
+    let (control, handshakes, intake) = (control.clone(), handshakes.clone(), intake.clone());
+    Sinks {
+        event: Box::new(move |event| match event {
+            Event::Dtls { session, datagram } => handshakes.feed(session, shard, datagram),
+            event => control.shard_event(shard, event),
+        }),
+        quic: Box::new(move |path, datagram| intake.deliver(path, datagram)),
+    }
+}
+
+/// What clients are told to send media to: the advertised addresses, else those that we listen on, with every address
+/// of this host where we listen on all.
+fn candidates(listening: &[SocketAddr], advertised: &[IpAddr]) -> io::Result<Vec<SocketAddr>> {
+    let own = if listening.iter().any(|address| address.ip().is_unspecified()) {
+        net::addresses()?
+    } else {
+        Vec::new()
+    };
+    let mut found = BTreeSet::new();
+    for at in listening {
+        let same_family = |ip: &&IpAddr| ip.is_ipv4() == at.is_ipv4();
+        let known: Vec<IpAddr> = if advertised.is_empty() && at.ip().is_unspecified() {
+            own.iter().filter(same_family).copied().collect()
+        } else if advertised.is_empty() {
+            vec![at.ip()]
+        } else {
+            advertised.iter().filter(same_family).copied().collect()
+        };
+        // Loopback last: it is of use to this host alone.
+        found.extend(known.into_iter().map(|ip| (ip.is_loopback(), SocketAddr::new(ip, at.port()))));
+    }
+    Ok(found.into_iter().map(|(_, address)| address).collect())
+}
+
+/// Puts the next certificate into service when its time comes.
+async fn renew(
+    mut certificates: Certificates,
+    slot: Arc<CertificateSlot>,
+    handshakes: Handshakes,
+    control: Control,
+    hashes: Arc<RwLock<Vec<String>>>,
+) {
+    loop {
+        let wait = certificates.due().saturating_sub(unix_now()).min(RENEWAL_LOOK);
+        tokio::time::sleep(wait.max(Duration::from_secs(1))).await;
+        match certificates.rotate(unix_now()) {
+            Ok(false) => continue,
+            Ok(true) => {}
+            Err(e) => {
+                error!("the certificate could not be renewed: {e}");
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                continue;
+            }
+        }
+        let current = certificates.current();
+        let (certificate, private_key) = (current.certificate().to_vec(), current.private_key().to_vec());
+        if let Err(e) = slot.swap(&certificate, &private_key) {
+            error!("the new certificate does not serve: {e}");
+            continue;
+        }
+        handshakes.renew(Identity { certificate, private_key });
+        let fingerprint = current.hash();
+        if control.with(move |state, _| state.rooms.set_fingerprint(fingerprint)).await.is_err() {
+            return;
+        }
+        *hashes.write().unwrap_or_else(PoisonError::into_inner) = certificates.hashes();
+        info!("a new certificate is in service");
+    }
+}
+
+fn read(hashes: &RwLock<Vec<String>>) -> Vec<String> {
+    hashes.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn random_seed() -> io::Result<u64> {
+    let mut seed = [0; 8];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed)
+        .map_err(|_| io::Error::other("no entropy"))?;
+    Ok(u64::from_ne_bytes(seed))
+}
+
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn clients_are_told_where_we_listen() {
+        let told = candidates(&[at("127.0.0.1:4433"), at("[::1]:4434")], &[]).expect("no system call");
+        assert_eq!(told, [at("127.0.0.1:4433"), at("[::1]:4434")]);
+    }
+
+    #[test]
+    fn behind_a_nat_clients_are_told_the_advertised_addresses_of_the_same_family() {
+        let advertised = ["203.0.113.7".parse().expect("v4"), "2001:db8::7".parse().expect("v6")];
+        let told = candidates(&[at("10.0.0.2:443")], &advertised).expect("no system call");
+        assert_eq!(told, [at("203.0.113.7:443")]);
+    }
+
+    #[test]
+    fn who_listens_everywhere_tells_every_address_with_loopback_last() {
+        let told = candidates(&[at("0.0.0.0:4433")], &[]).expect("the host has addresses");
+        assert_eq!(told.last(), Some(&at("127.0.0.1:4433")));
+        assert!(told.iter().all(|address| address.is_ipv4() && !address.ip().is_unspecified()));
+    }
+}
