@@ -166,6 +166,10 @@ impl Router {
         }
         self.slot_news.push(me);
         self.aim(me);
+        // Whatever its state here, its home must know that it is watched.
+        if let Some(to) = to {
+            self.want(to);
+        }
     }
 
     fn set_view(&mut self, id: SessionId, slot: SlotId, view: View) {

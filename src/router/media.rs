@@ -135,6 +135,10 @@ impl Router {
             self.speakers.hear(id, read.entry.level, now);
         }
         if came_alive || resized {
+            if self.tracks.find(id).is_some_and(|t| t.unmeasured(stream.layer)) {
+                // Without its size the layer cannot be chosen well, and only a keyframe tells.
+                self.tracks.want_keyframe(id.index, stream.layer);
+            }
             self.tracks.changed(id.index);
             self.reselect(id);
         }

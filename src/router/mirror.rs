@@ -23,8 +23,8 @@ pub(crate) struct Mirrors {
     /// Batches we made: those that no shard holds any more serve again.
     batches: Vec<Arc<MediaBatch>>,
     /// Relays being filled, by shard.
-    relays: Vec<(ShardId, Box<Relayed>)>,
-    spent: Vec<Box<Relayed>>,
+    relays: Vec<(ShardId, Relayed)>,
+    spent: Vec<Relayed>,
     reminded: Instant,
 }
 
@@ -57,7 +57,7 @@ impl Router {
         self.at_work = None;
         match message {
             PeerMessage::Relay(mut relayed) => {
-                let Relayed { bytes, datagrams } = &mut *relayed;
+                let Relayed { bytes, datagrams } = &mut relayed;
                 for (path, start, len) in datagrams.iter() {
                     if let Some(datagram) = bytes.get_mut(*start..start + len) {
                         self.take_in(now, *path, datagram, true);

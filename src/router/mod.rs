@@ -192,8 +192,7 @@ impl Router {
             self.at_work = Some(place);
             if let Some(session) = session_at(&mut self.sessions, place) {
                 let done = session.transmit(
-                    place,
-                    marks,
+                    (place, marks),
                     &turn,
                     batch,
                     &mut self.tracks,

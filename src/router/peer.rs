@@ -12,9 +12,9 @@ use crate::units::PictureSize;
 #[derive(Debug)]
 pub enum PeerMessage {
     /// Datagrams that arrived here and belong to a session of yours.
-    Relay(Box<Relayed>),
+    Relay(Relayed),
     /// A [`PeerMessage::Relay`] that was taken in, for reuse.
-    Spent(Box<Relayed>),
+    Spent(Relayed),
     /// Which layers of a track of yours are watched here, by bit; the highest bit alone asks only for its state;
     /// 0 ends it.
     Want {

@@ -262,8 +262,7 @@ impl Session {
     /// Sends everything that is marked. False: the batch is full, send it and call again.
     pub(crate) fn transmit(
         &mut self,
-        place: u32,
-        marks: Marks,
+        (place, marks): (u32, Marks),
         turn: &Turn,
         batch: &mut TxBatch,
         tracks: &mut Tracks,

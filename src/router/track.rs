@@ -172,10 +172,23 @@ impl Track {
             Kind::Audio if self.muted => (NONE, Why::Silent),
             Kind::Audio => (0, Why::Source),
             Kind::Video => {
-                let layers = self.layers.iter().map(|l| Choice { size: l.size, live: l.live });
+                let layers = self.layers.iter().enumerate();
+                let layers = layers.map(|(at, l)| Choice { size: self.size_of(at), live: l.live });
                 select::choose(view, layers)
             }
         }
+    }
+
+    /// Whether the picture size of a layer is not known.
+    pub(crate) fn unmeasured(&self, layer: u8) -> bool {
+        self.layers.get(usize::from(layer)).is_some_and(|l| l.size.is_none())
+    }
+
+    /// The size of a layer, where it is not known guessed from the nearest above: each is half as wide as the next.
+    fn size_of(&self, layer: usize) -> Option<PictureSize> {
+        let above = self.layers.get(layer..)?;
+        let (up, size) = above.iter().enumerate().find_map(|(up, l)| Some((up, l.size?)))?;
+        Some(PictureSize::new(size.width >> up, size.height >> up))
     }
 
     /// Layers that slots of this shard send or wait for, by bit.

@@ -1,0 +1,29 @@
+//! What the headers of packets to viewers carry: the mid until it is known, transport-wide numbers for all packets of a
+//! connection, the publisher's audio level.
+
+use crate::sim::network::Link;
+use crate::sim::{World, tile};
+
+#[test]
+fn mid_at_first_levels_and_transport_numbers_always() {
+    let mut world = World::new(1, 110);
+    let (publisher, audio, video) = world.publish(Link::good(), &[(320, 180), (640, 360)]);
+    let viewer = world.view(Link::good(), 1);
+    world.run_ms(1000);
+    world.publishers.get_mut(&publisher).expect("is there").level = 33;
+    world.run_ms(100);
+    world.watch(viewer, 0, Some(audio), tile(0, 0));
+    world.watch(viewer, 1, Some(video), tile(640, 360));
+    world.run_ms(5000);
+    let (sound, picture) = (world.viewer(viewer).slot(0), world.viewer(viewer).slot(1));
+    for slot in [sound, picture] {
+        assert!(slot.packets.values().take(10).all(|got| got.mid));
+        assert!(slot.packets.values().rev().take(50).all(|got| !got.mid));
+    }
+    assert!(sound.packets.values().all(|got| got.level == Some(33 | 0x80)));
+    assert!(picture.packets.values().all(|got| got.level.is_none()));
+    let both = sound.packets.values().chain(picture.packets.values());
+    let mut numbers: Vec<_> = both.map(|got| got.transport_seq.expect("negotiated")).collect();
+    numbers.sort_unstable();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "one count for the whole connection");
+}

@@ -1,0 +1,17 @@
+//! The router as a whole, in simulated time, over a simulated network: one file for each behaviour.
+
+#[path = "../sim/mod.rs"]
+mod sim;
+
+mod bounded;
+mod consent;
+mod header_extensions;
+mod ice_restart;
+mod keyframe_throttle;
+mod layer_follows_tile;
+mod mute;
+mod nack_rtx;
+mod no_index_twice;
+mod survives_loss;
+mod switch_is_continuous;
+mod two_shards;

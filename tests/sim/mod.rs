@@ -1,0 +1,421 @@
+//! A world in simulated time: the routers of one server, a seeded network, publishers and viewers built from `wire`.
+//!
+//! The world plays the control plane, too: it makes sessions, installs keys when they are claimed, announces tracks.
+
+pub(crate) mod network;
+pub(crate) mod peer;
+pub(crate) mod publisher;
+pub(crate) mod viewer;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use millrace::batch::{Path, TxBatch};
+use millrace::router::command::{
+    Command, ExtensionIds, IceCredentials, Kind, PayloadParams, SessionParams, SlotParams, View,
+};
+use millrace::router::event::{Event, Why};
+use millrace::router::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
+use millrace::router::{Router, RouterConfig};
+use millrace::units::{Duration, Instant, PictureSize};
+use millrace::wire::id::{Mid, Pt, Ssrc};
+use millrace::wire::payload::Codec;
+use millrace::wire::srtp::{Keys, Profile};
+
+use network::{Link, Rng};
+use peer::Peer;
+use publisher::Publisher;
+use viewer::Viewer;
+
+/// What every session negotiates here.
+pub(crate) const EXTENSIONS: ExtensionIds = ExtensionIds {
+    mid: 1,
+    rid: 2,
+    repaired_rid: 3,
+    twcc: 4,
+    audio_level: 5,
+    abs_send_time: 6,
+    video_orientation: 7,
+    playout_delay: 8,
+    dependency_descriptor: 9,
+};
+/// Payload types of the publishers ...
+pub(crate) const PUBLISHED_VP8: PayloadParams =
+    PayloadParams { codec: Codec::Vp8, pt: Pt(96), rtx: Some(Pt(97)) };
+pub(crate) const PUBLISHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt: Pt(111), rtx: None };
+/// ... and others of the viewers.
+pub(crate) const WATCHED_VP8: PayloadParams =
+    PayloadParams { codec: Codec::Vp8, pt: Pt(100), rtx: Some(Pt(101)) };
+pub(crate) const WATCHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt: Pt(109), rtx: None };
+
+/// A tile of this size, visible, with all rights.
+pub(crate) fn tile(width: u16, height: u16) -> View {
+    View {
+        tile: PictureSize::new(width, height),
+        active: true,
+        cap: PictureSize::new(u16::MAX, u16::MAX),
+        priority: 1,
+    }
+}
+
+/// Shows nothing.
+pub(crate) fn hidden() -> View {
+    View { active: false, ..tile(0, 0) }
+}
+
+pub(crate) fn credentials(name: &str) -> IceCredentials {
+    IceCredentials { ufrag: name.to_owned(), pwd: format!("{name}-password-of-22-characters") }
+}
+
+/// Keys of a session: the server's and the client's.
+pub(crate) fn keys(seed: u64) -> (Keys, Keys) {
+    let profile = if seed % 3 == 0 { Profile::Aes128CmSha1_80 } else { Profile::AeadAes128Gcm };
+    let mut rng = Rng::new(seed);
+    let material: Vec<u8> = (0..profile.keying_material_len()).map(|_| rng.next() as u8).collect();
+    let keys = |server| Keys::from_exporter(profile, &material, server).expect("of the right length");
+    (keys(true), keys(false))
+}
+
+enum Parcel {
+    ToServer(usize, Path, Vec<u8>),
+    ToPeer(usize, Vec<u8>),
+}
+
+/// See the module.
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) routers: Vec<Router>,
+    pub(crate) publishers: HashMap<usize, Publisher>,
+    pub(crate) viewers: HashMap<usize, Viewer>,
+    /// Who is behind which session, by the session's index.
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) events: Vec<(Instant, Event)>,
+    /// Which shard the kernel brings a peer's datagrams to, by its port; else the port modulo the number of shards.
+    pub(crate) flows: HashMap<u16, usize>,
+    rng: Rng,
+    in_flight: BinaryHeap<Reverse<(Instant, u64)>>,
+    parcels: HashMap<u64, Parcel>,
+    sent: u64,
+    next_track: u32,
+    /// Every SRTP index ever used towards a peer, and a digest of what it sealed.
+    seals: HashMap<(usize, Ssrc, u64), u64>,
+    highest: HashMap<(usize, Ssrc), u64>,
+    pub(crate) bytes_to_peers: u64,
+}
+
+impl World {
+    pub(crate) fn new(shards: u8, seed: u64) -> Self {
+        let config = |n| RouterConfig { shard: ShardId(n), shards, seed: seed ^ u64::from(n) };
+        Self {
+            now: Instant::from_millis(1000),
+            routers: (0..shards).map(|n| Router::new(config(n))).collect(),
+            publishers: HashMap::new(),
+            viewers: HashMap::new(),
+            peers: Vec::new(),
+            events: Vec::new(),
+            flows: HashMap::new(),
+            rng: Rng::new(seed),
+            in_flight: BinaryHeap::new(),
+            parcels: HashMap::new(),
+            sent: 0,
+            next_track: 0,
+            seals: HashMap::new(),
+            highest: HashMap::new(),
+            bytes_to_peers: 0,
+        }
+    }
+
+    /// A command to every shard; those that are meant for one are harmless elsewhere, or taken by none.
+    pub(crate) fn command(&mut self, make: impl Fn() -> Command) {
+        let now = self.now;
+        self.routers.iter_mut().for_each(|r| r.handle_command(now, make()));
+        self.settle();
+    }
+
+    fn add_peer(&mut self, link: Link, params: impl FnOnce(SessionId) -> SessionParams) -> usize {
+        let place = self.peers.len();
+        let id = SessionId { index: place as u32, generation: 0 };
+        let params = Arc::new(params(id));
+        let seed = 77 + place as u64;
+        let (server, client) = keys(seed);
+        let ip =
+            if place % 2 == 0 { IpAddr::from([127, 0, 0, 1]) } else { "::1".parse().expect("an address") };
+        let address = SocketAddr::new(ip, 10_000 + place as u16);
+        self.peers.push(Peer::new(id, params.local.clone(), address, link, &client, server, seed, self.now));
+        self.command(|| Command::AddSession(params.clone()));
+        place
+    }
+
+    /// A publisher of one audio track and one VP8 track with these layers; its place, and the names of its tracks.
+    pub(crate) fn publish(&mut self, link: Link, sizes: &[(u16, u16)]) -> (usize, TrackId, TrackId) {
+        let track = |index| TrackId { index, generation: 0 };
+        let (audio, video) = (track(self.next_track), track(self.next_track + 1));
+        self.next_track += 2;
+        let tracks = publisher::tracks(audio, video, sizes);
+        let place = self.add_peer(link, |id| SessionParams {
+            id,
+            local: credentials(&format!("session{}", id.index)),
+            claim: Default::default(),
+            extensions: EXTENSIONS,
+            tracks,
+            slots: vec![],
+            rtcp_ssrc: Ssrc(1),
+            seed: id.index.into(),
+        });
+        self.publishers.insert(place, Publisher::new(place as u64, sizes, self.now));
+        (place, audio, video)
+    }
+
+    /// A viewer with an audio slot (0) and `videos` video slots (from 1); its place.
+    pub(crate) fn view(&mut self, link: Link, videos: u16) -> usize {
+        let place = self.peers.len() as u32;
+        let slot = |n: u16| SlotParams {
+            slot: SlotId(n),
+            kind: if n == 0 { Kind::Audio } else { Kind::Video },
+            mid: Mid::new(n.to_string().as_bytes()).expect("a mid"),
+            ssrc: Ssrc(place << 16 | u32::from(n) << 1 | 0x1000),
+            rtx_ssrc: (n > 0).then_some(Ssrc(place << 16 | u32::from(n) << 1 | 0x1001)),
+            payloads: vec![if n == 0 { WATCHED_OPUS } else { WATCHED_VP8 }],
+        };
+        let slots: Vec<_> = (0..=videos).map(slot).collect();
+        let viewer = Viewer::new(&slots);
+        let place = self.add_peer(link, |id| SessionParams {
+            id,
+            local: credentials(&format!("session{}", id.index)),
+            claim: Default::default(),
+            extensions: EXTENSIONS,
+            tracks: vec![],
+            slots,
+            rtcp_ssrc: Ssrc(2),
+            seed: id.index.into(),
+        });
+        self.viewers.insert(place, viewer);
+        place
+    }
+
+    pub(crate) fn watch(&mut self, viewer: usize, slot: u16, track: Option<TrackId>, view: View) {
+        let session = self.peers[viewer].id;
+        self.command(|| Command::Watch { session, slot: SlotId(slot), track, view });
+    }
+
+    pub(crate) fn set_view(&mut self, viewer: usize, slot: u16, view: View) {
+        let session = self.peers[viewer].id;
+        self.command(|| Command::SetView { session, slot: SlotId(slot), view });
+    }
+
+    /// What the viewer in this place got.
+    pub(crate) fn viewer(&self, place: usize) -> &Viewer {
+        &self.viewers[&place]
+    }
+
+    pub(crate) fn publisher(&self, place: usize) -> &Publisher {
+        &self.publishers[&place]
+    }
+
+    /// The shard that owns a session.
+    pub(crate) fn owner(&self, place: usize) -> Option<u8> {
+        self.events.iter().find_map(|(_, event)| match event {
+            Event::Claimed { session, shard } if *session == self.peers[place].id => Some(shard.0),
+            _ => None,
+        })
+    }
+
+    /// What a slot was last said to show.
+    pub(crate) fn shown(&self, viewer: usize, slot: u16) -> Option<(Option<LayerId>, Why)> {
+        self.events.iter().rev().find_map(|(_, event)| match event {
+            Event::SlotLayer { session, slot: s, layer, why }
+                if *session == self.peers[viewer].id && s.0 == slot =>
+            {
+                Some((layer.map(|(layer, _)| layer), *why))
+            }
+            _ => None,
+        })
+    }
+
+    pub(crate) fn run_ms(&mut self, ms: u64) {
+        self.run(Duration::from_millis(ms));
+    }
+
+    /// Lets time pass.
+    pub(crate) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let next = self.next_wake();
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = self.now.max(next);
+            self.turn();
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let parcels = self.in_flight.peek().map_or(Instant::NEVER, |Reverse((at, _))| *at);
+        let routers = self.routers.iter().map(Router::poll_timeout);
+        let peers = self.peers.iter().map(|p| p.next_check);
+        let publishers = self.publishers.values().map(Publisher::next_wake);
+        let viewers = self.viewers.values().map(Viewer::next_wake);
+        routers.chain(peers).chain(publishers).chain(viewers).min().unwrap_or(Instant::NEVER).min(parcels)
+    }
+
+    fn turn(&mut self) {
+        let now = self.now;
+        while self.in_flight.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            let Some(Reverse((_, number))) = self.in_flight.pop() else { break };
+            match self.parcels.remove(&number) {
+                Some(Parcel::ToServer(shard, path, mut bytes)) => {
+                    self.routers[shard].handle_datagram(now, path, &mut bytes);
+                }
+                Some(Parcel::ToPeer(place, bytes)) => self.to_peer(place, bytes),
+                None => {}
+            }
+        }
+        for place in 0..self.peers.len() {
+            if let Some(check) = self.peers[place].checks(now) {
+                self.from_peer(place, check);
+            }
+            if let Some(publisher) = self.publishers.get_mut(&place) {
+                for packet in publisher.wake(now) {
+                    self.send_sealed(place, packet);
+                }
+            }
+            if let Some(viewer) = self.viewers.get_mut(&place) {
+                for packet in viewer.wake(now) {
+                    self.send_sealed(place, packet);
+                }
+            }
+        }
+        self.settle();
+    }
+
+    /// Turns all routers until none has anything to say.
+    pub(crate) fn settle(&mut self) {
+        let now = self.now;
+        let mut batch = TxBatch::new();
+        for _ in 0..20 {
+            let mut messages = Vec::new();
+            for at in 0..self.routers.len() {
+                let router = &mut self.routers[at];
+                if router.poll_timeout() <= now {
+                    router.handle_timeout(now);
+                }
+                let mut out = Vec::new();
+                loop {
+                    let more = router.poll_transmit(now, &mut batch);
+                    for run in batch.runs() {
+                        let segments = batch.bytes(run).chunks(run.segment);
+                        out.extend(segments.map(|s| (run.path, s.to_vec())));
+                    }
+                    batch.clear();
+                    if !more {
+                        break;
+                    }
+                }
+                let from = ShardId(at as u8);
+                messages.extend(std::iter::from_fn(|| router.poll_peer()).map(|(to, m)| (from, to, m)));
+                let events: Vec<_> = std::iter::from_fn(|| router.poll_event()).collect();
+                out.into_iter().for_each(|(path, bytes)| self.from_server(path, bytes));
+                events.into_iter().for_each(|event| self.heed(event));
+            }
+            if messages.is_empty() {
+                break;
+            }
+            for (from, to, message) in messages {
+                self.routers[usize::from(to.0)].handle_peer(now, from, message);
+            }
+        }
+    }
+
+    /// What the control plane does about an event.
+    fn heed(&mut self, event: Event) {
+        let now = self.now;
+        if let Event::Claimed { session, shard } = &event {
+            let peer = &self.peers[session.index as usize];
+            let install =
+                Command::InstallKeys { session: *session, keys: Box::new(peer.server_keys.clone()) };
+            self.routers[usize::from(shard.0)].handle_command(now, install);
+            self.peers[session.index as usize].secured = true;
+            if self.publishers.contains_key(&(session.index as usize)) {
+                let first =
+                    self.publishers.keys().filter(|p| **p < session.index as usize).count() as u32 * 2;
+                for (index, kind) in [(first, Kind::Audio), (first + 1, Kind::Video)] {
+                    let track = TrackId { index, generation: 0 };
+                    for router in &mut self.routers {
+                        router.handle_command(now, Command::AnnounceTrack { track, kind, home: *shard });
+                    }
+                }
+            }
+        }
+        self.events.push((now, event));
+    }
+
+    /// A datagram of a peer enters the network.
+    pub(crate) fn from_peer(&mut self, place: usize, bytes: Vec<u8>) {
+        let path = self.peers[place].path();
+        self.from_path(place, path, bytes);
+    }
+
+    pub(crate) fn from_path(&mut self, place: usize, path: Path, bytes: Vec<u8>) {
+        let port = path.remote.port();
+        let shard = self.flows.get(&port).copied().unwrap_or(usize::from(port) % self.routers.len());
+        for at in self.peers[place].up.carry(self.now, bytes.len(), &mut self.rng) {
+            self.post(at, Parcel::ToServer(shard, path, bytes.clone()));
+        }
+    }
+
+    fn send_sealed(&mut self, place: usize, packet: peer::Clear) {
+        if let Some(sealed) = self.peers[place].seal(packet) {
+            self.from_peer(place, sealed);
+        }
+    }
+
+    fn from_server(&mut self, path: Path, bytes: Vec<u8>) {
+        let Some(place) = self.peers.iter().position(|p| p.has(&path)) else { return };
+        self.watch_index(place, &bytes);
+        self.bytes_to_peers += bytes.len() as u64;
+        for at in self.peers[place].down.carry(self.now, bytes.len(), &mut self.rng) {
+            self.post(at, Parcel::ToPeer(place, bytes.clone()));
+        }
+    }
+
+    fn post(&mut self, at: Instant, parcel: Parcel) {
+        self.sent += 1;
+        self.in_flight.push(Reverse((at, self.sent)));
+        self.parcels.insert(self.sent, parcel);
+    }
+
+    fn to_peer(&mut self, place: usize, bytes: Vec<u8>) {
+        let Some(clear) = self.peers[place].open(bytes) else { return };
+        if let Some(publisher) = self.publishers.get_mut(&place) {
+            publisher.receive(self.now, &clear);
+        }
+        if let Some(viewer) = self.viewers.get_mut(&place) {
+            viewer.receive(self.now, &clear);
+        }
+    }
+
+    /// GCM breaks when two plaintexts are sealed under one index: no test may ever see that.
+    fn watch_index(&mut self, place: usize, bytes: &[u8]) {
+        if bytes.len() < 12 || !(128..192).contains(&bytes[0]) || (192..224).contains(&bytes[1]) {
+            return;
+        }
+        let ssrc = Ssrc(u32::from_be_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]));
+        let wire = u16::from_be_bytes([bytes[2], bytes[3]]);
+        let highest = self.highest.entry((place, ssrc)).or_insert(0x1_0000 + u64::from(wire));
+        let index = millrace::wire::id::Seq(*highest).nearest(millrace::wire::id::Seq16(wire)).0;
+        *highest = index.max(*highest);
+        let digest = bytes
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3));
+        let before = *self.seals.entry((place, ssrc, index)).or_insert(digest);
+        assert_eq!(before, digest, "index {index} of {ssrc:?} towards peer {place} sealed two plaintexts");
+    }
+
+    /// How many SRTP indices were used.
+    pub(crate) fn seals(&self) -> usize {
+        self.seals.len()
+    }
+}

@@ -1,0 +1,328 @@
+//! A browser that publishes: Opus with audio levels, VP8 in simulcast with real payload headers. It answers NACK with
+//! RTX and PLI with a keyframe, and reports as libwebrtc does.
+
+use std::collections::HashMap;
+
+use millrace::router::command::{Kind, LayerParams, TrackParams};
+use millrace::router::id::{LayerId, TrackId};
+use millrace::units::{Bitrate, Duration, Instant};
+use millrace::wire::id::{Mid, Pt, Rid, RtpTs, Seq, Seq16, Ssrc};
+use millrace::wire::rtcp::{self, Packet, SenderInfo, Writer};
+use millrace::wire::rtp;
+
+use super::network::Rng;
+use super::peer::Clear;
+use super::{EXTENSIONS, PUBLISHED_OPUS, PUBLISHED_VP8};
+
+const FRAME: Duration = Duration::from_micros(33_333);
+const AUDIO: Duration = Duration::from_millis(20);
+/// The clock of the publisher is ahead of the server's by this much.
+const CLOCK: u64 = 1_234_567_890;
+
+/// How the publisher's tracks are signalled.
+pub(crate) fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<TrackParams> {
+    let layers = sizes.iter().enumerate().filter(|_| sizes.len() > 1).map(|(n, _)| LayerParams {
+        layer: LayerId(n as u8),
+        rid: Rid::new(&[b'q' + n as u8]).expect("a rid"),
+        size: None,
+    });
+    vec![
+        TrackParams {
+            id: audio,
+            kind: Kind::Audio,
+            mid: Mid::new(b"0").expect("a mid"),
+            payloads: vec![PUBLISHED_OPUS],
+            layers: vec![],
+            ssrcs: vec![],
+            clock_rate: 48_000,
+            muted: false,
+            max_bitrate: Bitrate::MAX,
+        },
+        TrackParams {
+            id: video,
+            kind: Kind::Video,
+            mid: Mid::new(b"1").expect("a mid"),
+            payloads: vec![PUBLISHED_VP8],
+            layers: layers.collect(),
+            ssrcs: vec![],
+            clock_rate: 90_000,
+            muted: false,
+            max_bitrate: Bitrate::from_kbps(2500),
+        },
+    ]
+}
+
+/// One encoding.
+struct Source {
+    ssrc: Ssrc,
+    rtx: Ssrc,
+    size: (u16, u16),
+    rid: Option<u8>,
+    packets_per_frame: usize,
+    sending: bool,
+    seq: u64,
+    rtx_seq: u64,
+    ts_base: u32,
+    picture: u16,
+    tl0: u8,
+    wants_key: bool,
+    sent: HashMap<u16, Vec<u8>>,
+    packets: u32,
+}
+
+pub(crate) struct Publisher {
+    layers: Vec<Source>,
+    audio_ssrc: Ssrc,
+    audio_seq: u64,
+    /// -dBov.
+    pub(crate) level: u8,
+    began: Instant,
+    next_frame: Instant,
+    next_audio: Instant,
+    next_report: Instant,
+    transport_seq: u16,
+    frames: u64,
+    /// Keyframe requests that came: when, for which layer.
+    pub(crate) plis: Vec<(Instant, usize)>,
+    pub(crate) nacked: u64,
+    pub(crate) keyframes: Vec<(Instant, usize)>,
+    /// Transport sequence numbers that feedback called received.
+    pub(crate) acknowledged: u64,
+    pub(crate) reports: Vec<rtcp::ReportBlock>,
+    pub(crate) remb: Option<Bitrate>,
+    out: Vec<Clear>,
+}
+
+impl Publisher {
+    pub(crate) fn new(seed: u64, sizes: &[(u16, u16)], now: Instant) -> Self {
+        let mut rng = Rng::new(seed ^ 0xabcd);
+        let layers = sizes.iter().enumerate().map(|(n, size)| Source {
+            ssrc: Ssrc(rng.next() as u32),
+            rtx: Ssrc(rng.next() as u32),
+            size: *size,
+            rid: (sizes.len() > 1).then_some(b'q' + n as u8),
+            packets_per_frame: [1, 2, 5][n.min(2)],
+            sending: true,
+            // Near the rollover, so that every test crosses it.
+            seq: 65_300 + rng.next() % 200,
+            rtx_seq: rng.next() & 0x7fff,
+            ts_base: rng.next() as u32,
+            picture: rng.next() as u16 & 0x7fff,
+            tl0: rng.next() as u8,
+            wants_key: true,
+            sent: HashMap::new(),
+            packets: 0,
+        });
+        let layers: Vec<_> = layers.collect();
+        Self {
+            layers,
+            audio_ssrc: Ssrc(rng.next() as u32),
+            audio_seq: rng.next() & 0x7fff,
+            level: 127,
+            began: now,
+            next_frame: now,
+            next_audio: now,
+            next_report: now + Duration::from_millis(300),
+            transport_seq: rng.next() as u16,
+            frames: 0,
+            plis: vec![],
+            nacked: 0,
+            keyframes: vec![],
+            acknowledged: 0,
+            reports: vec![],
+            remb: None,
+            out: vec![],
+        }
+    }
+
+    /// Starts or stops an encoding, as a browser does for lack of bandwidth.
+    pub(crate) fn send_layer(&mut self, layer: usize, sending: bool) {
+        self.layers[layer].sending = sending;
+        self.layers[layer].wants_key |= sending;
+    }
+
+    /// Begins again under other SSRCs, as after a reload of the track.
+    pub(crate) fn change_ssrcs(&mut self) {
+        for layer in &mut self.layers {
+            layer.ssrc = Ssrc(layer.ssrc.0 ^ 0x5555);
+            layer.rtx = Ssrc(layer.rtx.0 ^ 0x5555);
+            layer.seq = layer.seq % 7919 + 20_000;
+            layer.wants_key = true;
+        }
+    }
+
+    pub(crate) fn next_wake(&self) -> Instant {
+        if !self.out.is_empty() {
+            return Instant::ZERO;
+        }
+        self.next_frame.min(self.next_audio).min(self.next_report)
+    }
+
+    pub(crate) fn wake(&mut self, now: Instant) -> Vec<Clear> {
+        if self.next_frame <= now {
+            self.next_frame += FRAME;
+            self.frames += 1;
+            for layer in 0..self.layers.len() {
+                self.frame(layer, now);
+            }
+        }
+        if self.next_audio <= now {
+            self.next_audio += AUDIO;
+            self.sound(now);
+        }
+        if self.next_report <= now {
+            self.next_report = now + Duration::from_secs(1);
+            self.report(now);
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    fn ts(&self, base: u32, rate: u64, now: Instant) -> u32 {
+        base.wrapping_add((now.since(self.began).as_micros() as u64 * rate / 1_000_000) as u32)
+    }
+
+    fn frame(&mut self, at: usize, now: Instant) {
+        let Some(ts) = self.layers.get(at).map(|l| self.ts(l.ts_base, 90_000, now)) else { return };
+        let frames = self.frames;
+        let source = &mut self.layers[at];
+        if !source.sending {
+            return;
+        }
+        let key = std::mem::take(&mut source.wants_key);
+        if key {
+            self.keyframes.push((now, at));
+        }
+        source.picture = source.picture.wrapping_add(1) & 0x7fff;
+        source.tl0 = source.tl0.wrapping_add(1);
+        let count = source.packets_per_frame * if key { 3 } else { 1 };
+        for n in 0..count {
+            let source = &mut self.layers[at];
+            let mut payload = vec![if n == 0 { 0x90 } else { 0x80 }, 0xe0];
+            payload.extend((source.picture | 0x8000).to_be_bytes());
+            payload.extend([source.tl0, 0x00]);
+            if n == 0 {
+                // RFC 6386 section 9.1: the frame tag, and for a keyframe its start code and size.
+                payload.extend([u8::from(!key) | 0x10, 0, 0]);
+                if key {
+                    payload.extend([0x9d, 0x01, 0x2a]);
+                    payload.extend(source.size.0.to_le_bytes());
+                    payload.extend(source.size.1.to_le_bytes());
+                }
+            }
+            payload.extend([at as u8, n as u8, count as u8]);
+            payload.extend(frames.to_be_bytes());
+            payload.resize(if n + 1 == count { 700 } else { 1000 }, at as u8);
+            source.seq += 1;
+            source.packets += 1;
+            let header = rtp::Header {
+                marker: n + 1 == count,
+                pt: PUBLISHED_VP8.pt,
+                seq: Seq(source.seq).wire(),
+                ts: RtpTs(ts),
+                ssrc: source.ssrc,
+            };
+            source
+                .sent
+                .insert(header.seq.0, [&ts.to_be_bytes()[..], &[header.marker.into()], &payload].concat());
+            let (seq, rid) = (Seq(source.seq), source.rid);
+            self.push(seq, &header, EXTENSIONS.rid, rid, None, &payload);
+        }
+    }
+
+    fn push(
+        &mut self,
+        seq: Seq,
+        header: &rtp::Header,
+        rid_id: u8,
+        rid: Option<u8>,
+        level: Option<u8>,
+        payload: &[u8],
+    ) {
+        self.transport_seq = self.transport_seq.wrapping_add(1);
+        let transport_seq = self.transport_seq.to_be_bytes();
+        let (rid_bytes, level_bytes) = ([rid.unwrap_or(0)], [level.unwrap_or(0)]);
+        let mid: &[u8] = if level.is_some() { b"0" } else { b"1" };
+        let mut extensions: Vec<(u8, &[u8])> = vec![(EXTENSIONS.mid, mid), (EXTENSIONS.twcc, &transport_seq)];
+        if rid.is_some() {
+            extensions.push((rid_id, &rid_bytes));
+        }
+        if level.is_some() {
+            extensions.push((EXTENSIONS.audio_level, &level_bytes));
+        }
+        let mut packet = vec![0; 100 + payload.len()];
+        let len = header.write(&mut packet, &extensions).expect("fits");
+        packet.truncate(len);
+        packet.extend(payload);
+        self.out.push(Clear::Rtp(seq, packet));
+    }
+
+    fn sound(&mut self, now: Instant) {
+        self.audio_seq += 1;
+        let header = rtp::Header {
+            marker: false,
+            pt: PUBLISHED_OPUS.pt,
+            seq: Seq(self.audio_seq).wire(),
+            ts: RtpTs(self.ts(4711, 48_000, now)),
+            ssrc: self.audio_ssrc,
+        };
+        self.push(Seq(self.audio_seq), &header, 0, None, Some(self.level | 0x80), &[0x5a; 80]);
+    }
+
+    fn report(&mut self, now: Instant) {
+        let there = u128::from(now.as_micros() + CLOCK);
+        let ntp = ((there << 32) / 1_000_000) as u64;
+        let video = self.layers.iter().map(|l| (l.ssrc, self.ts(l.ts_base, 90_000, now), l.packets));
+        let audio = (self.audio_ssrc, self.ts(4711, 48_000, now), self.audio_seq as u32);
+        let all: Vec<_> = video.chain([audio]).collect();
+        for (ssrc, ts, packets) in all {
+            let mut buf = [0; 100];
+            let mut out = Writer::new(&mut buf);
+            out.sender_report(ssrc, &SenderInfo { ntp, ts: RtpTs(ts), packets, bytes: 0 }, &[]);
+            let len = out.len();
+            self.out.push(Clear::Rtcp(buf[..len].to_vec()));
+        }
+    }
+
+    pub(crate) fn receive(&mut self, now: Instant, clear: &Clear) {
+        let Clear::Rtcp(compound) = clear else { panic!("media to a publisher") };
+        for packet in rtcp::packets(compound).expect("well-formed") {
+            match packet {
+                Packet::Pli(pli) => {
+                    let Some(at) = self.layers.iter().position(|l| l.ssrc == pli.media) else { continue };
+                    self.plis.push((now, at));
+                    self.layers[at].wants_key = true;
+                }
+                Packet::Nack(nack) => {
+                    let Some(at) = self.layers.iter().position(|l| l.ssrc == nack.media) else { continue };
+                    for seq in nack.seqs() {
+                        self.nacked += 1;
+                        self.again(at, seq);
+                    }
+                }
+                Packet::Twcc(twcc) => {
+                    self.acknowledged += twcc.statuses().filter(|(_, delta)| delta.is_some()).count() as u64;
+                }
+                Packet::ReceiverReport(report) => self.reports.extend(report.blocks()),
+                Packet::Remb(remb) => self.remb = Some(remb.bitrate),
+                _ => {}
+            }
+        }
+    }
+
+    fn again(&mut self, at: usize, seq: Seq16) {
+        let source = &mut self.layers[at];
+        let Some(sent) = source.sent.get(&seq.0) else { return };
+        source.rtx_seq += 1;
+        let ts = u32::from_be_bytes([sent[0], sent[1], sent[2], sent[3]]);
+        let header = rtp::Header {
+            marker: sent[4] != 0,
+            pt: PUBLISHED_VP8.rtx.unwrap_or(Pt(0)),
+            seq: Seq(source.rtx_seq).wire(),
+            ts: RtpTs(ts),
+            ssrc: source.rtx,
+        };
+        let payload = [&seq.0.to_be_bytes()[..], &sent[5..]].concat();
+        let (seq, rid) = (Seq(source.rtx_seq), source.rid);
+        self.push(seq, &header, EXTENSIONS.repaired_rid, rid, None, &payload);
+    }
+}
