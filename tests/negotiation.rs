@@ -98,7 +98,7 @@ fn chromium_simulcast_keeps_its_layers_and_extensions() {
         assert!(track.ssrcs.is_empty(), "{name}");
         let ids = published.extensions;
         assert_eq!((ids.mid, ids.rid, ids.repaired_rid, ids.twcc), (4, 10, 11, 3), "{name}");
-        assert_eq!((ids.audio_level, ids.abs_send_time, ids.dependency_descriptor), (1, 2, 12), "{name}");
+        assert_eq!((ids.audio_level, ids.abs_send_time), (1, 2), "{name}");
         let session = Session::parse(&published.answer).expect("our answer");
         let answered = session.media("1").expect("video");
         let recv: Vec<_> = answered.simulcast().expect("simulcast").recv.iter().map(|s| s.rid).collect();
@@ -153,7 +153,7 @@ fn firefox_is_understood() {
     assert_eq!(codecs(track), [Codec::Vp8, Codec::Vp9 { profile: 0 }, Codec::Av1 { profile: 0 }]);
     assert_eq!(track.layers.len(), 3);
     let ids = published.extensions;
-    assert_eq!((ids.mid, ids.rid, ids.repaired_rid, ids.twcc, ids.dependency_descriptor), (3, 9, 10, 7, 8));
+    assert_eq!((ids.mid, ids.rid, ids.repaired_rid, ids.twcc), (3, 9, 10, 7));
     assert_eq!(ids.playout_delay, 0, "Firefox only receives it");
     // What Firefox only sends, we only receive.
     let session = Session::parse(&published.answer).expect("our answer");
@@ -162,6 +162,20 @@ fn firefox_is_understood() {
 
     let audio = self::published("firefox-offer-audio.sdp");
     assert_eq!(audio.tracks.iter().map(codecs).collect::<Vec<_>>(), [[Codec::Opus]]);
+}
+
+#[test]
+fn the_dependency_descriptor_is_taken_for_av1_alone() {
+    for (name, id) in [
+        ("chromium-offer-av1-svc.sdp", 13),
+        ("chromium-offer-vp9-svc.sdp", 0),
+        ("chromium-offer-vp8-simulcast.sdp", 0),
+        ("firefox-offer-simulcast.sdp", 0),
+    ] {
+        let published = published(name);
+        assert_eq!(published.extensions.dependency_descriptor, id, "{name}");
+        assert_eq!(published.answer.contains("dependency-descriptor"), id != 0, "{name}");
+    }
 }
 
 #[test]

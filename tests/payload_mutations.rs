@@ -5,6 +5,7 @@ mod mutate;
 
 use bytes::Bytes;
 use millrace::units::PictureSize;
+use millrace::wire::ext::dependency_descriptor::{Descriptor, Structure, renumber};
 use millrace::wire::payload::{Codec, Frame, av1, h264, inspect, rewrite, vp8, vp9};
 use mutate::{INPUTS, each};
 use rtc_rtp::codec::{av1::Av1Depacketizer, vp8::Vp8Packet, vp9::Vp9Packet};
@@ -100,6 +101,12 @@ fn vp9() {
         assert!(d.len <= input.len());
         renumbered(VP9, input, d.len);
         let Ok(rest) = rest else { return };
+        // It takes the reserved bits of a scalability structure for the G bit.
+        let numbers = d.picture_id.map_or(0, |p| 1 + usize::from(p.wide)) + usize::from(d.tl0.is_some());
+        let structure_at = 1 + numbers + usize::from(d.layer.is_some()) + theirs.pdiff.len();
+        if d.structure.is_some() && input[structure_at] & 0x06 != 0 {
+            return;
+        }
         assert_eq!(rest.len(), input.len() - d.len);
         assert_eq!(
             (theirs.p, theirs.f, theirs.b, theirs.e, theirs.z),
@@ -147,11 +154,43 @@ fn av1() {
         let elements: Vec<&[u8]> = d.elements(input).collect();
         assert!(elements.iter().map(|e| e.len()).sum::<usize>() < input.len());
         assert!(d.count == 0 || elements.len() <= usize::from(d.count));
-        let mut theirs = Av1Depacketizer::default();
-        if theirs.depacketize(&Bytes::copy_from_slice(input)).is_ok() {
-            assert_eq!((theirs.z, theirs.y, theirs.n), (d.continues, d.continued, d.new_sequence));
+        // The other panics at an OBU that ends within its header, and loses the last of too few.
+        let whole = elements.get(usize::from(d.continues)..).unwrap_or_default();
+        let whole = &whole[..whole.len().saturating_sub(usize::from(d.continued))];
+        let all_there = d.count == 0 || elements.len() == usize::from(d.count);
+        if all_there && elements.iter().all(|e| av1::Obu::parse(e).is_ok()) {
+            let mut theirs = Av1Depacketizer::default();
+            if let Ok(stream) = theirs.depacketize(&Bytes::copy_from_slice(input)) {
+                assert_eq!((theirs.z, theirs.y, theirs.n), (d.continues, d.continued, d.new_sequence));
+                assert_eq!(stream, low_overhead(whole));
+            }
         }
     });
+}
+
+/// OBUs as a file has them, each with its size (AV1 specification section 5.2), without temporal delimiters and tile lists.
+fn low_overhead(elements: &[&[u8]]) -> Vec<u8> {
+    let mut stream = vec![];
+    for element in elements {
+        let obu = av1::Obu::parse(element).expect("checked before");
+        match obu.kind {
+            2 | 8 => {}
+            _ if element[0] & 2 != 0 => stream.extend_from_slice(element),
+            _ => {
+                stream.push(element[0] | 2);
+                stream.extend_from_slice(&element[1..element.len() - obu.body.len()]);
+                assert!(obu.body.len() < 128 * 128);
+                if obu.body.len() >= 128 {
+                    stream.push(obu.body.len() as u8 | 0x80);
+                    stream.push((obu.body.len() >> 7) as u8);
+                } else {
+                    stream.push(obu.body.len() as u8);
+                }
+                stream.extend_from_slice(obu.body);
+            }
+        }
+    }
+    stream
 }
 
 /// New numbers arrive in their width, and nothing else changes.
@@ -165,14 +204,50 @@ fn renumbered(codec: Codec, input: &mut [u8], header: usize) {
     assert_eq!(new.tl0, old.tl0.map(|_| 0xa5));
     assert_eq!(Frame { picture_id: old.picture_id, tl0: old.tl0, ..new }, old);
     assert_eq!(input[header..], before[header..]);
-    if let (Some(id), tl0) = (old.picture_id, old.tl0) {
-        rewrite(codec, input, id.value, tl0.unwrap_or(0));
-        assert_eq!(input, before, "and back");
-    }
+    rewrite(codec, input, old.picture_id.map_or(0, |p| p.value), old.tl0.unwrap_or(0));
+    assert_eq!(input, before, "and back");
 }
 
 fn unchanged(codec: Codec, input: &mut [u8]) {
     let before = input.to_vec();
     rewrite(codec, input, 77, 7);
     assert_eq!(input, before);
+}
+
+/// L1T3 with one chain and a resolution; packets that follow it; one with everything of its own.
+const DESCRIPTOR_SEEDS: [&[u8]; 4] = [
+    &[
+        0x85, 0x01, 0x2c, 0x80, 0xa2, 0x14, 0xea, 0xa8, 0x28, 0x04, 0x11, 0xa2, 0x82, 0x08, 0x04, 0x21, 0x38,
+        0x27, 0xf8, 0x16, 0x78,
+    ],
+    &[0x48, 0x01, 0x2d],
+    &[0xc7, 0x01, 0x2e, 0x7b, 0x6d, 0xb1, 0x04, 0x00, 0x50],
+    &[0xc0, 0x00, 0x01, 0x80, 0x00, 0xf0],
+];
+
+#[test]
+fn dependency_descriptor() {
+    let mut in_force: Option<Structure> = None;
+    each(15, INPUTS, &DESCRIPTOR_SEEDS, |input| {
+        let parsed = Descriptor::parse(input, in_force.as_ref());
+        let Ok(mut d) = parsed else { return };
+        let applies = d.structure.as_ref().or(in_force.as_ref()).expect("it would not parse without");
+        assert!(applies.template(d.mandatory.template_id).is_some());
+        assert!((1..=32).contains(&applies.decode_targets) && !applies.templates().is_empty());
+        assert!(applies.templates().iter().all(|t| t.spatial < applies.spatial_layers));
+        assert!(applies.templates().iter().all(|t| t.chains.as_slice().len() == usize::from(applies.chains)));
+        for target in 0..=applies.decode_targets {
+            assert!(applies.layers(target).is_none_or(|(spatial, _)| spatial < applies.spatial_layers));
+            assert!(applies.protected_by(target).is_none_or(|chain| chain <= applies.chains));
+        }
+        assert_eq!(d.frame.chains.as_slice().len(), usize::from(applies.chains));
+        renumber(input, 0x5a5a);
+        let again = Descriptor::parse(input, in_force.as_ref()).expect("only its number is new");
+        assert_eq!(again.mandatory.frame_number, 0x5a5a);
+        d.mandatory.frame_number = 0x5a5a;
+        assert_eq!(again, d);
+        if d.structure.is_some() {
+            in_force = d.structure;
+        }
+    });
 }

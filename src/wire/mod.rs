@@ -10,6 +10,7 @@ pub mod sdp;
 pub mod srtp;
 pub mod stun;
 
+mod bits;
 mod bytes;
 
 use std::fmt;

@@ -43,13 +43,14 @@ pub(super) fn offer(sdp: &mut Writer, kind: Kind) {
     }
 }
 
-/// Takes the ids that `media` gives to extensions which its writer `sends` or not, and tells which lines were taken.
-/// The first m-line of a bundle that names an extension decides; one that gives its id to something else, or it
-/// another id, is not followed.
+/// Takes the ids that `media` gives to extensions which its writer `sends` or not, but for `without`, and tells which
+/// lines were taken. The first m-line of a bundle that names an extension decides; one that gives its id to something
+/// else, or it another id, is not followed.
 pub(super) fn take<'a>(
     ids: &mut ExtensionIds,
     media: &Media<'a>,
     sends: bool,
+    without: Option<&str>,
 ) -> Vec<(u8, Option<Direction>, &'a str)> {
     let mut taken = vec![];
     for extmap in media.extmaps() {
@@ -60,7 +61,7 @@ pub(super) fn take<'a>(
         };
         let Some(known) = KNOWN.iter().find(|k| k.uri == extmap.uri) else { continue };
         // 15 means "stop" in one-byte headers (RFC 8285 section 4.2).
-        if !usable || extmap.id == 15 {
+        if !usable || extmap.id == 15 || without == Some(extmap.uri) {
             continue;
         }
         let in_use = KNOWN.iter().any(|k| k.uri != known.uri && *(k.field)(ids) == extmap.id);

@@ -6,7 +6,9 @@ use super::{Error, Ours, Remote, extensions};
 use crate::router::command::{ExtensionIds, Kind, LayerParams, PayloadParams, TrackParams};
 use crate::router::id::{LayerId, TrackId};
 use crate::units::{Bitrate, PictureSize};
+use crate::wire::ext::uri;
 use crate::wire::id::{Mid, Rid, Ssrc};
+use crate::wire::payload::Codec;
 use crate::wire::sdp::{Direction, Media, RidDirection, Session, Writer};
 
 /// Most layers of one track; libwebrtc encodes three.
@@ -185,7 +187,13 @@ fn write_answer(
     write_media(sdp, track.kind, ours, &formats.join(" "));
     sdp.attribute("mid", track.mid);
     sdp.flag("recvonly");
-    for (id, direction, uri) in extensions::take(extensions, media, true) {
+    // Chromium leaves picture ids and layers out of VP8's payload descriptor once it sends a dependency descriptor,
+    // so that is taken only where nothing else tells of layers.
+    let without = match track.payloads.first().map(|p| p.codec) {
+        Some(Codec::Av1 { .. }) => None,
+        _ => Some(uri::DEPENDENCY_DESCRIPTOR),
+    };
+    for (id, direction, uri) in extensions::take(extensions, media, true, without) {
         match direction {
             // RFC 8285 section 6: the other way round in the answer.
             Some(Direction::SendOnly) => sdp.attribute("extmap", format_args!("{id}/recvonly {uri}")),

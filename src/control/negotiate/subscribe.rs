@@ -117,7 +117,7 @@ impl Subscriber {
                 first.get_or_insert(media);
             }
             if takes {
-                extensions::take(&mut extensions, media, false);
+                extensions::take(&mut extensions, media, false, None);
             }
             let rtx_ssrc = slot.rtx_ssrc.filter(|_| payloads.iter().any(|p| p.rtx.is_some()));
             slots.push(SlotParams {

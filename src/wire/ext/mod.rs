@@ -4,6 +4,7 @@
 
 pub mod abs_send_time;
 pub mod audio_level;
+pub mod dependency_descriptor;
 pub mod playout_delay;
 pub mod transport_seq;
 pub mod video_orientation;

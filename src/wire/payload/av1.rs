@@ -1,9 +1,9 @@
 //! AV1 (RTP Payload Format For AV1, version 1.0 of the Alliance for Open Media).
 
 use super::Frame;
-use super::bits::{Bits, Bytes};
 use crate::units::PictureSize;
 use crate::wire::Malformed;
+use crate::wire::bits::{Bits, Bytes};
 
 const SEQUENCE_HEADER: u8 = 1;
 

@@ -1,9 +1,9 @@
 //! H.264 (RFC 6184, packetization modes 0 and 1).
 
 use super::Frame;
-use super::bits::{Bits, Bytes};
 use crate::units::PictureSize;
 use crate::wire::Malformed;
+use crate::wire::bits::{Bits, Bytes};
 
 const SLICE: u8 = 1;
 const IDR: u8 = 5;

@@ -1,7 +1,6 @@
 //! Payload formats, one file per codec: what a router must know of a packet without decoding it.
 
 pub mod av1;
-mod bits;
 pub mod h264;
 pub mod vp8;
 pub mod vp9;

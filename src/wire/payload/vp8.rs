@@ -1,9 +1,9 @@
 //! VP8 (RFC 7741).
 
-use super::bits::Bytes;
 use super::{Frame, PictureId};
 use crate::units::PictureSize;
 use crate::wire::Malformed;
+use crate::wire::bits::Bytes;
 
 /// The payload descriptor (RFC 7741 section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! VP9 (RFC 9628).
 
-use super::bits::{Bits, Bytes};
 use super::{Frame, PictureId};
 use crate::units::PictureSize;
 use crate::wire::Malformed;
+use crate::wire::bits::{Bits, Bytes};
 
 /// RFC 9628 section 4.2.1: at most eight spatial layers.
 const MAX_SPATIAL: usize = 8;
