@@ -57,7 +57,8 @@ pub async fn run<R, W>(
     };
     let end = converse(&mut link, notices, &mut lines, &mut client).await;
     match end {
-        End::Over => link.attachment = None,
+        // Where the link is over or elsewhere this does nothing; a client that did not keep up may resume.
+        End::Over => link.leave(false).await,
         End::Broke(refusal) => {
             client.say(&write_notice(&Notice::Error(refusal))).await.ok();
             link.leave(true).await;
@@ -72,7 +73,7 @@ pub async fn run<R, W>(
 
 /// How a session ends.
 enum End {
-    /// The link is over, or carried by another stream.
+    /// The link is over, carried by another stream, or its client did not keep up with the notices.
     Over,
     /// The client broke a rule.
     Broke(Refusal),

@@ -114,27 +114,26 @@ impl Rooms {
         member.is_some_and(|member| member.rights.list)
     }
 
-    /// Somebody came or went: tells the others, or has the count told when it is due.
+    /// Somebody came or went: tells the others, and has the count told when it is due.
     fn people_changed(&mut self, now: Instant, gid: Gid, link: LinkId, uid: Uid, came: bool) {
         let Some(group) = self.groups.get(&gid) else { return };
-        if group.counted {
-            if group.tell_at <= now {
-                self.people_due(now, gid);
-            } else {
-                self.wake_at(group.tell_at, Timer::People(gid));
-            }
-            return;
+        let (count, counted, tell_at) = (group.count(), group.counted, group.tell_at);
+        if !counted {
+            let others = self.listeners(gid, Some(uid));
+            let (joined, left) = match self.links.get(link) {
+                Some(link) if came => (vec![person(link)], Vec::new()),
+                _ => (Vec::new(), vec![uid]),
+            };
+            self.tell_all(others, Notice::People { gid, count, all: false, joined, left });
         }
-        let count = group.count();
-        let others = self.listeners(gid, Some(uid));
-        let (joined, left) = match self.links.get(link) {
-            Some(link) if came => (vec![person(link)], Vec::new()),
-            _ => (Vec::new(), vec![uid]),
-        };
-        self.tell_all(others, Notice::People { gid, count, all: false, joined, left });
+        if tell_at <= now {
+            self.people_due(now, gid);
+        } else {
+            self.wake_at(tell_at, Timer::People(gid));
+        }
     }
 
-    /// Tells everyone how many people there are.
+    /// Tells how many people there are to those who are not told who.
     pub(super) fn people_due(&mut self, now: Instant, gid: Gid) {
         let Some(group) = self.groups.get_mut(&gid) else { return };
         let count = group.count();
@@ -143,9 +142,11 @@ impl Rooms {
         }
         group.told = count;
         group.tell_at = now + COUNT_EVERY;
-        let everyone = group.people.values().flatten().copied().collect();
+        let counted = group.counted;
+        let everyone: Vec<_> = group.people.values().flatten().copied().collect();
+        let unnamed = everyone.into_iter().filter(|link| counted || !self.may_list(*link, gid)).collect();
         let (joined, left) = (Vec::new(), Vec::new());
-        self.tell_all(everyone, Notice::People { gid, count, all: false, joined, left });
+        self.tell_all(unnamed, Notice::People { gid, count, all: false, joined, left });
     }
 
     /// Tells one link who is there: everyone where people are listed, else their number.

@@ -1,0 +1,9 @@
+//! Signalling as clients meet it: real QUIC and WebTransport clients on loopback against the real endpoint, session
+//! code, control plane and store.
+
+mod client;
+#[path = "../control_plane/mod.rs"]
+mod control_plane;
+mod limits;
+mod over_quic;
+mod over_webtransport;
