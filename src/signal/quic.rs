@@ -51,14 +51,14 @@ fn transport() -> quinn::TransportConfig {
     transport
         // WebTransport's CONNECT stream and the signalling stream.
         .max_concurrent_bidi_streams(VarInt::from_u32(4))
-        // HTTP/3's control stream and QPACK's two, and room for one of a kind to be ignored.
-        .max_concurrent_uni_streams(VarInt::from_u32(4))
+        // HTTP/3's control stream and QPACK's two, and room for some of a kind to be ignored.
+        .max_concurrent_uni_streams(VarInt::from_u32(6))
         .stream_receive_window(VarInt::from_u32(64 * 1024))
         .receive_window(VarInt::from_u32(128 * 1024))
         .send_window(256 * 1024)
         .crypto_buffer_size(16 * 1024)
         // Nobody sends any, but WebTransport wants them negotiated.
-        .datagram_receive_buffer_size(Some(2048))
+        .datagram_receive_buffer_size(Some(64 * 1024))
         .datagram_send_buffer_size(2048)
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(IdleTimeout::try_from(IDLE).ok());

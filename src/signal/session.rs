@@ -55,7 +55,7 @@ pub async fn run<R, W>(
         client.finish().await;
         return;
     };
-    let end = converse(&mut link, notices, &mut lines, &mut client).await;
+    let end = converse(&link, notices, &mut lines, &mut client).await;
     match end {
         // Where the link is over or elsewhere this does nothing; a client that did not keep up may resume.
         End::Over => link.leave(false).await,
@@ -176,7 +176,7 @@ async fn sign_in(
 
 /// Step 2.
 async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
-    link: &mut Held,
+    link: &Held,
     mut notices: mpsc::Receiver<Bytes>,
     lines: &mut Lines<R>,
     client: &mut Client<W>,

@@ -2,7 +2,7 @@
 //! code, control plane and store.
 
 mod client;
-#[path = "../control_plane/mod.rs"]
+#[path = "../common/control_plane.rs"]
 mod control_plane;
 mod limits;
 mod over_quic;

@@ -36,6 +36,8 @@ pub(super) struct Session {
     /// The shard that owns it.
     pub(super) owner: Option<ShardId>,
     pub(super) quality: Quality,
+    /// Of our certificate when it began: it holds for the session's life, whatever certificate came since.
+    pub(super) fingerprint: [u8; 32],
     opened: Instant,
     lost: Option<Instant>,
 }
@@ -47,6 +49,7 @@ impl Rooms {
             params: None,
             owner: None,
             quality: Quality::default(),
+            fingerprint: self.config.fingerprint,
             opened: Instant::NEVER,
             lost: None,
         };
@@ -75,7 +78,7 @@ impl Rooms {
     }
 
     pub(super) fn ours(&self, ice: IceCredentials) -> Ours {
-        Ours { ice, candidates: self.config.candidates.clone(), fingerprint: self.config.fingerprint.clone() }
+        Ours { ice, candidates: self.config.candidates.clone(), fingerprint: self.config.fingerprint }
     }
 
     /// News from a shard.

@@ -231,7 +231,8 @@ impl Rooms {
         let session = published.session;
         // The tracks are known already; only the answer is of use.
         let ids = PublishIds::new(published.audio.unwrap_or(NONE), published.video.unwrap_or(NONE));
-        let ours = self.ours(secret::ice());
+        let mut ours = self.ours(secret::ice());
+        ours.fingerprint = self.sessions.get(session).map_or(ours.fingerprint, |session| session.fingerprint);
         let negotiated = negotiate::publish(sdp, &ours, &ids).map_err(bad_sdp)?;
         self.effects.push(Effect::Shards(ToAll::RestartIce(session, ours.ice)));
         Ok(Answer::Restarted { sdp: negotiated.answer })
