@@ -202,10 +202,7 @@ impl Router {
                 if !done {
                     return true;
                 }
-                // Only what was asked for again sets another deadline.
-                if marks.control() {
-                    session.arm(place, &mut self.timers);
-                }
+                session.arm(place, &mut self.timers);
             }
             self.queue.pop();
         }

@@ -1,1 +1,53 @@
 //! Native clients of millrace: publishers and viewers without a browser.
+//!
+//! [`peer::Peer`] is the sans-I/O media end (ICE, DTLS, SRTP); [`publisher`] and [`viewer`] are what it sends and what it
+//! makes of what it receives; [`drive`] gives each of them a socket and a task; [`signal`] and [`web`] speak to the
+//! server's control plane; [`webinar`] is a whole load test.
+
+pub mod cpu;
+pub mod drive;
+pub mod identity;
+pub mod peer;
+pub mod publisher;
+pub mod sdp;
+pub mod signal;
+pub mod stamp;
+pub mod viewer;
+pub mod web;
+pub mod webinar;
+
+/// Why a load test cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server could not be asked over HTTP.
+    #[error("{url} does not answer as a millrace server does: {why}")]
+    Web {
+        /// What was asked.
+        url: String,
+        /// What came back.
+        why: String,
+    },
+    /// An address or a link that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Signalling failed.
+    #[error("signalling: {0}")]
+    Signal(String),
+    /// The server refused a request.
+    #[error("the server refused {what}: {refusal}")]
+    Refused {
+        /// The request.
+        what: &'static str,
+        /// Its reason.
+        refusal: millrace::signal::message::Refusal,
+    },
+    /// A session description that cannot be used.
+    #[error("the server's session description cannot be used: {0}")]
+    Sdp(String),
+    /// The media connection did not come up or went away.
+    #[error("media: {0}")]
+    Media(String),
+    /// The operating system refused something.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}

@@ -1,0 +1,237 @@
+//! Session descriptions of a native client: a publisher's offer, a viewer's answer.
+
+use millrace::handshake::Fingerprint;
+use millrace::router::command::IceCredentials;
+use millrace::wire::ext::uri;
+use millrace::wire::id::{Pt, Ssrc};
+use millrace::wire::payload::Codec;
+use millrace::wire::sdp::{Media, Session, Writer};
+
+use crate::Error;
+use crate::peer::Remote;
+
+/// Payload type of Opus in our offers.
+pub const OPUS: Pt = Pt(111);
+/// Payload type of VP8 in our offers.
+pub const VP8: Pt = Pt(96);
+/// Payload type of VP8's retransmissions in our offers.
+pub const VP8_RTX: Pt = Pt(97);
+
+/// Ids of the header extensions that both sides know; 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// Which m-line.
+    pub mid: u8,
+    /// Which simulcast layer.
+    pub rid: u8,
+    /// Which simulcast layer a retransmission repairs.
+    pub repaired_rid: u8,
+    /// Transport-wide sequence number.
+    pub transport_seq: u8,
+    /// Audio level.
+    pub audio_level: u8,
+}
+
+impl Extensions {
+    fn of(session: &Session<'_>) -> Self {
+        let id = |uri| {
+            let all = session.media.iter().flat_map(|m| m.extmaps().collect::<Vec<_>>());
+            all.into_iter().find(|e| e.uri == uri).map_or(0, |e| e.id)
+        };
+        Self {
+            mid: id(uri::MID),
+            rid: id(uri::RID),
+            repaired_rid: id(uri::REPAIRED_RID),
+            transport_seq: id(uri::TRANSPORT_SEQ),
+            audio_level: id(uri::AUDIO_LEVEL),
+        }
+    }
+}
+
+/// One video encoding as a publisher offers it.
+#[derive(Clone, Debug)]
+pub struct OfferedEncoding {
+    /// Its name, with simulcast.
+    pub rid: Option<String>,
+    /// Its SSRC, which the offer tells without simulcast.
+    pub ssrc: Ssrc,
+    /// The SSRC of its retransmissions.
+    pub rtx_ssrc: Ssrc,
+}
+
+/// What our side of a connection is.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours<'a> {
+    /// ICE credentials.
+    pub ice: &'a IceCredentials,
+    /// The DTLS certificate.
+    pub fingerprint: &'a Fingerprint,
+}
+
+impl Ours<'_> {
+    fn write(&self, sdp: &mut Writer, setup: &str) {
+        sdp.line('c', "IN IP4 0.0.0.0");
+        sdp.attribute("ice-ufrag", &self.ice.ufrag);
+        sdp.attribute("ice-pwd", &self.ice.pwd);
+        sdp.attribute("fingerprint", self.fingerprint);
+        sdp.attribute("setup", setup);
+        sdp.flag("rtcp-mux");
+        sdp.flag("rtcp-rsize");
+    }
+}
+
+/// A publisher's offer: Opus as m-line 0 if `audio` names its SSRC, VP8 as the next.
+pub fn offer(ours: &Ours<'_>, audio: Option<Ssrc>, video: &[OfferedEncoding]) -> String {
+    const CNAME: &str = "cname:load";
+    let mut sdp = Writer::new(1, 1);
+    let mids = if audio.is_some() { "0 1" } else { "0" };
+    sdp.attribute("group", format_args!("BUNDLE {mids}"));
+    if let Some(ssrc) = audio {
+        sdp.line('m', format_args!("audio 9 UDP/TLS/RTP/SAVPF {}", OPUS.0));
+        ours.write(&mut sdp, "actpass");
+        sdp.attribute("mid", 0);
+        sdp.flag("sendonly");
+        sdp.attribute("extmap", format_args!("1 {}", uri::MID));
+        sdp.attribute("extmap", format_args!("2 {}", uri::TRANSPORT_SEQ));
+        sdp.attribute("extmap", format_args!("3 {}", uri::AUDIO_LEVEL));
+        sdp.attribute("rtpmap", format_args!("{} opus/48000/2", OPUS.0));
+        sdp.attribute("rtcp-fb", format_args!("{} transport-cc", OPUS.0));
+        sdp.attribute("fmtp", format_args!("{} minptime=10;useinbandfec=1", OPUS.0));
+        sdp.attribute("ssrc", format_args!("{} {CNAME}", ssrc.0));
+    }
+    sdp.line('m', format_args!("video 9 UDP/TLS/RTP/SAVPF {} {}", VP8.0, VP8_RTX.0));
+    ours.write(&mut sdp, "actpass");
+    sdp.attribute("mid", usize::from(audio.is_some()));
+    sdp.flag("sendonly");
+    sdp.attribute("extmap", format_args!("1 {}", uri::MID));
+    sdp.attribute("extmap", format_args!("2 {}", uri::TRANSPORT_SEQ));
+    sdp.attribute("extmap", format_args!("4 {}", uri::RID));
+    sdp.attribute("extmap", format_args!("5 {}", uri::REPAIRED_RID));
+    sdp.attribute("rtpmap", format_args!("{} VP8/90000", VP8.0));
+    for feedback in ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"] {
+        sdp.attribute("rtcp-fb", format_args!("{} {feedback}", VP8.0));
+    }
+    sdp.attribute("rtpmap", format_args!("{} rtx/90000", VP8_RTX.0));
+    sdp.attribute("fmtp", format_args!("{} apt={}", VP8_RTX.0, VP8.0));
+    let rids: Vec<_> = video.iter().filter_map(|e| e.rid.as_deref()).collect();
+    for rid in &rids {
+        sdp.attribute("rid", format_args!("{rid} send"));
+    }
+    if !rids.is_empty() {
+        sdp.attribute("simulcast", format_args!("send {}", rids.join(";")));
+    }
+    for encoding in video.iter().filter(|e| e.rid.is_none()) {
+        sdp.attribute("ssrc-group", format_args!("FID {} {}", encoding.ssrc.0, encoding.rtx_ssrc.0));
+        sdp.attribute("ssrc", format_args!("{} {CNAME}", encoding.ssrc.0));
+        sdp.attribute("ssrc", format_args!("{} {CNAME}", encoding.rtx_ssrc.0));
+    }
+    sdp.finish()
+}
+
+/// The server's end and the extensions it took, from its answer.
+pub fn read_answer(answer: &str) -> Result<(Remote, Extensions), Error> {
+    let session = parse(answer)?;
+    Ok((remote(&session)?, Extensions::of(&session)))
+}
+
+/// What a payload type means to a viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// On the wire.
+    pub pt: Pt,
+    /// In Hz.
+    pub clock_rate: u32,
+    /// Whether it is sound.
+    pub audio: bool,
+    /// Whether it carries retransmissions (RFC 4588).
+    pub rtx: bool,
+    /// The codec, as far as we look into its packets.
+    pub codec: Option<Codec>,
+}
+
+/// What a viewer learns from the server's offer.
+#[derive(Clone, Debug)]
+pub struct Offered {
+    /// The server's end.
+    pub remote: Remote,
+    /// The extensions.
+    pub extensions: Extensions,
+    /// The payload types, all m-lines together: they are bundled, so a number means one thing.
+    pub payloads: Vec<Payload>,
+    /// SSRCs of retransmissions, each with the one it repairs.
+    pub repairs: Vec<(Ssrc, Ssrc)>,
+}
+
+/// Reads the server's offer.
+pub fn read_offer(offer: &str) -> Result<Offered, Error> {
+    let session = parse(offer)?;
+    let mut payloads: Vec<Payload> = Vec::new();
+    let mut repairs = Vec::new();
+    for media in &session.media {
+        for map in media.rtp_maps() {
+            if payloads.iter().any(|p| p.pt == map.pt) {
+                continue;
+            }
+            let is = |name: &str| map.name.eq_ignore_ascii_case(name);
+            payloads.push(Payload {
+                pt: map.pt,
+                clock_rate: map.clock_rate,
+                audio: media.kind == "audio",
+                rtx: is("rtx"),
+                codec: is("VP8").then_some(Codec::Vp8),
+            });
+        }
+        for group in media.ssrc_groups() {
+            if let ("FID", [source, rtx]) = (group.semantics, group.ssrcs.as_slice()) {
+                repairs.push((*rtx, *source));
+            }
+        }
+    }
+    Ok(Offered { remote: remote(&session)?, extensions: Extensions::of(&session), payloads, repairs })
+}
+
+/// A viewer's answer: everything that is offered is taken.
+pub fn answer(ours: &Ours<'_>, offer: &str) -> Result<String, Error> {
+    const COPIED: [&str; 5] = ["mid", "extmap", "rtpmap", "fmtp", "rtcp-fb"];
+    let session = parse(offer)?;
+    let mut sdp = Writer::new(2, session.origin.version);
+    let mids: Vec<_> = session.media.iter().filter_map(|m| m.attribute("mid")).collect();
+    sdp.attribute("group", format_args!("BUNDLE {}", mids.join(" ")));
+    for media in &session.media {
+        sdp.line('m', format_args!("{} 9 {} {}", media.kind, media.protocol, media.formats.join(" ")));
+        ours.write(&mut sdp, "active");
+        sdp.flag("recvonly");
+        for attribute in media.attributes.iter().filter(|a| COPIED.contains(&a.name)) {
+            sdp.attribute(attribute.name, attribute.value);
+        }
+    }
+    Ok(sdp.finish())
+}
+
+fn parse(text: &str) -> Result<Session<'_>, Error> {
+    Session::parse(text).map_err(|e| Error::Sdp(e.to_string()))
+}
+
+fn remote(session: &Session<'_>) -> Result<Remote, Error> {
+    let missing = |what: &str| Error::Sdp(format!("it has no {what}"));
+    let live = |m: &&Media<'_>| !m.rejected();
+    let media = session.media.iter().find(live).ok_or_else(|| missing("accepted media"))?;
+    let ufrag = session.inherited(media, "ice-ufrag").ok_or_else(|| missing("ICE credentials"))?;
+    let pwd = session.inherited(media, "ice-pwd").ok_or_else(|| missing("ICE credentials"))?;
+    let named = session.fingerprints(media);
+    let fingerprints: Vec<_> = named.iter().filter_map(|(name, hex)| Fingerprint::parse(name, hex)).collect();
+    let mut candidates: Vec<_> =
+        session.media.iter().flat_map(|m| m.candidates().collect::<Vec<_>>()).filter(|c| c.udp).collect();
+    candidates.sort_by_key(|c| std::cmp::Reverse(c.priority));
+    if fingerprints.is_empty() {
+        return Err(missing("fingerprint"));
+    }
+    if candidates.is_empty() {
+        return Err(missing("candidate"));
+    }
+    Ok(Remote {
+        ice: IceCredentials { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() },
+        candidates: candidates.into_iter().map(|c| c.address).collect(),
+        fingerprints,
+    })
+}

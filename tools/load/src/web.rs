@@ -1,0 +1,137 @@
+//! The server's web side: where signalling is, and guest tokens. Plain HTTP only; load tests run beside the server.
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use url::Url;
+
+use crate::Error;
+
+/// The largest answer taken.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// Which room, as a shared link says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// `http://HOST:PORT`
+    pub server: Url,
+    /// The group.
+    pub gid: u32,
+    /// A pin of it.
+    pub pin: String,
+}
+
+impl Room {
+    /// Reads a link: `gid` and `pin` in its query or behind its `#`.
+    pub fn from_link(link: &str) -> Result<Self, Error> {
+        let bad = || Error::Usage(format!("{link} is no room link: it needs http://, a gid and a pin"));
+        let server = Url::parse(link).map_err(|_| bad())?;
+        let fragment = server.fragment().unwrap_or_default().trim_start_matches(['?', '/']).to_owned();
+        let hidden = url::form_urlencoded::parse(fragment.as_bytes());
+        let pairs: Vec<_> = server.query_pairs().into_owned().chain(hidden.into_owned()).collect();
+        let find = |name: &str| pairs.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+        let gid = find("gid").and_then(|gid| gid.parse().ok()).ok_or_else(bad)?;
+        let pin = find("pin").ok_or_else(bad)?;
+        Ok(Self { server, gid, pin })
+    }
+
+    /// A token for one more guest.
+    pub async fn guest(&self, name: &str) -> Result<String, Error> {
+        let mut url = self.server.clone();
+        url.set_path("/api");
+        url.set_fragment(None);
+        url.query_pairs_mut()
+            .clear()
+            .append_pair("op", "guest")
+            .append_pair("gid", &self.gid.to_string())
+            .append_pair("pin", &self.pin)
+            .append_pair("name", name);
+        let answer = get(&url).await?;
+        let token = answer.get("token").and_then(Value::as_str).map(str::to_owned);
+        token.ok_or_else(|| Error::Web { url: without_secrets(&url), why: answer.to_string() })
+    }
+
+    /// Where signalling is, and the certificates it may show.
+    pub async fn signal(&self) -> Result<Signal, Error> {
+        let mut url = self.server.clone();
+        url.set_path("/config.json");
+        url.set_query(None);
+        url.set_fragment(None);
+        let answer = get(&url).await?;
+        let odd = |why: &str| Error::Web { url: url.to_string(), why: why.to_owned() };
+        let at = answer.get("signal").and_then(Value::as_str).ok_or_else(|| odd("no \"signal\""))?;
+        let at = Url::parse(at).map_err(|_| odd("\"signal\" is no URL"))?;
+        let host = at.host_str().ok_or_else(|| odd("\"signal\" has no host"))?.to_owned();
+        let hashes = answer.get("hashes").and_then(Value::as_array).cloned().unwrap_or_default();
+        let hashes: Vec<_> = hashes.iter().filter_map(|h| from_hex(h.as_str()?)).collect();
+        Ok(Signal { host, port: at.port_or_known_default().unwrap_or(443), hashes })
+    }
+}
+
+/// What `GET /config.json` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signal {
+    /// Name or address.
+    pub host: String,
+    /// UDP port.
+    pub port: u16,
+    /// SHA-256 of the certificates.
+    pub hashes: Vec<[u8; 32]>,
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let text: String = text.chars().filter(|c| *c != ':').collect();
+    let bytes = (0..32).map(|n| u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok());
+    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
+}
+
+/// A URL as it may be shown.
+fn without_secrets(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+/// HTTP/1.0, so that the body ends with the connection.
+async fn get(url: &Url) -> Result<Value, Error> {
+    let odd = |why: String| Error::Web { url: without_secrets(url), why };
+    if url.scheme() != "http" {
+        return Err(Error::Usage(format!("{} must begin with http://", without_secrets(url))));
+    }
+    let host = url.host_str().unwrap_or("localhost");
+    let port = url.port_or_known_default().unwrap_or(80);
+    let address = host.trim_matches(['[', ']']);
+    let mut stream = TcpStream::connect((address, port)).await.map_err(|e| odd(e.to_string()))?;
+    let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();
+    let request =
+        format!("GET {}{query} HTTP/1.0\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n", url.path());
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(MAX_ANSWER).read_to_end(&mut answer).await.map_err(|e| odd(e.to_string()))?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| odd("no HTTP".into()))?;
+    let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
+    if status != "200" {
+        return Err(odd(format!("status {status}: {}", body.trim())));
+    }
+    serde_json::from_str(body).map_err(|e| odd(format!("no JSON: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_names_a_room_in_its_query_or_behind_the_hash() {
+        for link in [
+            "http://localhost:8080/?gid=1000&pin=00001234",
+            "http://localhost:8080/room#gid=1000&pin=00001234",
+            "http://localhost:8080/#/?gid=1000&pin=00001234",
+        ] {
+            let room = Room::from_link(link).expect("a room");
+            assert_eq!((room.gid, room.pin.as_str()), (1000, "00001234"), "{link}");
+        }
+        assert!(Room::from_link("http://localhost:8080/?gid=1000").is_err());
+        assert!(Room::from_link("somewhere").is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! The native client against the server's own parts, in simulated time.
+
+mod connection;
+mod lite;
+mod media;
+mod negotiation;
