@@ -23,7 +23,6 @@ use crate::http::{self, Http, HttpError, Serving, Site};
 use crate::net::{self, BindError, Choice, Refused};
 use crate::router::event::Event;
 use crate::router::id::ShardId;
-use crate::router::{Router, RouterConfig};
 use crate::shard::{ShardConfig, Shards, Sinks};
 use crate::signal::quic::{self, CertificateSlot, ResetKey};
 use crate::signal::quic_socket::{QuicIntake, QuicSocket};
@@ -135,19 +134,9 @@ impl Server {
         .map_err(refused("threads"))?;
         let (quic_socket, intake) = QuicSocket::new(&sockets).map_err(refused("a duplicate of a socket"))?;
         let seed = random_seed().map_err(refused("random bytes"))?;
-        let count = config.shards;
+        let shard_config = ShardConfig { sockets, io: choice, pin: false };
         seats
-            .start_with(
-                ShardConfig { sockets, io: choice, pin: false },
-                |shard| {
-                    Router::new(RouterConfig {
-                        shard,
-                        shards: count,
-                        seed: seed ^ (u64::from(shard.0) << 56),
-                    })
-                },
-                |shard| sinks(shard, &control, &handshakes, &intake),
-            )
+            .start(shard_config, seed, |shard| sinks(shard, &control, &handshakes, &intake))
             .map_err(refused("the threads that move media"))?;
 
         // The control plane.

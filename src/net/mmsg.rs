@@ -117,7 +117,7 @@ impl Mmsg {
         let buffers = self.incoming.buffers.chunks_exact_mut(BUFFER);
         for (((name, control), header), buffer) in parts.zip(buffers).take(taken) {
             let remote = name.0.get(..header.msg_hdr.msg_namelen as usize).and_then(message::read_name);
-            let control = control.0.get(..header.msg_hdr.msg_controllen as usize).unwrap_or_default();
+            let control = control.0.get(..len(header.msg_hdr.msg_controllen)).unwrap_or_default();
             let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
             let (Some(remote), Some(payload), false) =
                 (remote, buffer.get_mut(..header.msg_len as usize), truncated)
@@ -186,6 +186,11 @@ impl Mmsg {
         }
         batch.clear();
     }
+}
+
+/// A length as the C library has it: `size_t` in one, `socklen_t` in another.
+fn len(of: impl TryInto<usize>) -> usize {
+    of.try_into().unwrap_or(0)
 }
 
 impl Incoming {

@@ -144,7 +144,7 @@ impl Uring {
     }
 
     /// Submits what is queued, and waits for a completion as long as `timeout` says.
-    fn enter(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    fn enter(&self, timeout: Option<Duration>) -> io::Result<()> {
         let submitter = self.ring.submitter();
         let entered = match timeout {
             Some(timeout) => {
@@ -157,7 +157,7 @@ impl Uring {
     }
 
     /// Submits what is queued, without waiting.
-    fn submit(&mut self) -> io::Result<()> {
+    fn submit(&self) -> io::Result<()> {
         tolerate(self.ring.submitter().submit())
     }
 

@@ -44,12 +44,15 @@ pub struct ShardConfig {
     pub pin: bool,
 }
 
+/// Takes one QUIC datagram.
+pub type QuicSink = Box<dyn FnMut(Path, &[u8]) + Send>;
+
 /// Where a shard's news goes. Both are called on the shard's thread: they must neither block nor take long.
 pub struct Sinks {
     /// News for the control plane and the handshake workers.
     pub event: Box<dyn FnMut(Event) + Send>,
     /// QUIC datagrams, for the endpoint.
-    pub quic: Box<dyn FnMut(Path, &[u8]) + Send>,
+    pub quic: QuicSink,
 }
 
 impl fmt::Debug for Sinks {
@@ -239,11 +242,9 @@ impl Seats {
             lock(&self.shards.0.threads).push(thread);
         }
         drop(ready);
-        for failure in readiness {
-            if let Some(failure) = failure {
-                self.shards.stop();
-                return Err(failure);
-            }
+        if let Some(failure) = readiness.into_iter().flatten().next() {
+            self.shards.stop();
+            return Err(failure);
         }
         info!(shards = count, "datagrams are moved by {}", config.io);
         Ok(())

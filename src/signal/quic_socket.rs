@@ -109,9 +109,8 @@ impl AsyncUdpSocket for QuicSocket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut places = bufs.iter_mut().zip(meta);
         let mut filled = 0;
-        while let Some((buf, meta)) = places.next() {
+        for (buf, meta) in bufs.iter_mut().zip(meta) {
             let arrived = match queue.poll_recv(cx) {
                 Poll::Ready(Some(arrived)) => arrived,
                 Poll::Ready(None) if filled == 0 => {
