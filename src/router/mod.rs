@@ -143,7 +143,7 @@ impl Router {
             }
             session.armed = Instant::NEVER;
             self.at_work = Some(place);
-            if session.tick(now, &mut self.tracks) {
+            if session.tick(now, &self.tracks) {
                 self.queue.mark_control(place);
             }
             session.arm(place, &mut self.timers);

@@ -207,7 +207,7 @@ impl Session {
     }
 
     /// Does what time asks for. True if something is to be sent.
-    pub(crate) fn tick(&mut self, now: Instant, tracks: &mut Tracks) -> bool {
+    pub(crate) fn tick(&mut self, now: Instant, tracks: &Tracks) -> bool {
         if !self.lost && now.since(self.heard) >= CONSENT {
             self.lost = true;
             self.news.lost = true;

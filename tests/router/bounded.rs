@@ -125,7 +125,7 @@ fn a_peer_on_many_addresses_is_remembered_on_few() {
     for port in 20_000..20_200 {
         let check = world.peers[peer].check(false);
         let path = crate::sim::peer::path(SocketAddr::from(([127, 0, 0, 1], port)));
-        world.from_path(peer, path, check);
+        world.send_on(peer, path, check);
     }
     world.run_ms(100);
     let now = world.now;

@@ -31,7 +31,7 @@ fn old_credentials_serve_until_new_ones_are_used() {
     let (check, path) = (world.peers[viewer].check(true), world.peers[viewer].path());
     world.peers[viewer].remote = new;
     world.flows.insert(30_000, owner);
-    world.from_path(viewer, path, check);
+    world.send_on(viewer, path, check);
     world.run_ms(50);
     assert_eq!(world.routers[owner].counters().drops.unknown_ufrag, unknown + 1, "the old ones are over");
     world.viewer(viewer).slot(1).assert_continuous();
@@ -48,7 +48,7 @@ fn who_believes_to_be_controlled_is_told_otherwise() {
     resign(&mut check, world.peers[peer].remote.pwd.as_bytes());
     assert!(stun::Message::parse(&check).is_ok());
     world.peers[peer].next_check = millrace::units::Instant::NEVER;
-    world.from_peer(peer, check);
+    world.send_from(peer, check);
     world.run_ms(50);
     assert_eq!(world.peers[peer].answers, [Some(487)]);
 }

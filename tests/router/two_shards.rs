@@ -81,7 +81,7 @@ fn pairs_on_both_shards_and_the_nominated_one_decides() {
     let answers = world.peers[peer].answers.len();
     let check = world.peers[peer].check(false);
     let former = crate::sim::peer::path(world.peers[peer].former[0]);
-    world.from_path(peer, former, check);
+    world.send_on(peer, former, check);
     world.run_ms(50);
     assert_eq!(world.peers[peer].answers.len(), answers + 1);
     assert!(world.routers[0].counters().relayed >= 1);
@@ -118,7 +118,7 @@ fn dtls_follows_the_checked_path() {
     world.flows.extend([(10_000, 1), (20_000, 0)]);
     // From an address without a check it goes nowhere.
     let hello = vec![22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1];
-    world.from_peer(peer, hello.clone());
+    world.send_from(peer, hello.clone());
     world.peers[peer].next_check = world.now + Duration::from_millis(50);
     world.run_ms(40);
     let heard = |world: &World| {
@@ -129,7 +129,7 @@ fn dtls_follows_the_checked_path() {
     assert_eq!(world.routers[1].counters().drops.stranger, 1);
     // After a check it is passed up, and begins the session where it came.
     world.run_ms(100);
-    world.from_peer(peer, hello.clone());
+    world.send_from(peer, hello.clone());
     world.run_ms(30);
     assert_eq!((heard(&world), world.owner(peer)), (1, Some(1)));
     // The answer goes to the checked address; DTLS from a further one is relayed.
@@ -138,7 +138,7 @@ fn dtls_follows_the_checked_path() {
     world.command(command);
     world.peers[peer].move_to(20_000);
     world.run_ms(50);
-    world.from_peer(peer, hello.clone());
+    world.send_from(peer, hello.clone());
     world.run_ms(50);
     assert_eq!(world.peers[peer].dtls, [hello]);
     assert_eq!(heard(&world), 2);

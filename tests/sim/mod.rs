@@ -71,7 +71,7 @@ pub(crate) fn credentials(name: &str) -> IceCredentials {
 
 /// Keys of a session: the server's and the client's.
 pub(crate) fn keys(seed: u64) -> (Keys, Keys) {
-    let profile = if seed % 3 == 0 { Profile::Aes128CmSha1_80 } else { Profile::AeadAes128Gcm };
+    let profile = if seed.is_multiple_of(3) { Profile::Aes128CmSha1_80 } else { Profile::AeadAes128Gcm };
     let mut rng = Rng::new(seed);
     let material: Vec<u8> = (0..profile.keying_material_len()).map(|_| rng.next() as u8).collect();
     let keys = |server| Keys::from_exporter(profile, &material, server).expect("of the right length");
@@ -140,8 +140,11 @@ impl World {
         let params = Arc::new(params(id));
         let seed = 77 + place as u64;
         let (server, client) = keys(seed);
-        let ip =
-            if place % 2 == 0 { IpAddr::from([127, 0, 0, 1]) } else { "::1".parse().expect("an address") };
+        let ip = if place.is_multiple_of(2) {
+            IpAddr::from([127, 0, 0, 1])
+        } else {
+            "::1".parse().expect("an address")
+        };
         let address = SocketAddr::new(ip, 10_000 + place as u16);
         self.peers.push(Peer::new(id, params.local.clone(), address, link, &client, server, seed, self.now));
         self.command(|| Command::AddSession(params.clone()));
@@ -269,13 +272,13 @@ impl World {
                 Some(Parcel::ToServer(shard, path, mut bytes)) => {
                     self.routers[shard].handle_datagram(now, path, &mut bytes);
                 }
-                Some(Parcel::ToPeer(place, bytes)) => self.to_peer(place, bytes),
+                Some(Parcel::ToPeer(place, bytes)) => self.hand_over(place, bytes),
                 None => {}
             }
         }
         for place in 0..self.peers.len() {
             if let Some(check) = self.peers[place].checks(now) {
-                self.from_peer(place, check);
+                self.send_from(place, check);
             }
             if let Some(publisher) = self.publishers.get_mut(&place) {
                 for packet in publisher.wake(now) {
@@ -317,7 +320,7 @@ impl World {
                 let from = ShardId(at as u8);
                 messages.extend(std::iter::from_fn(|| router.poll_peer()).map(|(to, m)| (from, to, m)));
                 let events: Vec<_> = std::iter::from_fn(|| router.poll_event()).collect();
-                out.into_iter().for_each(|(path, bytes)| self.from_server(path, bytes));
+                out.into_iter().for_each(|(path, bytes)| self.deliver(path, bytes));
                 events.into_iter().for_each(|event| self.heed(event));
             }
             if messages.is_empty() {
@@ -353,14 +356,14 @@ impl World {
     }
 
     /// A datagram of a peer enters the network.
-    pub(crate) fn from_peer(&mut self, place: usize, bytes: Vec<u8>) {
+    pub(crate) fn send_from(&mut self, place: usize, bytes: Vec<u8>) {
         let path = self.peers[place].path();
-        self.from_path(place, path, bytes);
+        self.send_on(place, path, bytes);
     }
 
-    pub(crate) fn from_path(&mut self, place: usize, path: Path, bytes: Vec<u8>) {
+    pub(crate) fn send_on(&mut self, place: usize, path: Path, bytes: Vec<u8>) {
         let port = path.remote.port();
-        let shard = self.flows.get(&port).copied().unwrap_or(usize::from(port) % self.routers.len());
+        let shard = self.flows.get(&port).copied().unwrap_or_else(|| usize::from(port) % self.routers.len());
         for at in self.peers[place].up.carry(self.now, bytes.len(), &mut self.rng) {
             self.post(at, Parcel::ToServer(shard, path, bytes.clone()));
         }
@@ -368,11 +371,11 @@ impl World {
 
     fn send_sealed(&mut self, place: usize, packet: peer::Clear) {
         if let Some(sealed) = self.peers[place].seal(packet) {
-            self.from_peer(place, sealed);
+            self.send_from(place, sealed);
         }
     }
 
-    fn from_server(&mut self, path: Path, bytes: Vec<u8>) {
+    fn deliver(&mut self, path: Path, bytes: Vec<u8>) {
         let Some(place) = self.peers.iter().position(|p| p.has(&path)) else { return };
         self.watch_index(place, &bytes);
         self.bytes_to_peers += bytes.len() as u64;
@@ -387,7 +390,7 @@ impl World {
         self.parcels.insert(self.sent, parcel);
     }
 
-    fn to_peer(&mut self, place: usize, bytes: Vec<u8>) {
+    fn hand_over(&mut self, place: usize, bytes: Vec<u8>) {
         let Some(clear) = self.peers[place].open(bytes) else { return };
         if let Some(publisher) = self.publishers.get_mut(&place) {
             publisher.receive(self.now, &clear);
@@ -404,7 +407,7 @@ impl World {
         }
         let ssrc = Ssrc(u32::from_be_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]));
         let wire = u16::from_be_bytes([bytes[2], bytes[3]]);
-        let highest = self.highest.entry((place, ssrc)).or_insert(0x1_0000 + u64::from(wire));
+        let highest = self.highest.entry((place, ssrc)).or_insert_with(|| 0x1_0000 + u64::from(wire));
         let index = millrace::wire::id::Seq(*highest).nearest(millrace::wire::id::Seq16(wire)).0;
         *highest = index.max(*highest);
         let digest = bytes
