@@ -4,13 +4,18 @@
 mod control_plane;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use millrace::config::Tls;
 use millrace::control::Control;
+use millrace::control::ids::Gid;
 use millrace::http::{Http, Serving, Site};
 use reqwest::{Client, StatusCode};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -368,6 +373,71 @@ async fn stopping_ends_idle_connections() {
     let address = server.serving.address();
     tokio::time::timeout(Duration::from_secs(5), server.serving.stop()).await.expect("stopped");
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+fn pem(folder: &Path, name: &str) -> Tls {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let tls = Tls { cert: folder.join(format!("{name}.crt")), key: folder.join(format!("{name}.key")) };
+    std::fs::write(&tls.cert, made.cert.pem()).expect("written");
+    std::fs::write(&tls.key, made.signing_key.serialize_pem()).expect("written");
+    tls
+}
+
+#[tokio::test]
+async fn a_certificate_turns_the_page_to_https() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (control, _actor) = control_plane::start(folder.path());
+    let tls = pem(folder.path(), "a");
+    let http = Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Some(&tls)).await.expect("an address");
+    assert!(http.secure());
+    let serving = http.start(Site {
+        control,
+        signal: Vec::new(),
+        hashes: Box::new(Vec::new),
+        healthy: Box::new(|| true),
+        origins: Vec::new(),
+    });
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&tls.cert).expect("a certificate")).expect("a root");
+    let config = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = tokio::net::TcpStream::connect(serving.address()).await.expect("connected");
+    let name = "localhost".try_into().expect("a name");
+    let mut stream =
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS");
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("read");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_key_of_another_certificate_is_told_plainly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, other) = (pem(folder.path(), "a"), pem(folder.path(), "b"));
+    let mixed = Tls { cert: one.cert, key: other.key };
+    let error =
+        Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Some(&mixed)).await.expect_err("mixed").to_string();
+    assert!(error.contains("b.key") && error.contains("that belong together"), "{error}");
+    let empty = folder.path().join("empty.crt");
+    std::fs::write(&empty, "").expect("written");
+    let empty = Tls { cert: empty, key: mixed.key };
+    let error =
+        Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Some(&empty)).await.expect_err("empty").to_string();
+    assert!(error.contains("there is no certificate in it"), "{error}");
+}
+
+#[tokio::test]
+async fn the_link_leads_to_a_secure_context() {
+    let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+    let link = |text, secure| millrace::http::link(address(text), secure, Gid(1000), "12345678");
+    assert_eq!(link("127.0.0.1:8080", false), "http://localhost:8080/?gid=1000&pin=12345678");
+    assert_eq!(link("0.0.0.0:443", true), "https://localhost:443/?gid=1000&pin=12345678");
+    assert_eq!(link("[2001:db8::1]:443", true), "https://[2001:db8::1]:443/?gid=1000&pin=12345678");
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@ const HEAD_TIME: Duration = Duration::from_secs(15);
 const HEAD_BYTES: usize = 16 * 1024;
 /// Most header fields.
 const HEAD_FIELDS: usize = 64;
+/// How long a connection may live: ends those who ask and then do not read.
+const LIFE: Duration = Duration::from_secs(600);
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -238,10 +240,15 @@ where
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = stopped.changed() => {
+        ended = connection.as_mut() => Some(ended),
+        _ = stopped.changed() => None,
+        () = tokio::time::sleep(LIFE) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::time::timeout(HEAD_TIME, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {

@@ -115,7 +115,7 @@ impl Site {
         // "localhost" and finds nobody there.
         let local = host.is_none_or(|host| host == "localhost") || ip.is_some_and(|ip| ip.is_loopback());
         let family = |address: &&SocketAddr| ip.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4());
-        let Some(address) = self.signal.iter().find(family).or(self.signal.first()) else {
+        let Some(address) = self.signal.iter().find(family).or_else(|| self.signal.first()) else {
             return String::new();
         };
         if local || address.ip().is_loopback() {

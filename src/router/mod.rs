@@ -202,7 +202,10 @@ impl Router {
                 if !done {
                     return true;
                 }
-                session.arm(place, &mut self.timers);
+                // Only what was asked for again sets another deadline.
+                if marks.control() {
+                    session.arm(place, &mut self.timers);
+                }
             }
             self.queue.pop();
         }

@@ -330,3 +330,15 @@ impl Session {
 fn grid(at: Instant) -> Instant {
     Instant::from_micros(at.as_micros().next_multiple_of(GRID_US))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_viewer_costs_a_few_kilobytes() {
+        // With two slots; what is negotiated adds some hundred bytes to each.
+        let bytes = size_of::<Session>() + 2 * size_of::<Slot>();
+        assert!(bytes < 8 * 1024, "{bytes}");
+    }
+}
