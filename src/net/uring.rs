@@ -320,6 +320,9 @@ impl Drop for Uring {
         {
             self.pool.leak();
         }
+        // The kernel takes a closed ring apart at its leisure; the sockets are to be free now.
+        let _ = self.enter(Some(Duration::ZERO));
+        let _ = self.ring.submitter().unregister_files();
     }
 }
 

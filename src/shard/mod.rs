@@ -232,6 +232,7 @@ impl Seats {
                 // The driver belongs to the thread that opens it.
                 let driver = Driver::open(&io, sockets, waker);
                 let failure = driver.as_ref().err().map(|e| io::Error::new(e.kind(), e.to_string()));
+                shown.heartbeat.store(net::now().as_micros().max(1), Ordering::Relaxed);
                 let _ = ready.send(failure);
                 drop(ready);
                 if let Ok(driver) = driver {
