@@ -78,7 +78,11 @@ fn compare(ours: &Packet<'_>, theirs: &dyn rtc_rtcp::packet::Packet) {
         assert!(a.ssrcs().map(|s| s.0).eq(b.ssrcs.iter().copied()));
         // Theirs builds a float bit by bit, and zero does not come out as zero.
         let bps = a.bitrate.as_bps() as f64;
-        assert!((bps - f64::from(b.bitrate)).abs() <= bps / 1e5 || bps == 0.0 || bps > 1e18, "{bps} {}", b.bitrate);
+        assert!(
+            (bps - f64::from(b.bitrate)).abs() <= bps / 1e5 || bps == 0.0 || bps > 1e18,
+            "{bps} {}",
+            b.bitrate
+        );
     }
     if let (Packet::Twcc(a), Some(b)) = (ours, theirs.downcast_ref::<TransportLayerCc>()) {
         assert_eq!((a.feedback.sender.0, a.feedback.media.0), (b.sender_ssrc, b.media_ssrc));
