@@ -377,7 +377,13 @@ fn unpack(filled: &mut [u8]) -> Option<(SocketAddr, message::Arrival, &mut [u8])
 
 /// Tries on the loopback what the shards will do. Containers often refuse io_uring, and kernels before 6.0 know no
 /// multishot `recvmsg`: the proof is in the doing. Says what is good about it, or why it cannot be.
+///
+/// On a thread of its own: what a closed ring leaves to clean up interrupts the system calls of whoever opened it.
 pub(super) fn probe() -> Result<&'static str, String> {
+    std::thread::spawn(try_out).join().unwrap_or_else(|_| Err("it cannot be tried".into()))
+}
+
+fn try_out() -> Result<&'static str, String> {
     let refused = |e: io::Error| match e.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => {
             "the system forbids it (kernel.io_uring_disabled or seccomp)".into()
