@@ -1,6 +1,6 @@
 //! The millrace server: reads what was asked for, starts it, and waits for a signal.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use millrace::admin;
@@ -66,7 +66,13 @@ fn token(options: &TokenOptions) -> Result<(), String> {
 
 fn log() {
     let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let (writer, ansi) = (std::io::stderr, std::io::stderr().is_terminal());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(ansi)
+        .with_target(false)
+        .init();
 }
 
 fn count(n: usize, what: &str) -> String {

@@ -13,7 +13,7 @@ use tracing::{error, info};
 
 use crate::admin;
 use crate::certificate::{CertificateError, Certificates};
-use crate::config::Config;
+use crate::config::{self, Config, Problem};
 use crate::control::directory::{Directory, Failure, SystemEntropy};
 use crate::control::rooms::{self, Rooms};
 use crate::control::store::{RedbStore, Store, StoreError, StoreThread};
@@ -41,6 +41,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The data folder.
+    #[error("{0}")]
+    Data(Problem),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,6 +105,7 @@ impl Server {
     /// Starts everything that `config` asks for.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         // What is kept.
+        config::prepare_data(&config.data).map_err(StartError::Data)?;
         let mut store = RedbStore::open(&config.data)?;
         let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
         let demo = if config.demo { Some(directory.demo_group().map_err(StartError::Demo)?) } else { None };
