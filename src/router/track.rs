@@ -17,8 +17,10 @@ use crate::wire::payload::Codec;
 pub(crate) const MAX_LAYERS: usize = 8;
 /// The highest place in the table: what the control plane names beyond is not believed.
 const MAX_TRACKS: u32 = 1 << 20;
-/// A layer that was silent for so long while others of its track arrive is gone.
-const SILENT: Duration = Duration::from_millis(1000);
+/// A layer that was silent for so many of its usual gaps, within these bounds, while others of its track arrive, is gone.
+const SILENT_GAPS: u32 = 15;
+const SILENT_AT_LEAST: Duration = Duration::from_millis(500);
+const SILENT_AT_MOST: Duration = Duration::from_millis(1000);
 /// A track of which nothing came for so long is silent.
 const ALL_SILENT: Duration = Duration::from_millis(2500);
 /// Between two keyframe requests for one layer: an encoder that is asked more often only loses quality.
@@ -63,6 +65,8 @@ pub(crate) struct Layer {
     pub(crate) live: bool,
     /// When its last packet came.
     heard: Option<Instant>,
+    /// The usual time between two arrivals.
+    gap: Duration,
     pub(crate) clock: Option<Clock>,
     pub(crate) epoch: u32,
     /// Has packets that were not yet pulled.
@@ -202,7 +206,10 @@ impl Track {
     /// Notes a packet of a layer; true if that changed what is live.
     pub(crate) fn heard(&mut self, layer: u8, now: Instant) -> bool {
         let Some(layer) = self.layers.get_mut(usize::from(layer)) else { return false };
-        layer.heard = Some(now);
+        let gap = layer.heard.replace(now).map_or(Duration::ZERO, |before| now.since(before));
+        if !gap.is_zero() {
+            layer.gap = (layer.gap * 7 + gap.min(SILENT_AT_MOST)) / 8;
+        }
         let came_alive = !layer.live;
         layer.live = true;
         came_alive
@@ -214,7 +221,9 @@ impl Track {
         let mut changed = false;
         for layer in self.layers.iter_mut().filter(|l| l.live) {
             let heard = layer.heard.unwrap_or_default();
-            if newest.since(heard) >= SILENT || (self.kind == Kind::Video && now.since(heard) >= ALL_SILENT) {
+            let silence = (layer.gap * SILENT_GAPS).clamp(SILENT_AT_LEAST, SILENT_AT_MOST);
+            if newest.since(heard) >= silence || (self.kind == Kind::Video && now.since(heard) >= ALL_SILENT)
+            {
                 layer.live = false;
                 changed = true;
             }
