@@ -130,6 +130,7 @@ fn who_may_not_list_sees_no_roster_and_no_names() {
     house.publish(ann, &[ROOM], OFFER).expect("replaces");
     assert!(house.heard(blind).is_empty());
     house.pass(Duration::from_secs(2));
+    house.forget_all();
     house.member(3, Rights::ALL);
     assert_eq!(people(&house.heard(blind)), [(3, false, vec![], vec![])]);
 }
