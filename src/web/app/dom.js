@@ -66,6 +66,7 @@ export function initials(name) {
 /** The same colour for the same person everywhere. @param {string} text */
 export function hue(text) {
   let hash = 7;
-  for (const character of text) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 360;
-  return String(hash);
+  for (const character of text) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 65_521;
+  // The golden angle keeps neighbours apart.
+  return String(Math.round(hash * 137.508) % 360);
 }

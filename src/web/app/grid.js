@@ -5,7 +5,8 @@ import { element } from './dom.js';
 /** @import { TileView } from './tile-view.js' */
 
 const ASPECT = 16 / 9;
-const MOST_COLUMNS = 4;
+/** What is asked for goes to four; a wide window may take more. */
+const MOST_COLUMNS = 6;
 /** Below this a grid scrolls rather than shrinks. */
 const LEAST_WIDTH = 200;
 
@@ -87,7 +88,8 @@ export class Grid {
     }
     const gap = parseFloat(getComputedStyle(this.#tiles).columnGap) || 0;
     const box = this.#tiles.getBoundingClientRect();
-    this.#tiles.style.setProperty('--tile-width', `${Math.floor(widthOf({ ...sizeOf(box), gap, count, columns: this.#columns }))}px`);
+    const width = Math.floor(widthOf({ width: box.width, height: box.height, gap, count, columns: this.#columns }));
+    this.#tiles.style.setProperty('--tile-width', `${width}px`);
   }
 
   /**
@@ -100,11 +102,6 @@ export class Grid {
     else to.append(tile.element);
     if (tile.video.srcObject) tile.video.play().catch(() => {});
   }
-}
-
-/** @param {DOMRect} box */
-function sizeOf({ width, height }) {
-  return { width, height };
 }
 
 /**

@@ -148,7 +148,7 @@ export class Signal extends Emitter {
     const answer = await fetch(new URL('config.json', this.#server), { cache: 'no-store', signal: AbortSignal.timeout(CONNECT_MS) });
     const config = await answer.json();
     if (typeof WebTransport === 'undefined') {
-      throw this.#final('VERSION', 'This browser has no WebTransport here: use a current one, over https or on localhost.');
+      throw new Failure('VERSION', 'This browser has no WebTransport here: use a current one, over https or on localhost.');
     }
     const hashes = (config.hashes ?? []).map((/** @type {string} */ hash) => ({ algorithm: 'sha-256', value: bytesOf(hash) }));
     const transport = new WebTransport(config.signal, hashes.length ? { serverCertificateHashes: hashes } : {});
@@ -208,17 +208,10 @@ export class Signal extends Emitter {
     if (message.t === 'signout') throw new Failure('SIGNOUT', 'You signed in somewhere else.');
     if (message.t === 'error') {
       // Our own breach of the rules would be repeated by a retry; anything else is worth another connection.
-      throw this.#final('RULES', message.text ?? message.error);
+      const ours = ['BADLINE', 'TOOLONG', 'TOOFAST', 'NOHELLO'].includes(message.error);
+      throw new Failure(ours ? 'RULES' : message.error, message.text ?? message.error);
     }
     this.emit('message', message);
-  }
-
-  /**
-   * @param {string} code
-   * @param {string} text
-   */
-  #final(code, text) {
-    return new Failure(code, text);
   }
 
   /** @param {string} line */

@@ -39,7 +39,7 @@ export class Viewer extends Emitter {
     return this.#pc;
   }
 
-  /** @param {{rev: number, sdp: string}} offer */
+  /** @param {{rev: number, sdp: string, fresh?: boolean}} offer */
   onOffer(offer) {
     this.#turn = this.#turn.then(() => this.#answer(offer)).catch((error) => {
       // STALE: a newer offer is on its way.
@@ -78,11 +78,15 @@ export class Viewer extends Emitter {
     this.#pc = undefined;
   }
 
-  /** @param {{rev: number, sdp: string}} offer */
-  async #answer({ rev, sdp }) {
+  /** @param {{rev: number, sdp: string, fresh?: boolean}} offer */
+  async #answer({ rev, sdp, fresh }) {
     if (this.#answered?.rev === rev) {
       await this.#signal.request('answer', this.#answered);
       return;
+    }
+    if (fresh) {
+      this.#pc?.close();
+      this.#pc = undefined;
     }
     const pc = (this.#pc ??= this.#connect());
     await pc.setRemoteDescription({ type: 'offer', sdp });

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// People in browsers: each in a context of their own, on the room page or on a bare page with the SDK.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const HARNESS = readFileSync(join(import.meta.dirname, 'harness.js'), 'utf8');
+const VIEWPORT = { width: 1440, height: 900 };
+
+export async function launchChromium() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    args: [
+      '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      '--use-fake-device-for-media-stream=fps=30', '--use-fake-ui-for-media-stream',
+      '--allow-loopback-in-peer-connection', '--autoplay-policy=no-user-gesture-required',
+    ],
+  });
+}
+
+export class Person {
+  /**
+   * @param {import('playwright-core').Browser} browser
+   * @param {import('./server.js').Server} server
+   * @param {string} name
+   */
+  constructor(browser, server, name) {
+    Object.assign(this, { browser, server, name, errors: [] });
+  }
+
+  async open(options = {}) {
+    this.context = await this.browser.newContext({ viewport: VIEWPORT, ...options });
+    this.page = await this.context.newPage();
+    this.page.on('pageerror', (error) => this.errors.push(error.stack ?? String(error)));
+    this.page.on('console', (message) => {
+      // A refused or lost connection is the browser's own line; what breaks the content policy is ours.
+      if (message.type() === 'error' && /content security policy/i.test(message.text())) this.errors.push(message.text());
+    });
+    return this.page;
+  }
+
+  async close() {
+    await this.context?.close();
+  }
+
+  /** Opens the bare page: the SDK, and the helpers of harness.js. */
+  async bare(options) {
+    const page = await this.open(options);
+    await page.route('**/harness', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>harness</title><body style="margin:0"><script type="module" src="/harness.js"></script>' }));
+    await page.route('**/harness.js', (route) => route.fulfill({ contentType: 'text/javascript', body: HARNESS }));
+    await page.goto(new URL('/harness', this.server.link).href);
+    await page.waitForFunction(() => 'h' in window);
+    return this;
+  }
+
+  /** Joins on the bare page as a guest, or with a token. */
+  async enter({ gid = this.server.gid, pin = this.server.pin, token } = {}) {
+    return this.page.evaluate((who) => window.h.enter(who), { gid, pin, token, name: this.name });
+  }
+
+  /** @param {object} options */
+  async publish(options = {}) {
+    return this.page.evaluate((o) => window.h.publish(o), options);
+  }
+
+  /** Watches the first stream that is there in a tile of this size; answers the ms until its first frame. */
+  async watch(width, height, options = {}) {
+    return this.page.evaluate((o) => window.h.watch(o), { width, height, ...options });
+  }
+
+  async resize(width, height) {
+    return this.page.evaluate((size) => window.h.resize(size), { width, height });
+  }
+
+  /** What arrives for the watched stream, video or audio. */
+  async inbound(kind = 'video') {
+    return this.page.evaluate((k) => window.h.inbound(k), kind);
+  }
+
+  /** Joins on the room page by the printed link. */
+  async joinRoom({ link = this.server.link.href, ...options } = {}) {
+    await this.open(options);
+    await this.page.goto(link);
+    await this.page.fill('#name', this.name);
+    await this.page.click('#join-button');
+    return this;
+  }
+
+  tile(name) {
+    return this.page.locator(`.tile[aria-label^="${name}"]`);
+  }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { join } from 'node:path';
+import { assert } from './check.js';
+import { launchChromium, Person } from './people.js';
+import { OUTPUT, Server } from './server.js';
+
+/** One browser for all tests; each test has its own people. */
+let browser;
+
+export async function chromium() {
+  return (browser ??= await launchChromium());
+}
+
+export async function closeChromium() {
+  await browser?.close();
+  browser = undefined;
+}
+
+/**
+ * Runs a test with a server and people of its own; at its end nobody's page may have thrown, and the server lives.
+ * @param {{args?: string[], name?: string}} options
+ * @param {(world: {server: Server, person: (name: string) => Person}) => Promise<void>} run
+ */
+export async function world({ args, name }, run) {
+  const server = await Server.start({ args, name });
+  const people = [];
+  const shared = await chromium();
+  const person = (/** @type {string} */ who) => {
+    const one = new Person(shared, server, who);
+    people.push(one);
+    return one;
+  };
+  try {
+    await run({ server, person });
+    for (const one of people) assert.deepEqual(one.errors, [], `${one.name}'s page threw`);
+    assert.ok(server.alive, 'the server ended');
+  } catch (error) {
+    for (const [index, one] of people.entries()) {
+      await one.page?.screenshot({ path: join(OUTPUT, `failed-${name ?? 'test'}-${index}.png`) }).catch(() => {});
+    }
+    throw error;
+  } finally {
+    await Promise.all(people.map((one) => one.close().catch(() => {})));
+    await server.remove();
+  }
+}

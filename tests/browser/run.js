@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Browser tests against the real binary: `npm test`, or `node run.js WORDS` for those whose name has these words.
+
+import { rmSync } from 'node:fs';
+import { runAll } from './lib/check.js';
+import { OUTPUT } from './lib/server.js';
+import { closeChromium } from './lib/world.js';
+
+rmSync(OUTPUT, { recursive: true, force: true });
+await import('./suites/media.js');
+await import('./suites/rooms.js');
+await import('./suites/recovery.js');
+await import('./suites/looks.js');
+await import('./suites/firefox.js');
+
+const good = await runAll(new RegExp(process.argv.slice(2).join(' ') || '.', 'i'));
+await closeChromium();
+process.exit(good ? 0 : 1);
