@@ -83,4 +83,6 @@ const h = {
     return { srtp: transport?.srtpCipher, tls: transport?.tlsVersion };
   },
 };
+document.body.style.margin = '0';
+document.body.replaceChildren();
 window.h = h;

@@ -45,13 +45,17 @@ export class Person {
     await this.context?.close();
   }
 
-  /** Opens the bare page: the SDK, and the helpers of harness.js. */
-  async bare(options) {
-    const page = await this.open(options);
-    await page.route('**/harness', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>harness</title><body style="margin:0"><script type="module" src="/harness.js"></script>' }));
+  /**
+   * Opens the bare page: the SDK, and the helpers of harness.js. Its document is the server's own (a made-up one would
+   * count as a public site, which may not connect to this machine).
+   * @param {() => void} [before] runs in the page before anything else
+   */
+  async bare(before) {
+    const page = await this.open();
+    if (before) await page.addInitScript(before);
     await page.route('**/harness.js', (route) => route.fulfill({ contentType: 'text/javascript', body: HARNESS }));
-    await page.goto(new URL('/harness', this.server.link).href);
-    await page.waitForFunction(() => 'h' in window);
+    await page.goto(new URL('/healthz', this.server.link).href);
+    await page.evaluate(() => import('/harness.js'));
     return this;
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { join } from 'node:path';
-import { assert } from './check.js';
+import { assert, leftovers } from './check.js';
 import { launchChromium, Person } from './people.js';
 import { OUTPUT, Server } from './server.js';
 
@@ -31,6 +31,12 @@ export async function world({ args, name }, run) {
     people.push(one);
     return one;
   };
+  const remove = async () => {
+    leftovers.delete(remove);
+    await Promise.all(people.map((one) => one.close().catch(() => {})));
+    await server.remove();
+  };
+  leftovers.add(remove);
   try {
     await run({ server, person });
     for (const one of people) assert.deepEqual(one.errors, [], `${one.name}'s page threw`);
@@ -41,7 +47,6 @@ export async function world({ args, name }, run) {
     }
     throw error;
   } finally {
-    await Promise.all(people.map((one) => one.close().catch(() => {})));
-    await server.remove();
+    if (leftovers.has(remove)) await remove();
   }
 }
