@@ -169,7 +169,7 @@ impl std::fmt::Display for Report {
 }
 
 /// What all clients of a run share.
-struct Shared {
+pub struct Shared {
     options: Options,
     server: SocketAddr,
     signal: Signal,
@@ -179,12 +179,7 @@ struct Shared {
 
 /// Runs it. `progress` gets a line a second.
 pub async fn run(options: Options, progress: impl Fn(String)) -> Result<Report, Error> {
-    let signal = options.room.signal().await?;
-    let server = tokio::net::lookup_host((signal.host.as_str(), signal.port)).await?.next();
-    let server = server.ok_or_else(|| Error::Signal(format!("{} has no address", signal.host)))?;
-    let identity = identity::certificate()?;
-    let shared = Arc::new(Shared { options, server, signal, identity, window: Arc::default() });
-
+    let shared = Arc::new(Shared::new(options).await?);
     let (publisher, session, sent) = publish(&shared).await?;
     progress(format!("publishing as user {}", session.welcome().uid));
     let uid = session.welcome().uid;
@@ -269,12 +264,22 @@ async fn measure(shared: &Shared, sent: &Sent, progress: &impl Fn(String)) -> Me
 }
 
 impl Shared {
-    fn endpoint(&self) -> Result<quinn::Endpoint, Error> {
+    /// Asks the server's web side where signalling is.
+    pub async fn new(options: Options) -> Result<Self, Error> {
+        let signal = options.room.signal().await?;
+        let server = tokio::net::lookup_host((signal.host.as_str(), signal.port)).await?.next();
+        let server = server.ok_or_else(|| Error::Signal(format!("{} has no address", signal.host)))?;
+        let identity = identity::certificate()?;
+        Ok(Self { options, server, signal, identity, window: Arc::default() })
+    }
+
+    /// A QUIC endpoint for signalling with this server.
+    pub fn endpoint(&self) -> Result<quinn::Endpoint, Error> {
         signal::endpoint(self.server, self.signal.hashes.clone())
     }
 
     /// A signalling session of a new guest who entered the room.
-    async fn enter(&self, endpoint: &quinn::Endpoint, name: &str) -> Result<Session, Error> {
+    pub async fn enter(&self, endpoint: &quinn::Endpoint, name: &str) -> Result<Session, Error> {
         let token = self.options.room.guest(name).await?;
         let mut session = Session::open(endpoint, self.server, token).await?;
         let pin = Some(Secret(self.options.room.pin.clone()));
@@ -282,12 +287,14 @@ impl Shared {
         Ok(session)
     }
 
-    fn gid(&self) -> Gid {
+    /// The group.
+    pub fn gid(&self) -> Gid {
         Gid(self.options.room.gid)
     }
 }
 
-async fn publish(shared: &Shared) -> Result<(Running<Publisher>, Session, Arc<Sent>), Error> {
+/// A publisher with its media up, its signalling session, and its counters.
+pub async fn publish(shared: &Shared) -> Result<(Running<Publisher>, Session, Arc<Sent>), Error> {
     let mut session = shared.enter(&shared.endpoint()?, "Load publisher").await?;
     let now = Instant::now();
     let mut publisher = Publisher::new(now, shared.options.plan.clone());

@@ -4,3 +4,4 @@ mod connection;
 mod lite;
 mod media;
 mod negotiation;
+mod reference;

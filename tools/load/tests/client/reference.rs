@@ -1,0 +1,207 @@
+//! A viewer made of other people's code (`stun`, `dtls`, `webrtc-srtp`, `rtp`) watches on the real server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dtls::conn::DTLSConn;
+use dtls::extension::extension_use_srtp::SrtpProtectionProfile as Offered;
+use millrace::config::Config;
+use millrace::control::ids::Sid;
+use millrace::handshake::{Algorithm, Fingerprint};
+use millrace::net::Io;
+use millrace::server::Server;
+use millrace::signal::message::{Notice, Request, Watch};
+use millrace_load::peer::{Remote, random_credentials};
+use millrace_load::sdp::{self, Ours};
+use millrace_load::stamp::Stamp;
+use millrace_load::web::Room;
+use millrace_load::webinar::{Options, Shared, plan, publish};
+use stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME};
+use stun::fingerprint::FINGERPRINT;
+use stun::integrity::MessageIntegrity;
+use stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Message, Setter};
+use tokio::net::UdpSocket;
+use webrtc_srtp::config::Config as SrtpConfig;
+use webrtc_srtp::context::Context;
+use webrtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
+use webrtc_srtp::protection_profile::ProtectionProfile;
+use webrtc_util::conn::Conn;
+use webrtc_util::conn::conn_pipe::pipe;
+use webrtc_util::marshal::Unmarshal;
+
+/// Nothing here takes longer on any machine that works.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_viewer_of_another_make_sees_every_packet_in_order() {
+    let data = tempfile::tempdir().expect("a folder");
+    let loopback = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let server = Server::start(&Config {
+        data: data.path().to_owned(),
+        listen: vec![loopback(0)],
+        http: loopback(0),
+        shards: 2,
+        io: Io::Auto,
+        advertise: vec![],
+        tls: None,
+        origins: vec![],
+        demo: true,
+    })
+    .expect("a server");
+    let link = server.link().expect("a demo room").to_owned();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, watch(&link)).await.expect("in time") });
+    drop(runtime);
+    server.stop();
+}
+
+async fn watch(link: &str) {
+    let room = Room::from_link(link).expect("a room");
+    let plan = plan(1920, 1200, 8, false, false);
+    let options =
+        Options { room, viewers: 1, seconds: 0, plan, tile: (1280, 720), joins: 1, server_pid: None };
+    let shared = Shared::new(options).await.expect("a server");
+    let (_publisher, publishing, _) = publish(&shared).await.expect("published");
+    let uid = publishing.welcome().uid;
+
+    // Signalling is ours: there is no other.
+    let endpoint = shared.endpoint().expect("an endpoint");
+    let mut session = shared.enter(&endpoint, "Another make").await.expect("entered");
+    let (gid, sid) = (shared.gid(), Sid(0));
+    let wish = Watch {
+        gid,
+        uid,
+        sid,
+        audio: false,
+        video: true,
+        width: 1280,
+        height: 720,
+        visible: true,
+        priority: 1,
+    };
+    session.request("watch", &Request::Watch(wish)).await.expect("watching");
+    let offer = |notice| match notice {
+        Notice::Offer { rev, sdp, .. } => Some((rev, sdp)),
+        _ => None,
+    };
+    let (rev, offer) = session.wait_for("offer", offer).await.expect("an offer");
+    let certificate = dtls::crypto::Certificate::generate_self_signed(vec![]).expect("a certificate");
+    let fingerprint = Fingerprint::of(Algorithm::Sha256, &certificate.certificate[0]);
+    let ice = random_credentials();
+    let answer = sdp::answer(&Ours { ice: &ice, fingerprint: &fingerprint }, &offer).expect("an answer");
+    let remote = sdp::read_offer(&offer).expect("readable").remote;
+    session.request("answer", &Request::Answer { rev, sdp: answer }).await.expect("answered");
+
+    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
+    socket.connect(remote.candidates[0]).await.expect("an address");
+    for nominate in [false, true] {
+        check(&socket, &remote, &ice.ufrag, nominate).await;
+    }
+    let (mut opener, mut media) = secure(socket, certificate, &remote).await;
+
+    let mut last: Option<(u16, u32)> = None;
+    for n in 0..400 {
+        let packet = media.recv().await.expect("media goes on");
+        let plain = opener.decrypt_rtp(&packet).expect("authentic, and never twice");
+        let packet = rtp::packet::Packet::unmarshal(&mut plain.clone()).expect("RTP");
+        let stamp = Stamp::read(&packet.payload).expect("the publisher's");
+        let now = (packet.header.sequence_number, stamp.number);
+        if let Some((seq, number)) = last.replace(now) {
+            assert_eq!(now, (seq.wrapping_add(1), number + 1), "packet {n}");
+        }
+    }
+    session.bye().await;
+}
+
+/// One connectivity check, until it is answered as it must be.
+async fn check(socket: &UdpSocket, remote: &Remote, ufrag: &str, nominate: bool) {
+    let integrity = MessageIntegrity::new_short_term_integrity(remote.ice.pwd.clone());
+    let mut request = Message::new();
+    request.set_type(BINDING_REQUEST);
+    request.new_transaction_id().expect("random");
+    request.write_header();
+    request.add(ATTR_USERNAME, format!("{}:{ufrag}", remote.ice.ufrag).as_bytes());
+    request.add(ATTR_PRIORITY, &0x7eff_ffff_u32.to_be_bytes());
+    request.add(ATTR_ICE_CONTROLLING, &7u64.to_be_bytes());
+    if nominate {
+        request.add(ATTR_USE_CANDIDATE, &[]);
+    }
+    integrity.add_to(&mut request).expect("integrity");
+    FINGERPRINT.add_to(&mut request).expect("fingerprint");
+    let mut buffer = [0; 1500];
+    loop {
+        socket.send(&request.raw).await.expect("sent");
+        let Ok(len) = tokio::time::timeout(Duration::from_millis(200), socket.recv(&mut buffer)).await else {
+            continue;
+        };
+        let mut answer = Message::new();
+        answer.unmarshal_binary(&buffer[..len.expect("received")]).expect("STUN");
+        if answer.transaction_id == request.transaction_id {
+            assert_eq!(answer.typ, BINDING_SUCCESS);
+            integrity.check(&mut answer).expect("integrity");
+            FINGERPRINT.check(&answer).expect("fingerprint");
+            return;
+        }
+    }
+}
+
+/// DTLS over the socket, offering profiles in Chromium's order; then what opens SRTP, and the SRTP that comes.
+async fn secure(
+    socket: Arc<UdpSocket>,
+    certificate: dtls::crypto::Certificate,
+    remote: &Remote,
+) -> (Context, tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (client, network) = pipe();
+    let network = Arc::new(network);
+    let (to_client, from_client) = (network.clone(), network);
+    let (media, received) = tokio::sync::mpsc::unbounded_channel();
+    let inbound = socket.clone();
+    tokio::spawn(async move {
+        let mut buffer = [0; 2000];
+        while let Ok(len) = inbound.recv(&mut buffer).await {
+            match buffer[0] {
+                20..=63 => drop(to_client.send(&buffer[..len]).await),
+                // RFC 5761 section 4: RTCP has 64 to 95 where RTP has its payload type.
+                128..=191 if !(192..=223).contains(&buffer[1]) => drop(media.send(buffer[..len].to_vec())),
+                _ => {}
+            }
+        }
+    });
+    tokio::spawn(async move {
+        let mut buffer = [0; 2000];
+        while let Ok(len) = from_client.recv(&mut buffer).await {
+            socket.send(&buffer[..len]).await.expect("sent");
+        }
+    });
+    let config = dtls::config::Config {
+        certificates: vec![certificate],
+        srtp_protection_profiles: vec![
+            Offered::Srtp_Aes128_Cm_Hmac_Sha1_80,
+            Offered::Srtp_Aead_Aes_256_Gcm,
+            Offered::Srtp_Aead_Aes_128_Gcm,
+        ],
+        insecure_skip_verify: true,
+        ..Default::default()
+    };
+    let conn = DTLSConn::new(Arc::new(client), config, true, None).await.expect("DTLS");
+    assert_eq!(
+        conn.selected_srtpprotection_profile(),
+        Offered::Srtp_Aead_Aes_256_Gcm,
+        "AEAD, though CM was first"
+    );
+    let state = conn.connection_state().await;
+    let shown = Fingerprint::of(Algorithm::Sha256, &state.peer_certificates[0]);
+    assert!(remote.fingerprints.contains(&shown), "the certificate is the one in the SDP");
+    let mut srtp = SrtpConfig { profile: ProtectionProfile::AeadAes256Gcm, ..Default::default() };
+    srtp.extract_session_keys_from_dtls(state, true).await.expect("keys");
+    let opener = Context::new(
+        &srtp.keys.remote_master_key,
+        &srtp.keys.remote_master_salt,
+        srtp.profile,
+        Some(srtp_replay_protection(64)),
+        Some(srtcp_replay_protection(64)),
+    );
+    // The association stays open as long as the process: a close_notify would say goodbye.
+    std::mem::forget(conn);
+    (opener.expect("a context"), received)
+}
