@@ -85,7 +85,19 @@ pub(crate) fn read(
         orientation: extensions.orientation,
         ..Entry::default()
     };
-    Read { entry, size: frame.size }
+    Read { entry, size: whole_size(codec, &frame, payload) }
+}
+
+/// The size of the picture with all its spatial layers, which are forwarded together: what a VP9 keyframe's scalability
+/// structure says of the topmost.
+fn whole_size(codec: Codec, frame: &payload::Frame, payload: &[u8]) -> Option<PictureSize> {
+    if matches!(codec, Codec::Vp9 { .. }) && frame.keyframe {
+        let structure = payload::vp9::Descriptor::parse(payload).ok().and_then(|d| d.structure);
+        let topmost = structure.and_then(|s| s.size(s.spatial_layers.saturating_sub(1)));
+        return topmost.or(frame.size);
+    }
+    // The frames above the base have sizes of their own.
+    frame.size.filter(|_| frame.spatial == 0)
 }
 
 /// Where picture id and TL0PICIDX are: behind the two fixed bytes of VP8's descriptor (RFC 7741 section 4.2), behind the
@@ -103,6 +115,21 @@ fn picture_places(codec: Codec, frame: &payload::Frame) -> (u8, u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spatial_layers_that_travel_together_have_the_size_of_the_topmost() {
+        // A VP9 keyframe in three spatial layers, sizes in its structure (RFC 9628 section 4.2).
+        let mut keyframe = vec![0xaa, 0x12, 0x00, 0x07, 2 << 5 | 0x10];
+        for (width, height) in [(320u16, 180u16), (640, 360), (1280, 720)] {
+            keyframe.extend(width.to_be_bytes());
+            keyframe.extend(height.to_be_bytes());
+        }
+        keyframe.extend([0x82, 0x49, 0x83]);
+        let codec = Codec::Vp9 { profile: 0 };
+        let frame = payload::inspect(codec, &keyframe);
+        assert!(frame.keyframe, "{frame:?}");
+        assert_eq!(whole_size(codec, &frame, &keyframe), Some(PictureSize::new(1280, 720)));
+    }
 
     /// Renumbering where [`picture_places`] says is renumbering as the payload format does it.
     #[test]
