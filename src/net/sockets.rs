@@ -3,11 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Type};
 
 /// What each socket asks of the kernel for its queues; the kernel may grant less (`net.core.rmem_max`).
 const QUEUE_BYTES: i32 = 4 * 1024 * 1024;
+
+/// The kernel takes down the ring of a killed process, and the sockets in it, a moment after the process is gone: its
+/// successor, started at once, waits this long for the port.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Why the sockets could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -137,12 +142,25 @@ pub fn bind(addresses: &[SocketAddr], shards: usize) -> Result<Sockets, BindErro
     for &address in addresses {
         let mut bound = address;
         for (nth, set) in sets.iter_mut().enumerate() {
-            let socket = open(bound, nth > 0).map_err(|source| BindError::new(address, source))?;
+            let socket = open_patiently(bound, nth > 0).map_err(|source| BindError::new(address, source))?;
             bound = socket.bound;
             set.0.push(socket);
         }
     }
     Ok(Sockets { shards: sets })
+}
+
+/// A port that is taken is tried again for [`LINGER`].
+fn open_patiently(address: SocketAddr, join: bool) -> io::Result<Socket> {
+    let end = Instant::now() + LINGER;
+    loop {
+        match open(address, join) {
+            Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) && Instant::now() < end => {
+                std::thread::sleep(LINGER / 40);
+            }
+            other => return other,
+        }
+    }
 }
 
 fn open(address: SocketAddr, join: bool) -> io::Result<Socket> {

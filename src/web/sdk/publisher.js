@@ -117,11 +117,16 @@ export class Publisher extends Emitter {
    */
   async mute(wanted) {
     const next = { ...this.muted, ...wanted };
+    // Who falls silent is seen to at once; who speaks again, once the device is open.
+    const first = !Object.values(wanted).includes(false);
+    const tell = async () => this.state === 'ended' || this.#signal.request('mute', { sid: this.sid, ...wanted });
+    const told = first ? tell() : undefined;
+    told?.catch(() => {});
     if (wanted.video !== undefined && next.video !== this.muted.video) await this.#switchVideo(!next.video);
     if (wanted.audio !== undefined && next.audio !== this.muted.audio) await this.#switchAudio(!next.audio);
     this.muted = next;
     this.emit('muted', this.muted);
-    if (this.state !== 'ended') await this.#signal.request('mute', { sid: this.sid, ...wanted });
+    await (told ?? tell());
   }
 
   /**
