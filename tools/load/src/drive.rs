@@ -127,11 +127,8 @@ impl<M: Media> Client<M> {
 
     fn receive(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
         loop {
-            let len = match self.socket.try_recv(buffer) {
-                Ok(len) => len,
-                // Nothing more; or nobody listens there yet, and the checks will tell.
-                Err(_) => return Ok(()),
-            };
+            // An error is nothing more, or nobody listens there yet, and the checks will tell.
+            let Ok(len) = self.socket.try_recv(buffer) else { return Ok(()) };
             let now = Instant::now();
             let Some(datagram) = buffer.get_mut(..len) else { return Ok(()) };
             match self.peer.handle_datagram(now, datagram)? {

@@ -260,11 +260,11 @@ impl Publisher {
         encoding.rtx_seq = encoding.rtx_seq.plus(1);
     }
 
-    fn report(&mut self, now: Instant, peer: &mut Peer) {
+    fn report(&self, now: Instant, peer: &mut Peer) {
         /// Seconds from 1900 to 1970.
         const NTP_EPOCH: u64 = 2_208_988_800;
         let micros = stamp::micros(now);
-        let ntp = ((micros / 1_000_000 + NTP_EPOCH) << 32) | ((micros % 1_000_000) << 32) / 1_000_000;
+        let ntp = ((micros / 1_000_000 + NTP_EPOCH) << 32) | (((micros % 1_000_000) << 32) / 1_000_000);
         let ticks = (now.duration_since(self.begun.unwrap_or(now)).as_micros() * 90 / 1000) as u32;
         for encoding in &self.encodings {
             let info = SenderInfo { ntp, ts: RtpTs(ticks), packets: encoding.packets, bytes: encoding.bytes };

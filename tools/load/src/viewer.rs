@@ -36,7 +36,7 @@ const STATUSES: u64 = 400;
 pub struct Window {
     from: AtomicU64,
     to: AtomicU64,
-    /// Video packets that arrived at all viewers together, for progress.
+    /// Media packets that arrived at all viewers together, each once.
     pub arrived: AtomicU64,
 }
 
@@ -151,6 +151,16 @@ struct Stream {
     reported: (u64, u64),
     has_key: bool,
     asked_key: Option<Instant>,
+}
+
+/// A packet as its source numbered it, whether it came at first or as a retransmission.
+#[derive(Clone, Copy)]
+struct Came {
+    ssrc: Ssrc,
+    payload: Payload,
+    seq: Seq16,
+    ts: RtpTs,
+    repair: bool,
 }
 
 /// What a sequence number turned out to be.
@@ -339,16 +349,8 @@ impl Viewer {
         &self.tally
     }
 
-    fn take(
-        &mut self,
-        now: Instant,
-        ssrc: Ssrc,
-        payload: Payload,
-        seq: Seq16,
-        ts: RtpTs,
-        body: &[u8],
-        repair: bool,
-    ) {
+    fn take(&mut self, now: Instant, came: Came, body: &[u8]) {
+        let Came { ssrc, payload, seq, ts, repair } = came;
         let stream = self.streams.entry(ssrc).or_insert_with(|| Stream::new(payload, seq));
         let arrival = stream.arrive(now, seq, &mut self.tally);
         if !stream.missing.is_empty() {
@@ -362,20 +364,24 @@ impl Viewer {
             stream.measure(now, ts);
         }
         // Padding only.
-        if body.is_empty() || payload.audio {
+        if body.is_empty() {
+            return;
+        }
+        self.window.arrived.fetch_add(1, Ordering::Relaxed);
+        if payload.audio {
             return;
         }
         if let Some(codec) = payload.codec {
             let key = payload::inspect(codec, body).keyframe;
             if key {
                 self.tally.keyframes += 1;
-                self.tally.first_frame.get_or_insert(now.duration_since(self.begun));
+                let begun = self.begun;
+                self.tally.first_frame.get_or_insert_with(|| now.duration_since(begun));
             }
             stream.has_key |= key;
         } else {
             stream.has_key = true;
         }
-        self.window.arrived.fetch_add(1, Ordering::Relaxed);
         if let Some(stamp) = Stamp::read(body)
             && self.window.holds(stamp.number)
         {
@@ -467,7 +473,8 @@ impl Media for Viewer {
         }
         let Some(&payload) = self.offered.payloads.iter().find(|p| p.pt == view.pt()) else { return };
         if !payload.rtx {
-            return self.take(now, view.ssrc(), payload, view.seq(), view.ts(), view.payload(), false);
+            let came = Came { ssrc: view.ssrc(), payload, seq: view.seq(), ts: view.ts(), repair: false };
+            return self.take(now, came, view.payload());
         }
         let repaired =
             self.offered.repairs.iter().find(|(rtx, _)| *rtx == view.ssrc()).map(|(_, source)| *source);
@@ -475,7 +482,7 @@ impl Media for Viewer {
         let Some(payload) = self.streams.get(&source).map(|s| s.payload) else { return };
         if let [high, low, body @ ..] = view.payload() {
             let seq = Seq16(u16::from_be_bytes([*high, *low]));
-            self.take(now, source, payload, seq, view.ts(), body, true);
+            self.take(now, Came { ssrc: source, payload, seq, ts: view.ts(), repair: true }, body);
         }
     }
 

@@ -422,7 +422,7 @@ async fn watch(
 /// The best candidate of the family in which signalling works.
 fn reachable(candidates: &[SocketAddr], server: SocketAddr) -> SocketAddr {
     let same = candidates.iter().find(|c| c.is_ipv4() == server.is_ipv4());
-    *same.or(candidates.first()).unwrap_or(&server)
+    *same.or_else(|| candidates.first()).unwrap_or(&server)
 }
 
 /// A plan of one encoding, or of three simulcast layers with `simulcast`, at `kbps` in all.

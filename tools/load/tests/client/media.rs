@@ -63,7 +63,7 @@ impl<M: Media> End<M> {
         datagram.resize(plain.len() + 40, 0);
         let sealed = match View::parse(plain).ok().filter(|_| classify(plain) == Some(Kind::Rtp)) {
             Some(view) => {
-                let index = self.indices.entry(view.ssrc()).or_insert(Seq(view.seq().0.into()));
+                let index = self.indices.entry(view.ssrc()).or_insert_with(|| Seq(view.seq().0.into()));
                 *index = index.nearest(view.seq());
                 sealer.seal_rtp(&mut datagram, plain.len(), view.header_len(), *index, view.ssrc())
             }
