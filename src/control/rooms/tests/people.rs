@@ -4,7 +4,10 @@ use super::*;
 use crate::router::id::TrackId;
 use crate::signal::message::{Muted, Stream};
 
-fn rosters(heard: &[Notice]) -> Vec<(bool, Vec<u32>, Vec<u32>, Vec<u32>)> {
+/// Whether it is all, and who joined, changed and left.
+type Roster = (bool, Vec<u32>, Vec<u32>, Vec<u32>);
+
+fn rosters(heard: &[Notice]) -> Vec<Roster> {
     let uids = |streams: &[Stream]| streams.iter().map(|stream| stream.uid.0).collect();
     heard
         .iter()

@@ -1,4 +1,4 @@
-//! The native client against the server's own parts, in simulated time.
+//! The native client against the server's own parts, in simulated time, and clients of another make against the server.
 
 mod connection;
 mod lite;

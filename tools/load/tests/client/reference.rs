@@ -13,6 +13,7 @@ use millrace::server::Server;
 use millrace::signal::message::{Notice, Request, Watch};
 use millrace_load::peer::{Remote, random_credentials};
 use millrace_load::sdp::{self, Ours};
+use millrace_load::signal::Session;
 use millrace_load::stamp::Stamp;
 use millrace_load::web::Room;
 use millrace_load::webinar::{Options, Shared, plan, publish};
@@ -32,8 +33,55 @@ use webrtc_util::marshal::Unmarshal;
 /// Nothing here takes longer on any machine that works.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The first packets, the addresses tried before one was nominated, and the moves made later.
+const PACKETS: usize = 400;
+const PAIRS: usize = 8;
+const MOVES: usize = 6;
+
 #[test]
 fn a_viewer_of_another_make_sees_every_packet_in_order() {
+    on_two_shards(async |link| {
+        let mut viewing = watch(&link).await;
+        let mut last: Option<(u16, u32)> = None;
+        for n in 0..PACKETS {
+            let packet = viewing.media.recv().await.expect("media goes on");
+            let now = viewing.open(&packet);
+            if let Some((seq, number)) = last.replace(now) {
+                assert_eq!(now, (seq.wrapping_add(1), number + 1), "packet {n}");
+            }
+        }
+        viewing.session.bye().await;
+    });
+}
+
+/// The kernel's flow hash spreads a viewer's ports over the shards: with [`PAIRS`] and [`MOVES`] of them, checks, the
+/// nomination and the new addresses meet the owner and the other shard, which relays.
+#[test]
+fn media_follows_a_viewer_from_address_to_address() {
+    on_two_shards(async |link| {
+        let mut viewing = watch(&link).await;
+        let mut newest = 0;
+        for _ in 0..MOVES {
+            let socket = connected(&viewing.remote).await;
+            check(&socket, &viewing.remote, &viewing.ufrag, true).await;
+            let mut buffer = [0; 2000];
+            let mut seen = 0;
+            while seen < 50 {
+                let len = socket.recv(&mut buffer).await.expect("received");
+                if !is_media(&buffer[..len]) {
+                    continue;
+                }
+                let (_, number) = viewing.open(&buffer[..len]);
+                assert!(number > newest, "packet {number} after {newest}");
+                newest = number;
+                seen += 1;
+            }
+        }
+        viewing.session.bye().await;
+    });
+}
+
+fn on_two_shards(test: impl AsyncFnOnce(String)) {
     let data = tempfile::tempdir().expect("a folder");
     let loopback = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
     let server = Server::start(&Config {
@@ -50,18 +98,39 @@ fn a_viewer_of_another_make_sees_every_packet_in_order() {
     .expect("a server");
     let link = server.link().expect("a demo room").to_owned();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, watch(&link)).await.expect("in time") });
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, test(link)).await.expect("in time") });
     drop(runtime);
     server.stop();
 }
 
-async fn watch(link: &str) {
+/// A viewer whose media flows.
+struct Viewing {
+    session: Session,
+    /// The publisher stays for as long as it is watched.
+    _publisher: Box<dyn std::any::Any>,
+    remote: Remote,
+    ufrag: String,
+    opener: Context,
+    media: tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>,
+}
+
+impl Viewing {
+    /// Sequence number and publisher's number of a packet.
+    fn open(&mut self, packet: &[u8]) -> (u16, u32) {
+        let plain = self.opener.decrypt_rtp(packet).expect("authentic, and never twice");
+        let packet = rtp::packet::Packet::unmarshal(&mut plain.clone()).expect("RTP");
+        let stamp = Stamp::read(&packet.payload).expect("the publisher's");
+        (packet.header.sequence_number, stamp.number)
+    }
+}
+
+async fn watch(link: &str) -> Viewing {
     let room = Room::from_link(link).expect("a room");
     let plan = plan(1920, 1200, 8, false, false);
     let options =
         Options { room, viewers: 1, seconds: 0, plan, tile: (1280, 720), joins: 1, server_pid: None };
     let shared = Shared::new(options).await.expect("a server");
-    let (_publisher, publishing, _) = publish(&shared).await.expect("published");
+    let (publisher, publishing, _) = publish(&shared).await.expect("published");
     let uid = publishing.welcome().uid;
 
     // Signalling is ours: there is no other.
@@ -92,25 +161,25 @@ async fn watch(link: &str) {
     let remote = sdp::read_offer(&offer).expect("readable").remote;
     session.request("answer", &Request::Answer { rev, sdp: answer }).await.expect("answered");
 
-    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
-    socket.connect(remote.candidates[0]).await.expect("an address");
-    for nominate in [false, true] {
-        check(&socket, &remote, &ice.ufrag, nominate).await;
+    for _ in 0..PAIRS {
+        check(&connected(&remote).await, &remote, &ice.ufrag, false).await;
     }
-    let (mut opener, mut media) = secure(socket, certificate, &remote).await;
+    let socket = Arc::new(connected(&remote).await);
+    check(&socket, &remote, &ice.ufrag, true).await;
+    let (opener, media) = secure(socket, certificate, &remote).await;
+    let publisher = Box::new((publisher, publishing, shared, endpoint));
+    Viewing { session, _publisher: publisher, remote, ufrag: ice.ufrag, opener, media }
+}
 
-    let mut last: Option<(u16, u32)> = None;
-    for n in 0..400 {
-        let packet = media.recv().await.expect("media goes on");
-        let plain = opener.decrypt_rtp(&packet).expect("authentic, and never twice");
-        let packet = rtp::packet::Packet::unmarshal(&mut plain.clone()).expect("RTP");
-        let stamp = Stamp::read(&packet.payload).expect("the publisher's");
-        let now = (packet.header.sequence_number, stamp.number);
-        if let Some((seq, number)) = last.replace(now) {
-            assert_eq!(now, (seq.wrapping_add(1), number + 1), "packet {n}");
-        }
-    }
-    session.bye().await;
+async fn connected(remote: &Remote) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    socket.connect(remote.candidates[0]).await.expect("an address");
+    socket
+}
+
+/// RFC 7983 tells SRTP apart; RFC 5761 section 4: RTCP has 64 to 95 where RTP has its payload type.
+fn is_media(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, second, ..] if !(192..=223).contains(second))
 }
 
 /// One connectivity check, until it is answered as it must be.
@@ -135,7 +204,10 @@ async fn check(socket: &UdpSocket, remote: &Remote, ufrag: &str, nominate: bool)
             continue;
         };
         let mut answer = Message::new();
-        answer.unmarshal_binary(&buffer[..len.expect("received")]).expect("STUN");
+        if answer.unmarshal_binary(&buffer[..len.expect("received")]).is_err() {
+            // Media is already on its way here.
+            continue;
+        }
         if answer.transaction_id == request.transaction_id {
             assert_eq!(answer.typ, BINDING_SUCCESS);
             integrity.check(&mut answer).expect("integrity");
@@ -161,8 +233,7 @@ async fn secure(
         while let Ok(len) = inbound.recv(&mut buffer).await {
             match buffer[0] {
                 20..=63 => drop(to_client.send(&buffer[..len]).await),
-                // RFC 5761 section 4: RTCP has 64 to 95 where RTP has its payload type.
-                128..=191 if !(192..=223).contains(&buffer[1]) => drop(media.send(buffer[..len].to_vec())),
+                _ if is_media(&buffer[..len]) => drop(media.send(buffer[..len].to_vec())),
                 _ => {}
             }
         }

@@ -1,0 +1,152 @@
+//! The program as people run it: what it prints, how it ends, and how it says what is wrong.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes longer on any machine that works.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn millrace(line: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    command.args(line).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn refused(line: &[&str]) -> String {
+    let Output { status, stdout, stderr } = millrace(line).output().expect("it runs");
+    assert_eq!(status.code(), Some(2), "{}", String::from_utf8_lossy(&stderr));
+    assert!(stdout.is_empty(), "what is wrong goes to stderr");
+    let told = String::from_utf8(stderr).expect("text");
+    let sentences = told.lines().skip_while(|line| !line.starts_with("millrace: "));
+    sentences.collect::<Vec<_>>().join("\n")
+}
+
+/// A server on ports that the kernel chooses; killed when it goes out of scope.
+struct Running {
+    child: Child,
+    link: String,
+    log: std::thread::JoinHandle<String>,
+}
+
+impl Running {
+    fn start(data: &Path, more: &[&str]) -> Self {
+        let data = data.to_str().expect("a plain path");
+        let mut line = vec!["--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        line.extend(more);
+        let mut child = millrace(&line).spawn().expect("it starts");
+        let mut stderr = child.stderr.take().expect("a pipe");
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).map(|_| log).unwrap_or_default()
+        });
+        let mut link = String::new();
+        BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut link).expect("a line");
+        Self { child, link: link.trim_end().to_owned(), log }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let authority = self.link.strip_prefix("http://localhost:").expect("a link");
+        let port: u16 = authority.split('/').next().and_then(|port| port.parse().ok()).expect("a port");
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the page is served");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\n\r\n")
+            .expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        answer
+    }
+
+    /// Asks it to end, as an operator's service manager does; its status and its log.
+    fn terminate(mut self) -> (ExitStatus, String) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+        let asked = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(asked.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        (status, self.log.join().expect("read"))
+    }
+}
+
+#[test]
+fn it_prints_one_link_serves_and_drains() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Running::start(data.path(), &[]);
+    assert!(server.link.contains("/?gid=1000&pin="), "{}", server.link);
+    assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(server.get("/config.json").contains("\"signal\":\"https://127.0.0.1:"));
+    let token =
+        millrace(&["token", "--data", data.path().to_str().expect("plain"), "--name", "Ann"]).output();
+    let token = token.expect("it runs, also while the server does");
+    assert!(token.status.success());
+    assert_eq!(token.stdout.len(), 65, "a token of 64 characters and nothing else");
+    let (status, log) = server.terminate();
+    assert!(status.success(), "{log}");
+    assert!(log.contains("datagrams are moved by") && !log.contains("ERROR"), "{log}");
+}
+
+#[test]
+fn the_same_link_opens_the_same_room_after_a_restart() {
+    let data = tempfile::tempdir().expect("a folder");
+    let room = |server: &Running| server.link.split("/?").nth(1).map(str::to_owned).expect("a room");
+    let first = Running::start(data.path(), &["--io", "mmsg", "--shards", "1"]);
+    let (before, hashes) = (room(&first), first.get("/config.json"));
+    let (_, log) = first.terminate();
+    assert!(log.contains("recvmmsg and sendmmsg"), "{log}");
+    let second = Running::start(data.path(), &[]);
+    assert_eq!(room(&second), before);
+    let hash = |config: &str| config.split("\"hashes\":[\"").nth(1).map(|rest| rest[..64].to_owned());
+    assert_eq!(hash(&second.get("/config.json")), hash(&hashes), "the certificate is kept");
+    second.terminate();
+}
+
+#[test]
+fn a_port_in_use_is_one_sentence() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = data.path().to_str().expect("plain");
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let taken = udp.local_addr().expect("bound").to_string();
+    let told = refused(&["--data", folder, "--listen", &taken, "--http", "127.0.0.1:0"]);
+    assert!(told.contains(&taken) && told.contains("in use") && told.contains("--listen"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = tcp.local_addr().expect("bound").to_string();
+    let told = refused(&["--data", folder, "--listen", "127.0.0.1:0", "--http", &taken]);
+    assert!(told.contains(&taken) && told.contains("in use") && told.contains("--http"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_one_sentence() {
+    let data = tempfile::tempdir().expect("a folder");
+    let file = data.path().join("file");
+    std::fs::write(&file, "in the way").expect("written");
+    let told = refused(&["--data", file.to_str().expect("plain"), "--listen", "127.0.0.1:0"]);
+    assert!(told.contains("a folder that can be written"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn one_data_folder_is_for_one_server() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Running::start(data.path(), &[]);
+    let folder = data.path().to_str().expect("plain");
+    let told = refused(&["--data", folder, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    assert!(told.contains("in use by another millrace"), "{told}");
+    server.terminate();
+}
+
+#[test]
+fn all_bad_settings_are_told_at_once() {
+    let told = refused(&["--listen", "here", "--shards", "0", "--io", "fast", "--tls-cert", "only.pem"]);
+    for key in ["listen", "shards", "io", "tls"] {
+        assert!(told.contains(key), "{key}: {told}");
+    }
+}
