@@ -61,7 +61,9 @@ impl Room {
         let odd = |why: &str| Error::Web { url: url.to_string(), why: why.to_owned() };
         let at = answer.get("signal").and_then(Value::as_str).ok_or_else(|| odd("no \"signal\""))?;
         let at = Url::parse(at).map_err(|_| odd("\"signal\" is no URL"))?;
-        let host = at.host_str().ok_or_else(|| odd("\"signal\" has no host"))?.to_owned();
+        let host = at.host_str().ok_or_else(|| odd("\"signal\" has no host"))?;
+        // Brackets belong to the URL, not to the address.
+        let host = host.trim_matches(['[', ']']).to_owned();
         let hashes = answer.get("hashes").and_then(Value::as_array).cloned().unwrap_or_default();
         let hashes: Vec<_> = hashes.iter().filter_map(|h| from_hex(h.as_str()?)).collect();
         Ok(Signal { host, port: at.port_or_known_default().unwrap_or(443), hashes })

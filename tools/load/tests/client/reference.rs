@@ -1,5 +1,6 @@
 //! A viewer made of other people's code (`stun`, `dtls`, `webrtc-srtp`, `rtp`) watches on the real server.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ const MOVES: usize = 6;
 
 #[test]
 fn a_viewer_of_another_make_sees_every_packet_in_order() {
-    on_two_shards(async |link| {
+    on_two_shards(Ipv4Addr::LOCALHOST.into(), async |link| {
         let mut viewing = watch(&link).await;
         let mut last: Option<(u16, u32)> = None;
         for n in 0..PACKETS {
@@ -58,7 +59,7 @@ fn a_viewer_of_another_make_sees_every_packet_in_order() {
 /// nomination and the new addresses meet the owner and the other shard, which relays.
 #[test]
 fn media_follows_a_viewer_from_address_to_address() {
-    on_two_shards(async |link| {
+    on_two_shards(Ipv4Addr::LOCALHOST.into(), async |link| {
         let mut viewing = watch(&link).await;
         let mut newest = 0;
         for _ in 0..MOVES {
@@ -81,9 +82,22 @@ fn media_follows_a_viewer_from_address_to_address() {
     });
 }
 
-fn on_two_shards(test: impl AsyncFnOnce(String)) {
+#[test]
+fn all_of_it_works_over_ipv6() {
+    on_two_shards(Ipv6Addr::LOCALHOST.into(), async |link| {
+        let mut viewing = watch(&link).await;
+        assert!(viewing.remote.candidates[0].is_ipv6());
+        for _ in 0..50 {
+            let packet = viewing.media.recv().await.expect("media goes on");
+            viewing.open(&packet);
+        }
+        viewing.session.bye().await;
+    });
+}
+
+fn on_two_shards(loopback: IpAddr, test: impl AsyncFnOnce(String)) {
     let data = tempfile::tempdir().expect("a folder");
-    let loopback = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let loopback = |port| SocketAddr::new(loopback, port);
     let server = Server::start(&Config {
         data: data.path().to_owned(),
         listen: vec![loopback(0)],
@@ -96,7 +110,12 @@ fn on_two_shards(test: impl AsyncFnOnce(String)) {
         demo: true,
     })
     .expect("a server");
-    let link = server.link().expect("a demo room").to_owned();
+    let page = server.http_address().expect("a page").to_string();
+    let link = server.link().expect("a demo room");
+    let link = format!(
+        "http://{page}/{}",
+        link.split_once("/?").map(|(_, room)| format!("?{room}")).expect("a room")
+    );
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(PATIENCE, test(link)).await.expect("in time") });
     drop(runtime);
@@ -172,8 +191,9 @@ async fn watch(link: &str) -> Viewing {
 }
 
 async fn connected(remote: &Remote) -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
-    socket.connect(remote.candidates[0]).await.expect("an address");
+    let server = remote.candidates[0];
+    let socket = UdpSocket::bind(SocketAddr::new(server.ip(), 0)).await.expect("a socket");
+    socket.connect(server).await.expect("an address");
     socket
 }
 
