@@ -81,7 +81,7 @@ pub struct Options {
     /// Its private key (PEM)
     #[arg(long, value_name = "FILE")]
     tls_key: Option<String>,
-    /// Further origins whose pages may connect, as https://example.org; may be given several times
+    /// Further origins whose pages may connect, as `https://example.org`; may be given several times
     #[arg(long, value_name = "ORIGIN")]
     origin: Vec<String>,
     /// Whether to keep a demo room that guests may enter: true or false [default: true]

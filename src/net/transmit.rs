@@ -1,4 +1,4 @@
-//! Sending: runs of a [`TxBatch`] as messages for the kernel, and what to make of its answers.
+//! Sending: runs of a [`TxBatch`](crate::batch::TxBatch) as messages for the kernel, and what to make of its answers.
 
 use std::io;
 use std::net::IpAddr;

@@ -5,7 +5,7 @@
 //! [`Router::poll_transmit`] until it answers false, and [`Router::poll_peer`] and [`Router::poll_event`] until `None`.
 //! Everything is deterministic: time is what the caller says, randomness comes from seeds.
 //!
-//! A packet's way: [`ice`] knows its session by its address, [`media`] opens it and appends it to the log of its layer,
+//! A packet's way: `ice` knows its session by its address, `media` opens it and appends it to the log of its layer,
 //! once. Fan-out happens in `poll_transmit`: sessions outside, packets inside, so that all packets of one viewer lie
 //! together in the batch.
 

@@ -1,6 +1,6 @@
 //! SDP offers and answers (RFC 8829, RFC 3264), without I/O and without a clock.
 //!
-//! To publish, the client offers a connection that sends at most one audio and one video track, and [`publish`]
+//! To publish, the client offers a connection that sends at most one audio and one video track, and [`publish()`]
 //! answers. To watch, the server offers: a [`Subscriber`] writes offers of slots and reads the answers.
 //! Towards both we are ICE-lite (RFC 8445 section 2.5), the DTLS server, and everything is in one bundle.
 //!
