@@ -3,9 +3,10 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const HARNESS = readFileSync(join(import.meta.dirname, 'harness.js'), 'utf8');
+const HARNESS = readFileSync(join(fileURLToPath(new URL('.', import.meta.url)), 'harness.js'), 'utf8');
 const VIEWPORT = { width: 1440, height: 900 };
 
 export async function launchChromium() {

@@ -7,9 +7,10 @@ import { createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const here = import.meta.dirname;
+const here = fileURLToPath(new URL('.', import.meta.url));
 export const OUTPUT = join(here, '..', 'output');
 const BINARY = process.env.MILLRACE ?? join(here, '..', '..', '..', 'target', 'release', 'millrace');
 
