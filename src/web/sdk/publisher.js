@@ -10,6 +10,9 @@ import { Failure } from './failure.js';
 /** @import { Codec, Media, Quality } from './types.js' */
 /** @import { Signal } from './signal.js' */
 
+/** @type {('audio' | 'video')[]} */
+const KINDS = ['audio', 'video'];
+
 /**
  * @typedef {object} PublishOptions
  * @property {number[]} [gids] the groups that see the stream
@@ -60,6 +63,12 @@ export class Publisher extends Emitter {
   /** @type {Partial<Record<'audio' | 'video', RTCRtpSender>>} */
   #senders = {};
   #ownsMedia = true;
+  /** What is sent now; `muted` is what is asked for. @type {Media} */
+  #on = { audio: true, video: true };
+  /** @type {Promise<void>} */
+  #settled = Promise.resolve();
+  /** Whether the server was asked to publish it. */
+  #asked = false;
 
   /**
    * @param {Signal} signal
@@ -82,7 +91,14 @@ export class Publisher extends Emitter {
   }
 
   /** Captures and publishes. */
-  async start() {
+  start() {
+    const started = this.#start();
+    // What is muted meanwhile waits for the capture.
+    this.#settled = started.then(() => this.#settle()).catch(() => {});
+    return started;
+  }
+
+  async #start() {
     const { signal } = this.#options;
     signal?.throwIfAborted();
     this.#enter('connecting');
@@ -112,21 +128,20 @@ export class Publisher extends Emitter {
   }
 
   /**
-   * Mutes or unmutes our side; what is not named stays as it is.
+   * Mutes or unmutes our side; what is not named stays as it is. What is asked for last holds, also while a device opens.
    * @param {Partial<Media>} wanted
    */
   async mute(wanted) {
-    const next = { ...this.muted, ...wanted };
-    // Who falls silent is seen to at once; who speaks again, once the device is open.
-    const first = !Object.values(wanted).includes(false);
-    const tell = async () => this.state === 'ended' || this.#signal.request('mute', { sid: this.sid, ...wanted });
-    const told = first ? tell() : undefined;
-    told?.catch(() => {});
-    if (wanted.video !== undefined && next.video !== this.muted.video) await this.#switchVideo(!next.video);
-    if (wanted.audio !== undefined && next.audio !== this.muted.audio) await this.#switchAudio(!next.audio);
-    this.muted = next;
+    this.muted = { ...this.muted, ...wanted };
     this.emit('muted', this.muted);
-    await (told ?? tell());
+    // Who falls silent is seen to at once; who speaks again, once the device is open.
+    /** @type {Partial<Media>} */
+    const silent = {};
+    for (const kind of KINDS) if (wanted[kind]) silent[kind] = true;
+    const told = this.#tell(silent);
+    const settled = this.#settled.then(() => this.#settle());
+    this.#settled = settled.catch(() => {});
+    await Promise.all([told, settled]);
   }
 
   /**
@@ -187,6 +202,7 @@ export class Publisher extends Emitter {
       this.emit('media', this.media);
       return;
     }
+    this.#on = { audio: !this.muted.audio, video: !this.muted.video };
     for (const track of this.#options.preview?.getTracks() ?? []) {
       const kind = /** @type {'audio' | 'video'} */ (track.kind);
       if (!wanted[kind] || track.readyState === 'ended') {
@@ -200,8 +216,11 @@ export class Publisher extends Emitter {
       const captured = await captureCamera({ ...wanted, resolution, audioDevice, videoDevice });
       this.errors = captured.errors;
       for (const track of captured.stream.getTracks()) this.#add(track);
-      if (captured.errors.audio) this.muted.audio = true;
-      if (captured.errors.video) this.muted.video = true;
+      for (const kind of KINDS) {
+        if (!captured.errors[kind]) continue;
+        this.muted[kind] = true;
+        this.#on[kind] = false;
+      }
     }
     this.emit('media', this.media);
   }
@@ -242,6 +261,7 @@ export class Publisher extends Emitter {
     const layers = video ? this.#addVideo(pc) : [];
     const offer = await pc.createOffer();
     await pc.setLocalDescription(offer);
+    this.#asked = true;
     const answer = await this.#signal.request('publish', {
       gids: this.gids,
       sid: this.sid,
@@ -300,6 +320,33 @@ export class Publisher extends Emitter {
     } catch {
       if (pc === this.#pc) await this.republish();
     }
+  }
+
+  /** @param {Partial<Media>} muted */
+  async #tell(muted) {
+    // Before it is published nobody has it; publishing says what is muted.
+    if (this.state !== 'ended' && this.#asked && Object.keys(muted).length) await this.#signal.request('mute', { sid: this.sid, ...muted });
+  }
+
+  /** Brings the devices to what was asked for last. */
+  async #settle() {
+    const failed = [];
+    for (const kind of KINDS) {
+      const on = !this.muted[kind];
+      if (this.#on[kind] === on || this.state === 'ended') continue;
+      try {
+        await (kind === 'video' ? this.#switchVideo(on) : this.#switchAudio(on));
+        this.#on[kind] = on;
+        if (on && !this.muted[kind]) await this.#tell({ [kind]: false });
+      } catch (error) {
+        failed.push(error);
+        if (this.#on[kind] === on) continue;
+        // A device that cannot be had leaves us muted, as the others have it already.
+        this.muted = { ...this.muted, [kind]: true };
+        this.emit('muted', this.muted);
+      }
+    }
+    if (failed.length) throw failed[0];
   }
 
   /** @param {boolean} on */

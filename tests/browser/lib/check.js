@@ -54,8 +54,7 @@ export async function until(condition, { ms = 30_000, what = String(condition), 
 export async function runAll(wanted) {
   const failed = [];
   let passed = 0;
-  const chosen = tests.filter(({ name }) => wanted.test(name)).map((one) => ({ ...one, again: false }));
-  for (const { name, run, again } of chosen) {
+  for (const { name, run } of tests.filter(({ name }) => wanted.test(name))) {
     times = [];
     const started = Date.now();
     let timer;
@@ -66,10 +65,8 @@ export async function runAll(wanted) {
       passed += 1;
       console.log(`ok    ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
     } catch (error) {
-      // Browsers on two busy cores stumble: what fails is told, and tried once more at the end.
-      if (again) failed.push(name);
-      else chosen.push({ name, run, again: true });
-      console.log(`${again ? 'FAIL ' : 'again'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)\n${indent(error.stack ?? String(error))}`);
+      failed.push(name);
+      console.log(`FAIL  ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)\n${indent(error.stack ?? String(error))}`);
     } finally {
       clearTimeout(timer);
       for (const remove of leftovers) await remove().catch(() => {});

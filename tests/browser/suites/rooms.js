@@ -73,6 +73,25 @@ test('the printed link: two tabs are two people who see each other', () => world
   await ada.page.waitForSelector('#ended:not([hidden])');
 }));
 
+test('what is pressed last holds, however quickly', () => world({ name: 'toggles' }, async ({ person }) => {
+  const ada = await person('Ada').joinRoom();
+  await ada.tile('Ada').waitFor();
+  const bob = await person('Bob').joinRoom();
+  await bob.page.waitForSelector('.tile:not(.local):not(.muted-audio):not(.dark)');
+  const presses = (/** @type {number} */ times) => ada.page.evaluate((count) => {
+    for (let press = 0; press < count; press += 1) for (const id of ['mic', 'cam']) document.getElementById(id).click();
+  }, times);
+  await presses(3);
+  await bob.page.waitForSelector('.tile.muted-audio.dark:not(.local)');
+  await ada.page.waitForSelector('.tile.local.muted-audio.dark');
+  await presses(3);
+  await bob.page.waitForSelector('.tile:not(.local):not(.muted-audio):not(.dark)');
+  await ada.page.waitForSelector('.tile.local:not(.muted-audio):not(.dark)');
+  const moving = () => bob.page.evaluate(() => document.querySelector('.tile:not(.local) video').getVideoPlaybackQuality().totalVideoFrames);
+  const before = await moving();
+  await until(async () => (await moving()) > before + 10, { what: 'the picture moves again' });
+}));
+
 test('a reload keeps the person, a closed page is gone', () => world({ name: 'reload' }, async ({ person }) => {
   const ada = await person('Ada').joinRoom();
   await ada.tile('Ada').waitFor();
