@@ -1,4 +1,7 @@
-//! The router as a whole, in simulated time, over a simulated network: one file for each behaviour.
+//! The router as a whole, in simulated time, over a simulated network: one file for each behaviour. Nothing else of the
+//! server is needed, so nothing else is compiled.
+
+extern crate millrace_layering as millrace;
 
 #[path = "../sim/mod.rs"]
 mod sim;
