@@ -3,8 +3,7 @@
 
 extern crate millrace_layering as millrace;
 
-#[path = "../sim/mod.rs"]
-mod sim;
+use millrace_sim as sim;
 
 mod bounded;
 mod consent;

@@ -2,10 +2,12 @@
 //!
 //! The world plays the control plane, too: it makes sessions, installs keys when they are claimed, announces tracks.
 
-pub(crate) mod network;
-pub(crate) mod peer;
-pub(crate) mod publisher;
-pub(crate) mod viewer;
+extern crate millrace_layering as millrace;
+
+pub mod network;
+pub mod peer;
+pub mod publisher;
+pub mod viewer;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -30,7 +32,7 @@ use publisher::Publisher;
 use viewer::Viewer;
 
 /// What every session negotiates here.
-pub(crate) const EXTENSIONS: ExtensionIds = ExtensionIds {
+pub const EXTENSIONS: ExtensionIds = ExtensionIds {
     mid: 1,
     rid: 2,
     repaired_rid: 3,
@@ -42,16 +44,14 @@ pub(crate) const EXTENSIONS: ExtensionIds = ExtensionIds {
     dependency_descriptor: 9,
 };
 /// Payload types of the publishers ...
-pub(crate) const PUBLISHED_VP8: PayloadParams =
-    PayloadParams { codec: Codec::Vp8, pt: Pt(96), rtx: Some(Pt(97)) };
-pub(crate) const PUBLISHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt: Pt(111), rtx: None };
+pub const PUBLISHED_VP8: PayloadParams = PayloadParams { codec: Codec::Vp8, pt: Pt(96), rtx: Some(Pt(97)) };
+pub const PUBLISHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt: Pt(111), rtx: None };
 /// ... and others of the viewers.
-pub(crate) const WATCHED_VP8: PayloadParams =
-    PayloadParams { codec: Codec::Vp8, pt: Pt(100), rtx: Some(Pt(101)) };
-pub(crate) const WATCHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt: Pt(109), rtx: None };
+pub const WATCHED_VP8: PayloadParams = PayloadParams { codec: Codec::Vp8, pt: Pt(100), rtx: Some(Pt(101)) };
+pub const WATCHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt: Pt(109), rtx: None };
 
 /// A tile of this size, visible, with all rights.
-pub(crate) fn tile(width: u16, height: u16) -> View {
+pub fn tile(width: u16, height: u16) -> View {
     View {
         tile: PictureSize::new(width, height),
         active: true,
@@ -61,16 +61,16 @@ pub(crate) fn tile(width: u16, height: u16) -> View {
 }
 
 /// Shows nothing.
-pub(crate) fn hidden() -> View {
+pub fn hidden() -> View {
     View { active: false, ..tile(0, 0) }
 }
 
-pub(crate) fn credentials(name: &str) -> IceCredentials {
+pub fn credentials(name: &str) -> IceCredentials {
     IceCredentials { ufrag: name.to_owned(), pwd: format!("{name}-password-of-22-characters") }
 }
 
 /// Keys of a session: the server's and the client's.
-pub(crate) fn keys(seed: u64) -> (Keys, Keys) {
+pub fn keys(seed: u64) -> (Keys, Keys) {
     let profile = if seed.is_multiple_of(3) { Profile::Aes128CmSha1_80 } else { Profile::AeadAes128Gcm };
     let mut rng = Rng::new(seed);
     let material: Vec<u8> = (0..profile.keying_material_len()).map(|_| rng.next() as u8).collect();
@@ -84,16 +84,16 @@ enum Parcel {
 }
 
 /// See the module.
-pub(crate) struct World {
-    pub(crate) now: Instant,
-    pub(crate) routers: Vec<Router>,
-    pub(crate) publishers: HashMap<usize, Publisher>,
-    pub(crate) viewers: HashMap<usize, Viewer>,
+pub struct World {
+    pub now: Instant,
+    pub routers: Vec<Router>,
+    pub publishers: HashMap<usize, Publisher>,
+    pub viewers: HashMap<usize, Viewer>,
     /// Who is behind which session, by the session's index.
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) events: Vec<(Instant, Event)>,
+    pub peers: Vec<Peer>,
+    pub events: Vec<(Instant, Event)>,
     /// Which shard the kernel brings a peer's datagrams to, by its port; else the port modulo the number of shards.
-    pub(crate) flows: HashMap<u16, usize>,
+    pub flows: HashMap<u16, usize>,
     rng: Rng,
     in_flight: BinaryHeap<Reverse<(Instant, u64)>>,
     parcels: HashMap<u64, Parcel>,
@@ -102,11 +102,11 @@ pub(crate) struct World {
     /// Every SRTP index ever used towards a peer, and a digest of what it sealed.
     seals: HashMap<(usize, Ssrc, u64), u64>,
     highest: HashMap<(usize, Ssrc), u64>,
-    pub(crate) bytes_to_peers: u64,
+    pub bytes_to_peers: u64,
 }
 
 impl World {
-    pub(crate) fn new(shards: u8, seed: u64) -> Self {
+    pub fn new(shards: u8, seed: u64) -> Self {
         let config = |n| RouterConfig { shard: ShardId(n), shards, seed: seed ^ u64::from(n) };
         Self {
             now: Instant::from_millis(1000),
@@ -128,7 +128,7 @@ impl World {
     }
 
     /// A command to every shard; those that are meant for one are harmless elsewhere, or taken by none.
-    pub(crate) fn command(&mut self, make: impl Fn() -> Command) {
+    pub fn command(&mut self, make: impl Fn() -> Command) {
         let now = self.now;
         self.routers.iter_mut().for_each(|r| r.handle_command(now, make()));
         self.settle();
@@ -152,7 +152,7 @@ impl World {
     }
 
     /// A publisher of one audio track and one VP8 track with these layers; its place, and the names of its tracks.
-    pub(crate) fn publish(&mut self, link: Link, sizes: &[(u16, u16)]) -> (usize, TrackId, TrackId) {
+    pub fn publish(&mut self, link: Link, sizes: &[(u16, u16)]) -> (usize, TrackId, TrackId) {
         let track = |index| TrackId { index, generation: 0 };
         let (audio, video) = (track(self.next_track), track(self.next_track + 1));
         self.next_track += 2;
@@ -172,7 +172,7 @@ impl World {
     }
 
     /// A viewer with an audio slot (0) and `videos` video slots (from 1); its place.
-    pub(crate) fn view(&mut self, link: Link, videos: u16) -> usize {
+    pub fn view(&mut self, link: Link, videos: u16) -> usize {
         let place = self.peers.len() as u32;
         let slot = |n: u16| SlotParams {
             slot: SlotId(n),
@@ -198,27 +198,27 @@ impl World {
         place
     }
 
-    pub(crate) fn watch(&mut self, viewer: usize, slot: u16, track: Option<TrackId>, view: View) {
+    pub fn watch(&mut self, viewer: usize, slot: u16, track: Option<TrackId>, view: View) {
         let session = self.peers[viewer].id;
         self.command(|| Command::Watch { session, slot: SlotId(slot), track, view });
     }
 
-    pub(crate) fn set_view(&mut self, viewer: usize, slot: u16, view: View) {
+    pub fn set_view(&mut self, viewer: usize, slot: u16, view: View) {
         let session = self.peers[viewer].id;
         self.command(|| Command::SetView { session, slot: SlotId(slot), view });
     }
 
     /// What the viewer in this place got.
-    pub(crate) fn viewer(&self, place: usize) -> &Viewer {
+    pub fn viewer(&self, place: usize) -> &Viewer {
         &self.viewers[&place]
     }
 
-    pub(crate) fn publisher(&self, place: usize) -> &Publisher {
+    pub fn publisher(&self, place: usize) -> &Publisher {
         &self.publishers[&place]
     }
 
     /// The shard that owns a session.
-    pub(crate) fn owner(&self, place: usize) -> Option<u8> {
+    pub fn owner(&self, place: usize) -> Option<u8> {
         self.events.iter().find_map(|(_, event)| match event {
             Event::Claimed { session, shard } if *session == self.peers[place].id => Some(shard.0),
             _ => None,
@@ -226,7 +226,7 @@ impl World {
     }
 
     /// What a slot was last said to show.
-    pub(crate) fn shown(&self, viewer: usize, slot: u16) -> Option<(Option<LayerId>, Why)> {
+    pub fn shown(&self, viewer: usize, slot: u16) -> Option<(Option<LayerId>, Why)> {
         self.events.iter().rev().find_map(|(_, event)| match event {
             Event::SlotLayer { session, slot: s, layer, why }
                 if *session == self.peers[viewer].id && s.0 == slot =>
@@ -237,12 +237,12 @@ impl World {
         })
     }
 
-    pub(crate) fn run_ms(&mut self, ms: u64) {
+    pub fn run_ms(&mut self, ms: u64) {
         self.run(Duration::from_millis(ms));
     }
 
     /// Lets time pass.
-    pub(crate) fn run(&mut self, time: Duration) {
+    pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
             let next = self.next_wake();
@@ -295,7 +295,7 @@ impl World {
     }
 
     /// Turns all routers until none has anything to say.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         let now = self.now;
         let mut batch = TxBatch::new();
         for _ in 0..20 {
@@ -356,12 +356,12 @@ impl World {
     }
 
     /// A datagram of a peer enters the network.
-    pub(crate) fn send_from(&mut self, place: usize, bytes: Vec<u8>) {
+    pub fn send_from(&mut self, place: usize, bytes: Vec<u8>) {
         let path = self.peers[place].path();
         self.send_on(place, path, bytes);
     }
 
-    pub(crate) fn send_on(&mut self, place: usize, path: Path, bytes: Vec<u8>) {
+    pub fn send_on(&mut self, place: usize, path: Path, bytes: Vec<u8>) {
         let port = path.remote.port();
         let shard = self.flows.get(&port).copied().unwrap_or_else(|| usize::from(port) % self.routers.len());
         for at in self.peers[place].up.carry(self.now, bytes.len(), &mut self.rng) {
@@ -418,7 +418,7 @@ impl World {
     }
 
     /// How many SRTP indices were used.
-    pub(crate) fn seals(&self) -> usize {
+    pub fn seals(&self) -> usize {
         self.seals.len()
     }
 }

@@ -4,14 +4,15 @@ use millrace::units::{Bitrate, Duration, Instant};
 
 /// SplitMix64: the same seed, the same world.
 #[derive(Clone, Debug)]
-pub(crate) struct Rng(u64);
+pub struct Rng(u64);
 
 impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    #[expect(clippy::should_implement_trait, reason = "always a number, never an end")]
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -19,31 +20,31 @@ impl Rng {
     }
 
     /// True with this probability.
-    pub(crate) fn chance(&mut self, probability: f64) -> bool {
+    pub fn chance(&mut self, probability: f64) -> bool {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64 <= probability && probability > 0.0
     }
 }
 
 /// One direction of a peer's connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Link {
-    pub(crate) loss: f64,
-    pub(crate) delay: Duration,
+pub struct Link {
+    pub loss: f64,
+    pub delay: Duration,
     /// Up to this much more, evenly.
-    pub(crate) jitter: Duration,
+    pub jitter: Duration,
     /// Whether jitter may let packets overtake each other.
-    pub(crate) reorders: bool,
-    pub(crate) duplicates: f64,
-    pub(crate) rate: Option<Bitrate>,
+    pub reorders: bool,
+    pub duplicates: f64,
+    pub rate: Option<Bitrate>,
     /// Nothing at all passes.
-    pub(crate) cut: bool,
+    pub cut: bool,
     free_at: Instant,
     last: Instant,
 }
 
 impl Link {
     /// 10 ms, nothing lost.
-    pub(crate) fn good() -> Self {
+    pub fn good() -> Self {
         Self {
             loss: 0.0,
             delay: Duration::from_millis(10),
@@ -58,17 +59,17 @@ impl Link {
     }
 
     /// Loses this share.
-    pub(crate) fn lossy(loss: f64) -> Self {
+    pub fn lossy(loss: f64) -> Self {
         Self { loss, ..Self::good() }
     }
 
     /// Passes only so much.
-    pub(crate) fn narrow(rate: Bitrate) -> Self {
+    pub fn narrow(rate: Bitrate) -> Self {
         Self { rate: Some(rate), ..Self::good() }
     }
 
     /// Everything at once.
-    pub(crate) fn bad() -> Self {
+    pub fn bad() -> Self {
         Self {
             loss: 0.05,
             delay: Duration::from_millis(40),
@@ -80,7 +81,7 @@ impl Link {
     }
 
     /// When a datagram arrives: never, once or twice.
-    pub(crate) fn carry(&mut self, now: Instant, bytes: usize, rng: &mut Rng) -> Vec<Instant> {
+    pub fn carry(&mut self, now: Instant, bytes: usize, rng: &mut Rng) -> Vec<Instant> {
         if self.cut || rng.chance(self.loss) {
             return vec![];
         }

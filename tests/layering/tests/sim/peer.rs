@@ -15,33 +15,33 @@ use millrace::wire::stun::{self, Message};
 use super::network::{Link, Rng};
 
 /// A packet before it is sealed, or after it was opened.
-pub(crate) enum Clear {
+pub enum Clear {
     /// With its full sequence number.
     Rtp(Seq, Vec<u8>),
     Rtcp(Vec<u8>),
 }
 
-pub(crate) struct Peer {
-    pub(crate) id: SessionId,
-    pub(crate) remote: IceCredentials,
+pub struct Peer {
+    pub id: SessionId,
+    pub remote: IceCredentials,
     /// Answers to checks on their way when it restarted are signed with the old password.
     former_password: String,
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     /// Addresses it had before: what is on its way there still arrives.
-    pub(crate) former: Vec<SocketAddr>,
-    pub(crate) up: Link,
-    pub(crate) down: Link,
-    pub(crate) server_keys: Keys,
+    pub former: Vec<SocketAddr>,
+    pub up: Link,
+    pub down: Link,
+    pub server_keys: Keys,
     /// Whether the handshake is done on the server.
-    pub(crate) secured: bool,
-    pub(crate) nominates: bool,
-    pub(crate) next_check: Instant,
-    pub(crate) check_every: Duration,
+    pub secured: bool,
+    pub nominates: bool,
+    pub next_check: Instant,
+    pub check_every: Duration,
     /// Answers to checks: error code, or none.
-    pub(crate) answers: Vec<Option<u16>>,
-    pub(crate) dtls: Vec<Vec<u8>>,
+    pub answers: Vec<Option<u16>>,
+    pub dtls: Vec<Vec<u8>>,
     /// Packets that did not open.
-    pub(crate) unopened: u64,
+    pub unopened: u64,
     sealer: Sealer,
     opener: Opener,
     rng: Rng,
@@ -49,7 +49,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     #[expect(clippy::too_many_arguments, reason = "one caller")]
-    pub(crate) fn new(
+    pub fn new(
         id: SessionId,
         remote: IceCredentials,
         address: SocketAddr,
@@ -81,23 +81,23 @@ impl Peer {
         }
     }
 
-    pub(crate) fn path(&self) -> Path {
+    pub fn path(&self) -> Path {
         path(self.address)
     }
 
-    pub(crate) fn has(&self, to: &Path) -> bool {
+    pub fn has(&self, to: &Path) -> bool {
         self.address == to.remote || self.former.contains(&to.remote)
     }
 
     /// Moves to another port.
-    pub(crate) fn move_to(&mut self, port: u16) {
+    pub fn move_to(&mut self, port: u16) {
         self.former.push(self.address);
         self.address.set_port(port);
         self.next_check = Instant::ZERO;
     }
 
     /// A connectivity check.
-    pub(crate) fn check(&mut self, nominate: bool) -> Vec<u8> {
+    pub fn check(&mut self, nominate: bool) -> Vec<u8> {
         let mut transaction = [0; 12];
         transaction.iter_mut().for_each(|b| *b = self.rng.next() as u8);
         let username = format!("{}:peer", self.remote.ufrag);
@@ -107,7 +107,7 @@ impl Peer {
         buf[..len].to_vec()
     }
 
-    pub(crate) fn checks(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub fn checks(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.next_check > now {
             return None;
         }
@@ -115,7 +115,7 @@ impl Peer {
         Some(self.check(self.nominates))
     }
 
-    pub(crate) fn seal(&mut self, packet: Clear) -> Option<Vec<u8>> {
+    pub fn seal(&mut self, packet: Clear) -> Option<Vec<u8>> {
         if !self.secured {
             return None;
         }
@@ -139,7 +139,7 @@ impl Peer {
     }
 
     /// What the server sent, if it is media.
-    pub(crate) fn open(&mut self, mut bytes: Vec<u8>) -> Option<Clear> {
+    pub fn open(&mut self, mut bytes: Vec<u8>) -> Option<Clear> {
         match demux::classify(&bytes)? {
             Kind::Stun => {
                 let answer = Message::parse(&bytes).expect("well-formed");
@@ -178,7 +178,7 @@ impl Peer {
     }
 }
 
-pub(crate) fn path(remote: SocketAddr) -> Path {
+pub fn path(remote: SocketAddr) -> Path {
     let local = match remote {
         SocketAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
         SocketAddr::V6(_) => "::1".parse().expect("an address"),
@@ -187,4 +187,4 @@ pub(crate) fn path(remote: SocketAddr) -> Path {
 }
 
 /// For feedback that names no source of its own.
-pub(crate) const OURS: Ssrc = Ssrc(0x0bad_cafe);
+pub const OURS: Ssrc = Ssrc(0x0bad_cafe);

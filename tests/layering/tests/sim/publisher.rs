@@ -20,7 +20,7 @@ const AUDIO: Duration = Duration::from_millis(20);
 const CLOCK: u64 = 1_234_567_890;
 
 /// How the publisher's tracks are signalled.
-pub(crate) fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<TrackParams> {
+pub fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<TrackParams> {
     let layers = sizes.iter().enumerate().filter(|_| sizes.len() > 1).map(|(n, _)| LayerParams {
         layer: LayerId(n as u8),
         rid: Rid::new(&[b'q' + n as u8]).expect("a rid"),
@@ -70,12 +70,12 @@ struct Source {
     packets: u32,
 }
 
-pub(crate) struct Publisher {
+pub struct Publisher {
     layers: Vec<Source>,
     audio_ssrc: Ssrc,
     audio_seq: u64,
     /// -dBov.
-    pub(crate) level: u8,
+    pub level: u8,
     began: Instant,
     next_frame: Instant,
     next_audio: Instant,
@@ -83,18 +83,18 @@ pub(crate) struct Publisher {
     transport_seq: u16,
     frames: u64,
     /// Keyframe requests that came: when, for which layer.
-    pub(crate) plis: Vec<(Instant, usize)>,
-    pub(crate) nacked: u64,
-    pub(crate) keyframes: Vec<(Instant, usize)>,
+    pub plis: Vec<(Instant, usize)>,
+    pub nacked: u64,
+    pub keyframes: Vec<(Instant, usize)>,
     /// Transport sequence numbers that feedback called received.
-    pub(crate) acknowledged: u64,
-    pub(crate) reports: Vec<rtcp::ReportBlock>,
-    pub(crate) remb: Option<Bitrate>,
+    pub acknowledged: u64,
+    pub reports: Vec<rtcp::ReportBlock>,
+    pub remb: Option<Bitrate>,
     out: Vec<Clear>,
 }
 
 impl Publisher {
-    pub(crate) fn new(seed: u64, sizes: &[(u16, u16)], now: Instant) -> Self {
+    pub fn new(seed: u64, sizes: &[(u16, u16)], now: Instant) -> Self {
         let mut rng = Rng::new(seed ^ 0xabcd);
         let layers = sizes.iter().enumerate().map(|(n, size)| Source {
             ssrc: Ssrc(rng.next() as u32),
@@ -136,13 +136,13 @@ impl Publisher {
     }
 
     /// Starts or stops an encoding, as a browser does for lack of bandwidth.
-    pub(crate) fn send_layer(&mut self, layer: usize, sending: bool) {
+    pub fn send_layer(&mut self, layer: usize, sending: bool) {
         self.layers[layer].sending = sending;
         self.layers[layer].wants_key |= sending;
     }
 
     /// Begins again under other SSRCs, as after a reload of the track.
-    pub(crate) fn change_ssrcs(&mut self) {
+    pub fn change_ssrcs(&mut self) {
         for layer in &mut self.layers {
             layer.ssrc = Ssrc(layer.ssrc.0 ^ 0x5555);
             layer.rtx = Ssrc(layer.rtx.0 ^ 0x5555);
@@ -151,14 +151,14 @@ impl Publisher {
         }
     }
 
-    pub(crate) fn next_wake(&self) -> Instant {
+    pub fn next_wake(&self) -> Instant {
         if !self.out.is_empty() {
             return Instant::ZERO;
         }
         self.next_frame.min(self.next_audio).min(self.next_report)
     }
 
-    pub(crate) fn wake(&mut self, now: Instant) -> Vec<Clear> {
+    pub fn wake(&mut self, now: Instant) -> Vec<Clear> {
         if self.next_frame <= now {
             self.next_frame += FRAME;
             self.frames += 1;
@@ -283,7 +283,7 @@ impl Publisher {
         }
     }
 
-    pub(crate) fn receive(&mut self, now: Instant, clear: &Clear) {
+    pub fn receive(&mut self, now: Instant, clear: &Clear) {
         let Clear::Rtcp(compound) = clear else { panic!("media to a publisher") };
         for packet in rtcp::packets(compound).expect("well-formed") {
             match packet {

@@ -15,61 +15,61 @@ use super::peer::{Clear, OURS};
 
 /// A packet as it came.
 #[derive(Clone, Debug)]
-pub(crate) struct Got {
-    pub(crate) at: Instant,
-    pub(crate) ts: u32,
-    pub(crate) marker: bool,
-    pub(crate) mid: bool,
-    pub(crate) transport_seq: Option<u16>,
-    pub(crate) level: Option<u8>,
-    pub(crate) payload: Vec<u8>,
+pub struct Got {
+    pub at: Instant,
+    pub ts: u32,
+    pub marker: bool,
+    pub mid: bool,
+    pub transport_seq: Option<u16>,
+    pub level: Option<u8>,
+    pub payload: Vec<u8>,
 }
 
 /// A frame that was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) at: Instant,
-    pub(crate) ts: u32,
-    pub(crate) picture: u16,
-    pub(crate) tl0: u8,
-    pub(crate) keyframe: bool,
+pub struct Frame {
+    pub at: Instant,
+    pub ts: u32,
+    pub picture: u16,
+    pub tl0: u8,
+    pub keyframe: bool,
     /// What the publisher wrote into it: the layer, and the number of the captured picture.
-    pub(crate) layer: u8,
-    pub(crate) number: u64,
+    pub layer: u8,
+    pub number: u64,
 }
 
-pub(crate) struct Receiver {
-    pub(crate) ssrc: Ssrc,
+pub struct Receiver {
+    pub ssrc: Ssrc,
     rtx: Option<Ssrc>,
     kind: Kind,
     highest: Option<u64>,
     first: u64,
-    pub(crate) packets: BTreeMap<u64, Got>,
+    pub packets: BTreeMap<u64, Got>,
     missing: BTreeMap<u64, (Instant, u8)>,
     /// Up to where frames were taken out of `packets`.
     next: u64,
-    pub(crate) frames: Vec<Frame>,
+    pub frames: Vec<Frame>,
     decodable: bool,
     next_pli: Instant,
-    pub(crate) plis: u64,
-    pub(crate) nacked: u64,
-    pub(crate) resent: u64,
+    pub plis: u64,
+    pub nacked: u64,
+    pub resent: u64,
     /// Retransmissions of what was there already.
-    pub(crate) needless: u64,
-    pub(crate) reports: Vec<(Instant, SenderInfo)>,
+    pub needless: u64,
+    pub reports: Vec<(Instant, SenderInfo)>,
 }
 
-pub(crate) struct Viewer {
-    pub(crate) slots: Vec<Receiver>,
+pub struct Viewer {
+    pub slots: Vec<Receiver>,
     /// Whether it asks for what is missing, and for keyframes.
-    pub(crate) asks: bool,
+    pub asks: bool,
     next_report: Instant,
     next_ask: Instant,
-    pub(crate) out: Vec<Clear>,
+    pub out: Vec<Clear>,
 }
 
 impl Viewer {
-    pub(crate) fn new(slots: &[SlotParams]) -> Self {
+    pub fn new(slots: &[SlotParams]) -> Self {
         let slots = slots.iter().map(|slot| Receiver {
             ssrc: slot.ssrc,
             rtx: slot.rtx_ssrc,
@@ -97,15 +97,15 @@ impl Viewer {
         }
     }
 
-    pub(crate) fn slot(&self, slot: u16) -> &Receiver {
+    pub fn slot(&self, slot: u16) -> &Receiver {
         &self.slots[usize::from(slot)]
     }
 
-    pub(crate) fn next_wake(&self) -> Instant {
+    pub fn next_wake(&self) -> Instant {
         if self.out.is_empty() { self.next_report.min(self.next_ask) } else { Instant::ZERO }
     }
 
-    pub(crate) fn wake(&mut self, now: Instant) -> Vec<Clear> {
+    pub fn wake(&mut self, now: Instant) -> Vec<Clear> {
         if self.next_ask <= now {
             self.next_ask = now + Duration::from_millis(20);
             for at in 0..self.slots.len() {
@@ -147,7 +147,7 @@ impl Viewer {
     }
 
     /// Asks for packets, whether they were received or not.
-    pub(crate) fn nack(&mut self, slot: u16, seqs: &[u64]) {
+    pub fn nack(&mut self, slot: u16, seqs: &[u64]) {
         let ssrc = self.slot(slot).ssrc;
         let seqs: Vec<_> = seqs.iter().map(|s| Seq(*s).wire()).collect();
         self.write(|out| {
@@ -155,7 +155,7 @@ impl Viewer {
         });
     }
 
-    pub(crate) fn pli(&mut self, slot: u16) {
+    pub fn pli(&mut self, slot: u16) {
         let ssrc = self.slot(slot).ssrc;
         self.write(|out| {
             out.pli(OURS, ssrc);
@@ -170,7 +170,7 @@ impl Viewer {
         });
     }
 
-    pub(crate) fn receive(&mut self, now: Instant, clear: &Clear) {
+    pub fn receive(&mut self, now: Instant, clear: &Clear) {
         match clear {
             Clear::Rtp(_, bytes) => {
                 let packet = rtp::View::parse(bytes).expect("well-formed");
@@ -315,22 +315,22 @@ impl Receiver {
     }
 
     /// Sequence numbers that never came.
-    pub(crate) fn holes(&self) -> u64 {
+    pub fn holes(&self) -> u64 {
         self.highest.map_or(0, |highest| highest - self.first + 1).saturating_sub(self.packets.len() as u64)
     }
 
     /// Layer of the last frame.
-    pub(crate) fn layer(&self) -> Option<u8> {
+    pub fn layer(&self) -> Option<u8> {
         self.frames.last().map(|f| f.layer)
     }
 
     /// The longest time between two frames.
-    pub(crate) fn longest_freeze(&self) -> Duration {
+    pub fn longest_freeze(&self) -> Duration {
         self.frames.windows(2).map(|w| w[1].at.since(w[0].at)).max().unwrap_or_default()
     }
 
     /// Asserts that what was sent is one stream: no holes, timestamps and picture numbers that only grow.
-    pub(crate) fn assert_continuous(&self) {
+    pub fn assert_continuous(&self) {
         assert_eq!(self.holes(), 0);
         for pair in self.frames.windows(2) {
             let [a, b] = pair else { continue };
