@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::command::{Command, Kind, SessionParams, View};
-use super::egress::slot::NONE;
 use super::event::Why;
 use super::id::{SessionId, ShardId, SlotId, TrackId};
+use super::target::{NONE, Target};
 use super::track::Sub;
 use super::{Router, TICK, session_at};
 use crate::units::Instant;
@@ -123,7 +123,7 @@ impl Router {
             let Some(slot) = session.slots.get_mut(usize::from(sub.slot)) else { continue };
             slot.stop();
             slot.track = None;
-            slot.target = NONE;
+            slot.target = Target::NOTHING;
             slot.why = Why::Silent;
             self.slot_news.push(sub);
         }
@@ -150,7 +150,7 @@ impl Router {
         if from != to {
             slot.stop();
             slot.track = to;
-            slot.target = NONE;
+            slot.target = Target::NOTHING;
             slot.why = if to.is_some() { Why::Silent } else { Why::Inactive };
             let kind = slot.params.kind;
             if let Some(from) = from {
@@ -217,24 +217,24 @@ impl Router {
         let Some(id) = slot.track else { return };
         let Some(track) = self.tracks.find_mut(id) else { return };
         let (target, why) = match track.choose(&slot.view) {
-            (layer, _) if layer != NONE && !slot.takes(track) => (NONE, Why::Codec),
+            (target, _) if !target.is_nothing() && !slot.takes(track) => (Target::NOTHING, Why::Codec),
             choice => choice,
         };
         let (before, before_why) = (slot.target, slot.why);
         (slot.target, slot.why) = (target, why);
-        if target == NONE {
+        if target.is_nothing() {
             slot.stop();
             for layer in &mut track.layers {
                 layer.subs.retain(|s| *s != me);
             }
         } else if target != before {
             let sent = slot.layer();
-            if before != sent {
-                track.leave(before, me);
+            if before.layer != sent && before.layer != target.layer {
+                track.leave(before.layer, me);
             }
-            track.join(target, me);
+            track.join(target.layer, me);
             if slot.layer() == NONE {
-                let head = track.layers.get(usize::from(target)).map_or(0, |l| l.log.head());
+                let head = track.layers.get(usize::from(target.layer)).map_or(0, |l| l.log.head());
                 slot.begin_at(head);
             }
             // The layer may have a keyframe at hand; if not, the first pull asks for one.

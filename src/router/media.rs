@@ -129,7 +129,7 @@ impl Router {
         if read.entry.is(KEYFRAME) {
             track.keyframe_came(stream.layer);
         }
-        let came_alive = track.heard(stream.layer, now);
+        let came_alive = track.heard(stream.layer, len, now);
         self.tracks.freshen(id.index, stream.layer);
         if read.entry.level != ABSENT && !resent {
             self.speakers.hear(id, read.entry.level, now);

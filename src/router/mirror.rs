@@ -116,7 +116,9 @@ impl Router {
         while let Some(track) = self.tracks.next_state() {
             let layers = |track: &super::track::Track| {
                 let layers = track.layers.iter();
-                layers.map(|l| LayerState { live: l.live, size: l.size, clock: l.clock }).collect()
+                layers
+                    .map(|l| LayerState { live: l.live, size: l.size, clock: l.clock, rate: l.meter.rate() })
+                    .collect()
             };
             for (to, _) in &track.remote {
                 let state = TrackState {
@@ -238,7 +240,7 @@ impl Router {
             if entry.is(KEYFRAME) {
                 track.keyframe_came(packet.layer);
             }
-            track.heard(packet.layer, now);
+            track.heard(packet.layer, 0, now);
             track.payload = packet.entry.payload;
             fresh |= bit;
             self.counters.mirrored += 1;
@@ -256,6 +258,7 @@ impl Router {
         track.clock_offset = state.clock_offset;
         for (layer, told) in track.layers.iter_mut().zip(&state.layers) {
             (layer.live, layer.size, layer.clock) = (told.live, told.size, told.clock);
+            layer.meter.set(told.rate);
         }
         self.reselect(state.track);
         self.want(state.track);

@@ -28,6 +28,7 @@ mod queue;
 mod reports;
 mod session;
 mod speakers;
+mod target;
 mod timers;
 mod track;
 
@@ -159,15 +160,22 @@ impl Router {
     fn tick_tracks(&mut self, now: Instant) {
         let mut fell_silent = Vec::new();
         let mut asking = Vec::new();
+        let mut measured = Vec::new();
         for track in self.tracks.iter_mut() {
-            if track.publisher.is_some() && track.listen(now) {
-                fell_silent.push(track.id);
+            if track.publisher.is_some() {
+                if track.listen(now) {
+                    fell_silent.push(track.id);
+                }
+                if track.measure(now) {
+                    measured.push(track.id.index);
+                }
             }
             if track.wants_keyframes() {
                 asking.push(track.id.index);
             }
         }
         asking.into_iter().for_each(|index| self.tracks.ask(index));
+        measured.into_iter().for_each(|index| self.tracks.tell(index));
         for id in fell_silent {
             self.tracks.changed(id.index);
             self.reselect(id);

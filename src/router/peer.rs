@@ -6,7 +6,7 @@ use super::history::Entry;
 use super::id::{LayerId, TrackId};
 use super::track::Clock;
 use crate::batch::Path;
-use crate::units::PictureSize;
+use crate::units::{Bitrate, PictureSize};
 
 /// One message from shard to shard.
 #[derive(Debug)]
@@ -100,4 +100,5 @@ pub(crate) struct LayerState {
     pub(crate) live: bool,
     pub(crate) size: Option<PictureSize>,
     pub(crate) clock: Option<Clock>,
+    pub(crate) rate: Option<Bitrate>,
 }

@@ -213,7 +213,7 @@ impl Session {
         counters.keyframe_wishes += 1;
         // While it waits for its target a keyframe of the old layer would be wasted.
         if let Some(track) = slot.track {
-            tracks.want_keyframe(track.index, slot.target);
+            tracks.want_keyframe(track.index, slot.target.layer);
         }
     }
 

@@ -290,7 +290,7 @@ impl Session {
             if slot.waits()
                 && let Some(track) = slot.track
             {
-                tracks.want_keyframe(track.index, slot.target);
+                tracks.want_keyframe(track.index, slot.target.layer);
             }
         }
         true

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use super::command::{Kind, SessionParams, TrackParams, View};
-use super::egress::select::{self, Choice};
-use super::egress::slot::NONE;
+use super::egress::select;
 use super::event::Why;
 use super::history::Log;
 use super::id::{LayerId, ShardId, TrackId};
+use super::ingest::meter::Meter;
 use super::ingest::reception::Reception;
+use super::target::{Rung, Rungs, Target, guessed_rate};
 use crate::units::{Duration, Instant, PictureSize};
 use crate::wire::payload::Codec;
 
@@ -68,6 +69,8 @@ pub(crate) struct Layer {
     /// The usual time between two arrivals.
     gap: Duration,
     pub(crate) clock: Option<Clock>,
+    /// What it costs.
+    pub(crate) meter: Meter,
     pub(crate) epoch: u32,
     /// Has packets that were not yet pulled.
     fresh: bool,
@@ -169,18 +172,25 @@ impl Track {
         }
     }
 
-    /// The layer that suits a view.
-    pub(crate) fn choose(&self, view: &View) -> (u8, Why) {
+    /// What suits a view.
+    pub(crate) fn choose(&self, view: &View) -> (Target, Why) {
         match self.kind {
-            Kind::Audio if !view.active => (NONE, Why::Inactive),
-            Kind::Audio if self.muted => (NONE, Why::Silent),
-            Kind::Audio => (0, Why::Source),
-            Kind::Video => {
-                let layers = self.layers.iter().enumerate();
-                let layers = layers.map(|(at, l)| Choice { size: self.size_of(at), live: l.live });
-                select::choose(view, layers)
-            }
+            Kind::Audio if !view.active => (Target::NOTHING, Why::Inactive),
+            Kind::Audio if self.muted => (Target::NOTHING, Why::Silent),
+            Kind::Audio => (Target::whole(0), Why::Source),
+            Kind::Video => select::choose(view, &self.rungs()),
         }
+    }
+
+    /// The ways to send it that arrive now, from the least up.
+    pub(crate) fn rungs(&self) -> Rungs {
+        let mut rungs = Rungs::new();
+        for (at, layer) in self.layers.iter().enumerate().filter(|(_, l)| l.live) {
+            let size = self.size_of(at);
+            let rate = layer.meter.rate().unwrap_or_else(|| guessed_rate(size, at as u8));
+            rungs.push(Rung { target: Target::whole(at as u8), size, rate });
+        }
+        rungs
     }
 
     /// Whether the picture size of a layer is not known.
@@ -203,9 +213,10 @@ impl Track {
         if layers == 0 && !self.watchers.is_empty() { 1 << 31 } else { layers }
     }
 
-    /// Notes a packet of a layer; true if that changed what is live.
-    pub(crate) fn heard(&mut self, layer: u8, now: Instant) -> bool {
+    /// Notes a packet of a layer, of so many bytes; true if that changed what is live.
+    pub(crate) fn heard(&mut self, layer: u8, bytes: usize, now: Instant) -> bool {
         let Some(layer) = self.layers.get_mut(usize::from(layer)) else { return false };
+        layer.meter.count(now, bytes);
         let gap = layer.heard.replace(now).map_or(Duration::ZERO, |before| now.since(before));
         if !gap.is_zero() {
             layer.gap = (layer.gap * 7 + gap.min(SILENT_AT_MOST)) / 8;
@@ -225,16 +236,23 @@ impl Track {
             if newest.since(heard) >= silence || (self.kind == Kind::Video && now.since(heard) >= ALL_SILENT)
             {
                 layer.live = false;
+                layer.meter.pause();
                 changed = true;
             }
         }
         changed
     }
 
+    /// Measures what its layers cost; true if that is news for other shards.
+    pub(crate) fn measure(&mut self, now: Instant) -> bool {
+        self.layers.iter_mut().filter_map(|layer| layer.meter.tick(now).then_some(())).count() > 0
+    }
+
     /// Forgets what came: the track is muted, or begins anew.
     pub(crate) fn silence(&mut self) {
         for layer in &mut self.layers {
             layer.live = false;
+            layer.meter.pause();
             layer.heard = None;
             layer.wanted = false;
             layer.log.cut();

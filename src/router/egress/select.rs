@@ -1,36 +1,30 @@
 //! Which layer a slot sends: the smallest that fills the tile.
 
-use super::slot::NONE;
 use crate::router::command::View;
 use crate::router::event::Why;
+use crate::router::target::{Rung, Target};
 use crate::units::PictureSize;
 
-/// What there is to choose from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Choice {
-    /// Its picture size, where known.
-    pub(crate) size: Option<PictureSize>,
-    /// Whether it arrives.
-    pub(crate) live: bool,
-}
-
-/// Chooses among `layers`, from the smallest up. [`NONE`] when nothing is to be sent.
-pub(crate) fn choose(view: &View, layers: impl Iterator<Item = Choice> + Clone) -> (u8, Why) {
+/// Chooses among the rungs of a track, from the least up.
+pub(crate) fn choose(view: &View, rungs: &[Rung]) -> (Target, Why) {
     if !view.active {
-        return (NONE, Why::Inactive);
+        return (Target::NOTHING, Why::Inactive);
     }
-    let live = || layers.clone().enumerate().filter(|(_, l)| l.live);
-    let Some((smallest, _)) = live().next() else { return (NONE, Why::Silent) };
-    let allowed = |size: Option<PictureSize>| size.is_none_or(|s| within(s, view.cap));
-    // Without a size a layer is taken for large enough only when nothing is above it.
-    let fills = |size: Option<PictureSize>| size.is_some_and(|s| fills(s, view.tile));
-    let wanted = live().find(|(_, l)| fills(l.size)).or_else(|| live().last());
-    let Some((wanted, layer)) = wanted else { return (smallest as u8, Why::Source) };
-    if allowed(layer.size) {
-        return (wanted as u8, if fills(layer.size) { Why::Tile } else { Why::Source });
+    let Some(smallest) = rungs.first() else { return (Target::NOTHING, Why::Silent) };
+    let allowed = |rung: &Rung| rung.size.is_none_or(|s| within(s, view.cap));
+    // Without a size a rung is taken for large enough only when nothing is above it.
+    let fills = |rung: &Rung| rung.size.is_some_and(|s| fills(s, view.tile));
+    // Of the smallest size that fills the tile, all there is.
+    let filling = rungs.iter().find(|r| fills(r)).map(|r| r.size);
+    let wanted = rungs.iter().rposition(|r| Some(r.size) == filling).unwrap_or(rungs.len() - 1);
+    match rungs.get(wanted) {
+        Some(rung) if !allowed(rung) => {
+            let below = rungs.iter().take(wanted).rfind(|r| allowed(r));
+            (below.unwrap_or(smallest).target, Why::Cap)
+        }
+        Some(rung) => (rung.target, if fills(rung) { Why::Tile } else { Why::Source }),
+        None => (smallest.target, Why::Source),
     }
-    let below = live().take_while(|(at, _)| *at < wanted).filter(|(_, l)| allowed(l.size)).last();
-    (below.map_or(smallest, |(at, _)| at) as u8, Why::Cap)
 }
 
 /// Whether a picture that is shown whole in the tile needs to be enlarged by no more than an eighth.
@@ -49,19 +43,24 @@ fn within(picture: PictureSize, cap: PictureSize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::router::target::{NONE, guessed_rate};
 
     const ALL: PictureSize = PictureSize::new(u16::MAX, u16::MAX);
 
-    fn layers(sizes: [(u16, u16); 3], live: [bool; 3]) -> [Choice; 3] {
-        std::array::from_fn(|at| Choice {
-            size: Some(PictureSize::new(sizes[at].0, sizes[at].1)),
-            live: live[at],
+    fn rungs(sizes: [(u16, u16); 3], live: [bool; 3]) -> Vec<Rung> {
+        let live = (0..3).filter(|at| live[usize::from(*at)]);
+        live.map(|at| {
+            let (width, height) = sizes[usize::from(at)];
+            let size = Some(PictureSize::new(width, height));
+            Rung { target: Target::whole(at), size, rate: guessed_rate(size, at) }
         })
+        .collect()
     }
 
     fn chosen(tile: (u16, u16), cap: PictureSize, live: [bool; 3]) -> (u8, Why) {
         let view = View { tile: PictureSize::new(tile.0, tile.1), active: true, cap, priority: 1 };
-        choose(&view, layers([(320, 180), (640, 360), (1280, 720)], live).into_iter())
+        let (target, why) = choose(&view, &rungs([(320, 180), (640, 360), (1280, 720)], live));
+        (target.layer, why)
     }
 
     #[test]
@@ -97,14 +96,15 @@ mod tests {
             cap: PictureSize::new(1280, 720),
             priority: 1,
         };
-        let standing = layers([(180, 320), (360, 640), (720, 1280)], [true; 3]);
-        assert_eq!(choose(&view, standing.into_iter()), (2, Why::Tile));
+        let standing = rungs([(180, 320), (360, 640), (720, 1280)], [true; 3]);
+        assert_eq!(choose(&view, &standing), (Target::whole(2), Why::Tile));
     }
 
     #[test]
     fn unknown_sizes_are_taken_from_the_top() {
         let view = View { tile: PictureSize::new(320, 180), active: true, cap: ALL, priority: 1 };
-        let unknown = [Choice { size: None, live: true }; 2];
-        assert_eq!(choose(&view, unknown.into_iter()), (1, Why::Source));
+        let unknown =
+            [0, 1].map(|at| Rung { target: Target::whole(at), size: None, rate: guessed_rate(None, at) });
+        assert_eq!(choose(&view, &unknown), (Target::whole(1), Why::Source));
     }
 }

@@ -12,12 +12,11 @@ use crate::router::counters::Counters;
 use crate::router::event::Why;
 use crate::router::history::{Entry, Log, WIDE_ID};
 use crate::router::id::{LayerId, TrackId};
+use crate::router::target::{NONE, Target};
 use crate::router::track::{Clock, Layer, Sub, Track, Tracks};
 use crate::units::{Duration, Instant, PictureSize};
 use crate::wire::id::{Pt, Seq, Ssrc};
 
-/// "No layer".
-pub(crate) const NONE: u8 = u8::MAX;
 /// How many packets carry the mid, if the peer does not report the source sooner (RFC 9143 section 9.2).
 const WITH_MID: u8 = 100;
 /// The oldest keyframe from which a picture may begin.
@@ -73,8 +72,8 @@ pub(crate) struct Slot {
     with_mid: u8,
     /// Whether `segment` is being sent; if not, a place to begin is awaited.
     running: bool,
-    /// The layer to send, or [`NONE`].
-    pub(crate) target: u8,
+    /// What to send.
+    pub(crate) target: Target,
     ssrc: Ssrc,
     packets: u32,
     octets: u32,
@@ -107,7 +106,7 @@ impl Slot {
             pt: Pt(0),
             with_mid: WITH_MID,
             running: false,
-            target: NONE,
+            target: Target::NOTHING,
             ssrc: params.ssrc,
             packets: 0,
             octets: 0,
@@ -134,7 +133,7 @@ impl Slot {
 
     /// Whether it waits for a place at which to begin its target.
     pub(crate) const fn waits(&self) -> bool {
-        self.target != NONE && (!self.running || self.segment.layer != self.target)
+        !self.target.is_nothing() && (!self.running || self.segment.layer != self.target.layer)
     }
 
     /// Whether the peer can decode any of the track's payloads.
@@ -278,7 +277,7 @@ impl Slot {
 
     /// Begins the target layer if its log has a place for it: a keyframe's first packet, for audio any packet.
     fn begin(&mut self, me: Sub, track: &mut Track) -> bool {
-        let Some(layer) = track.layers.get(usize::from(self.target)) else { return false };
+        let Some(layer) = track.layers.get(usize::from(self.target.layer)) else { return false };
         let place = match track.kind {
             Kind::Audio => Some(self.cursor.max(layer.log.tail())),
             Kind::Video => layer.log.keyframe(),
@@ -308,11 +307,11 @@ impl Slot {
             track: track.id.index,
             picture_shift,
             tl0_shift,
-            layer: self.target,
+            layer: self.target.layer,
         };
         let was_running = self.running;
         self.running = true;
-        if was_running && before.layer != self.target {
+        if was_running && before.layer != self.target.layer {
             track.leave(before.layer, me);
         }
         true
