@@ -6,6 +6,7 @@ extern crate millrace_layering as millrace;
 use millrace_sim as sim;
 
 mod bounded;
+mod browser_model;
 mod consent;
 mod header_extensions;
 mod ice_restart;

@@ -4,9 +4,14 @@
 
 extern crate millrace_layering as millrace;
 
+pub mod bottleneck;
+pub mod browser;
+pub mod encoder;
+pub mod loss;
 pub mod network;
 pub mod peer;
 pub mod publisher;
+pub mod tcp;
 pub mod viewer;
 
 use std::cmp::Reverse;
@@ -26,9 +31,12 @@ use millrace::wire::id::{Mid, Pt, Ssrc};
 use millrace::wire::payload::Codec;
 use millrace::wire::srtp::{Keys, Profile};
 
+use bottleneck::Bottleneck;
+use browser::Browser;
 use network::{Link, Rng};
 use peer::Peer;
 use publisher::Publisher;
+use tcp::Download;
 use viewer::Viewer;
 
 /// What every session negotiates here.
@@ -89,6 +97,12 @@ pub struct World {
     pub routers: Vec<Router>,
     pub publishers: HashMap<usize, Publisher>,
     pub viewers: HashMap<usize, Viewer>,
+    /// Viewers as exact as Chromium.
+    pub browsers: HashMap<usize, Browser>,
+    /// Narrow places, who is behind which, and the downloads that pass them.
+    pub bottlenecks: Vec<Bottleneck>,
+    pub behind: HashMap<usize, usize>,
+    pub downloads: Vec<(usize, Download)>,
     /// Who is behind which session, by the session's index.
     pub peers: Vec<Peer>,
     pub events: Vec<(Instant, Event)>,
@@ -99,6 +113,7 @@ pub struct World {
     parcels: HashMap<u64, Parcel>,
     sent: u64,
     next_track: u32,
+    batch: TxBatch,
     /// Every SRTP index ever used towards a peer, and a digest of what it sealed.
     seals: HashMap<(usize, Ssrc, u64), u64>,
     highest: HashMap<(usize, Ssrc), u64>,
@@ -113,6 +128,11 @@ impl World {
             routers: (0..shards).map(|n| Router::new(config(n))).collect(),
             publishers: HashMap::new(),
             viewers: HashMap::new(),
+            browsers: HashMap::new(),
+            bottlenecks: Vec::new(),
+            behind: HashMap::new(),
+            downloads: Vec::new(),
+            batch: TxBatch::new(),
             peers: Vec::new(),
             events: Vec::new(),
             flows: HashMap::new(),
@@ -173,6 +193,23 @@ impl World {
 
     /// A viewer with an audio slot (0) and `videos` video slots (from 1); its place.
     pub fn view(&mut self, link: Link, videos: u16) -> usize {
+        let slots = self.slots(videos);
+        let viewer = Viewer::new(&slots);
+        let place = self.add_viewer(link, slots);
+        self.viewers.insert(place, viewer);
+        place
+    }
+
+    /// The same, as exact as Chromium.
+    pub fn browse(&mut self, link: Link, videos: u16) -> usize {
+        let slots = self.slots(videos);
+        let browser = Browser::new(&slots, self.now);
+        let place = self.add_viewer(link, slots);
+        self.browsers.insert(place, browser);
+        place
+    }
+
+    fn slots(&self, videos: u16) -> Vec<SlotParams> {
         let place = self.peers.len() as u32;
         let slot = |n: u16| SlotParams {
             slot: SlotId(n),
@@ -182,9 +219,11 @@ impl World {
             rtx_ssrc: (n > 0).then_some(Ssrc(place << 16 | u32::from(n) << 1 | 0x1001)),
             payloads: vec![if n == 0 { WATCHED_OPUS } else { WATCHED_VP8 }],
         };
-        let slots: Vec<_> = (0..=videos).map(slot).collect();
-        let viewer = Viewer::new(&slots);
-        let place = self.add_peer(link, |id| SessionParams {
+        (0..=videos).map(slot).collect()
+    }
+
+    fn add_viewer(&mut self, link: Link, slots: Vec<SlotParams>) -> usize {
+        self.add_peer(link, |id| SessionParams {
             id,
             local: credentials(&format!("session{}", id.index)),
             claim: Default::default(),
@@ -193,9 +232,17 @@ impl World {
             slots,
             rtcp_ssrc: Ssrc(2),
             seed: id.index.into(),
-        });
-        self.viewers.insert(place, viewer);
-        place
+        })
+    }
+
+    /// Brings what goes down to this peer through a narrow place.
+    pub fn narrow(&mut self, place: usize, bottleneck: usize) {
+        self.behind.insert(place, bottleneck);
+    }
+
+    /// What a browser got.
+    pub fn browser(&self, place: usize) -> &Browser {
+        &self.browsers[&place]
     }
 
     pub fn watch(&mut self, viewer: usize, slot: u16, track: Option<TrackId>, view: View) {
@@ -261,7 +308,10 @@ impl World {
         let peers = self.peers.iter().map(|p| p.next_check);
         let publishers = self.publishers.values().map(Publisher::next_wake);
         let viewers = self.viewers.values().map(Viewer::next_wake);
-        routers.chain(peers).chain(publishers).chain(viewers).min().unwrap_or(Instant::NEVER).min(parcels)
+        let browsers = self.browsers.values().map(Browser::next_wake);
+        let downloads = self.downloads.iter().map(|(_, d)| d.next_wake());
+        let others = viewers.chain(browsers).chain(downloads);
+        routers.chain(peers).chain(publishers).chain(others).min().unwrap_or(Instant::NEVER).min(parcels)
     }
 
     fn turn(&mut self) {
@@ -290,6 +340,14 @@ impl World {
                     self.send_sealed(place, packet);
                 }
             }
+            if let Some(browser) = self.browsers.get_mut(&place) {
+                for packet in browser.wake(now) {
+                    self.send_sealed(place, packet);
+                }
+            }
+        }
+        for (at, download) in &mut self.downloads {
+            download.wake(now, &mut self.bottlenecks[*at], &mut self.rng);
         }
         self.settle();
     }
@@ -297,7 +355,6 @@ impl World {
     /// Turns all routers until none has anything to say.
     pub fn settle(&mut self) {
         let now = self.now;
-        let mut batch = TxBatch::new();
         for _ in 0..20 {
             let mut messages = Vec::new();
             for at in 0..self.routers.len() {
@@ -307,12 +364,12 @@ impl World {
                 }
                 let mut out = Vec::new();
                 loop {
-                    let more = router.poll_transmit(now, &mut batch);
-                    for run in batch.runs() {
-                        let segments = batch.bytes(run).chunks(run.segment);
+                    let more = router.poll_transmit(now, &mut self.batch);
+                    for run in self.batch.runs() {
+                        let segments = self.batch.bytes(run).chunks(run.segment);
                         out.extend(segments.map(|s| (run.path, s.to_vec())));
                     }
-                    batch.clear();
+                    self.batch.clear();
                     if !more {
                         break;
                     }
@@ -379,6 +436,14 @@ impl World {
         let Some(place) = self.peers.iter().position(|p| p.has(&path)) else { return };
         self.watch_index(place, &bytes);
         self.bytes_to_peers += bytes.len() as u64;
+        if let Some(at) = self.behind.get(&place) {
+            // With the headers of UDP and IPv4, as links count.
+            let passage = self.bottlenecks[*at].carry(self.now, place, bytes.len() + 28, &mut self.rng);
+            if let Some(at) = passage.arrives {
+                self.post(at, Parcel::ToPeer(place, bytes));
+            }
+            return;
+        }
         for at in self.peers[place].down.carry(self.now, bytes.len(), &mut self.rng) {
             self.post(at, Parcel::ToPeer(place, bytes.clone()));
         }
@@ -397,6 +462,9 @@ impl World {
         }
         if let Some(viewer) = self.viewers.get_mut(&place) {
             viewer.receive(self.now, &clear);
+        }
+        if let Some(browser) = self.browsers.get_mut(&place) {
+            browser.receive(self.now, &clear);
         }
     }
 

@@ -10,6 +10,7 @@ use millrace::wire::id::{Mid, Pt, Rid, RtpTs, Seq, Seq16, Ssrc};
 use millrace::wire::rtcp::{self, Packet, SenderInfo, Writer};
 use millrace::wire::rtp;
 
+use super::encoder::Encoder;
 use super::network::Rng;
 use super::peer::Clear;
 use super::{EXTENSIONS, PUBLISHED_OPUS, PUBLISHED_VP8};
@@ -59,6 +60,8 @@ struct Source {
     size: (u16, u16),
     rid: Option<u8>,
     packets_per_frame: usize,
+    /// If there is one, it says how large frames are.
+    encoder: Option<Encoder>,
     sending: bool,
     seq: u64,
     rtx_seq: u64,
@@ -102,6 +105,7 @@ impl Publisher {
             size: *size,
             rid: (sizes.len() > 1).then_some(b'q' + n as u8),
             packets_per_frame: [1, 2, 5][n.min(2)],
+            encoder: None,
             sending: true,
             // Near the rollover, so that every test crosses it.
             seq: 65_300 + rng.next() % 200,
@@ -139,6 +143,13 @@ impl Publisher {
     pub fn send_layer(&mut self, layer: usize, sending: bool) {
         self.layers[layer].sending = sending;
         self.layers[layer].wants_key |= sending;
+    }
+
+    /// Fills these rates, one for each layer, with frames of many sizes.
+    pub fn encode_at(&mut self, rates: &[Bitrate]) {
+        for (layer, rate) in self.layers.iter_mut().zip(rates) {
+            layer.encoder = Some(Encoder::new(*rate, u64::from(layer.ssrc.0)));
+        }
     }
 
     /// Begins again under other SSRCs, as after a reload of the track.
@@ -188,14 +199,22 @@ impl Publisher {
         if !source.sending {
             return;
         }
-        let key = std::mem::take(&mut source.wants_key);
+        let key = source.wants_key && source.encoder.as_ref().is_none_or(|e| e.allows_keyframe(now));
         if key {
+            source.wants_key = false;
             self.keyframes.push((now, at));
         }
         source.picture = source.picture.wrapping_add(1) & 0x7fff;
         source.tl0 = source.tl0.wrapping_add(1);
-        let count = source.packets_per_frame * if key { 3 } else { 1 };
-        for n in 0..count {
+        let sizes = match source.encoder.as_mut() {
+            Some(encoder) => encoder.frame(key, now),
+            None => {
+                let count = source.packets_per_frame * if key { 3 } else { 1 };
+                (0..count).map(|n| if n + 1 == count { 700 } else { 1000 }).collect()
+            }
+        };
+        let count = sizes.len();
+        for (n, size) in sizes.into_iter().enumerate() {
             let source = &mut self.layers[at];
             let mut payload = vec![if n == 0 { 0x90 } else { 0x80 }, 0xe0];
             payload.extend((source.picture | 0x8000).to_be_bytes());
@@ -211,7 +230,7 @@ impl Publisher {
             }
             payload.extend([at as u8, n as u8, count as u8]);
             payload.extend(frames.to_be_bytes());
-            payload.resize(if n + 1 == count { 700 } else { 1000 }, at as u8);
+            payload.resize(size.max(payload.len()), at as u8);
             source.seq += 1;
             source.packets += 1;
             let header = rtp::Header {
