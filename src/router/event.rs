@@ -98,4 +98,6 @@ pub struct SessionStats {
     pub bitrate_in: Bitrate,
     /// What went out of late.
     pub bitrate_out: Bitrate,
+    /// What the way to the peer is taken to carry; `None` while nothing is known of it.
+    pub estimate: Option<Bitrate>,
 }

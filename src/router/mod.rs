@@ -9,6 +9,7 @@
 //! once. Fan-out happens in `poll_transmit`: sessions outside, packets inside, so that all packets of one viewer lie
 //! together in the batch.
 
+pub mod bandwidth;
 pub mod command;
 mod control;
 pub mod counters;

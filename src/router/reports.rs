@@ -202,7 +202,8 @@ impl Session {
                     fir.entries().for_each(|(ssrc, _)| self.read_keyframe_wish(ssrc, tracks, counters));
                 }
                 Packet::Twcc(_) => counters.feedback_in += 1,
-                Packet::Sdes(_) | Packet::Bye(_) | Packet::Remb(_) | Packet::Unknown { .. } => {}
+                Packet::Remb(remb) => self.reported.on_remb(now, remb.bitrate),
+                Packet::Sdes(_) | Packet::Bye(_) | Packet::Unknown { .. } => {}
             }
         }
         !self.resend.is_empty()
@@ -221,6 +222,7 @@ impl Session {
         let Some(slot) = self.slots.iter_mut().find(|s| s.ssrc() == block.ssrc) else { return };
         slot.acknowledged();
         self.stats.fraction_lost_out = block.fraction_lost;
+        self.reported.on_loss(now, block.fraction_lost, self.stats.bitrate_out);
         if block.last_sr != 0 {
             // RFC 3550 section 6.4.1, in 65536ths of a second.
             let units = middle(ntp(now)).wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_sr);

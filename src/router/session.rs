@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::bandwidth::reported::Reported;
 use super::command::{SessionParams, SlotParams, View};
 use super::counters::Counters;
 use super::egress::outlet::{Outlet, Sent, Turn};
@@ -70,6 +71,8 @@ pub(crate) struct Session {
     pub(crate) resend: VecDeque<(u16, u64)>,
     resend_left: u32,
     resend_since: Instant,
+    /// What a peer without transport-wide feedback tells of its way.
+    pub(crate) reported: Reported,
     // What it publishes.
     pub(crate) streams: Streams,
     pub(crate) arrivals: Arrivals,
@@ -115,6 +118,7 @@ impl Session {
             resend: VecDeque::new(),
             resend_left: RESEND_PER_SECOND,
             resend_since: now,
+            reported: Reported::default(),
             streams,
             arrivals: Arrivals::default(),
             clock_offset: None,
@@ -237,12 +241,18 @@ impl Session {
         self.stats.bitrate_in = Bitrate::of(bytes_in - self.counted.0, passed);
         self.stats.bitrate_out = Bitrate::of(bytes_out - self.counted.1, passed);
         self.stats.packets_out = self.outlet.packets;
+        self.stats.estimate = self.budget(now);
         self.stats.bytes_out = bytes_out;
         let layers = self.params.tracks.iter().filter_map(|t| tracks.find(t.id)).flat_map(|t| &t.layers);
         self.stats.lost_in = layers.filter_map(|l| l.reception.as_ref()).map(|r| r.lost()).sum();
         self.news.stats |= self.counted != (bytes_in, bytes_out);
         self.counted = (bytes_in, bytes_out);
         self.counted_at = now;
+    }
+
+    /// What its slots may send together; `None` while nothing is known of its way.
+    pub(crate) fn budget(&self, now: Instant) -> Option<Bitrate> {
+        self.reported.estimate(now)
     }
 
     /// Queues what a viewer asks for again.
