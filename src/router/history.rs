@@ -6,12 +6,15 @@
 
 use crate::units::{Duration, Instant};
 
-/// How much of the past is kept: a retransmission later than this comes too late to be played.
-pub(crate) const KEEP: Duration = Duration::from_millis(1200);
+/// How much of the past is kept, and the oldest keyframe at which a viewer may begin: one that is older makes it
+/// catch up for too long. A retransmission later than this comes too late to be played, too.
+pub(crate) const KEEP: Duration = Duration::from_millis(1500);
+/// The most that a viewer is sent at once when it begins: that much at 4 Mbit/s.
+const MOST_BACKLOG: u64 = 768 * 1024;
 /// At first: enough for audio, and for a layer that nobody watches.
 const FIRST_BYTES: usize = 16 * 1024;
 const FIRST_ENTRIES: usize = 32;
-/// At most: 1.2 s at 14 Mbit/s.
+/// At most: 1.5 s at 11 Mbit/s.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
 const MOST_ENTRIES: usize = 2048;
 
@@ -146,9 +149,12 @@ impl Log {
         self.get(position).filter(|e| e.seq == seq && e.epoch == epoch).map(|_| position)
     }
 
-    /// Where the newest keyframe begins, if it is still here.
-    pub(crate) fn keyframe(&self) -> Option<u64> {
-        self.keyframe.checked_sub(1).filter(|position| *position >= self.tail)
+    /// Where a viewer may begin: at the newest keyframe, while little follows it.
+    pub(crate) fn beginning(&self, now: Instant) -> Option<u64> {
+        let position = self.keyframe.checked_sub(1)?;
+        let keyframe = self.get(position)?;
+        let short = now.since(keyframe.arrival) <= KEEP && self.written - keyframe.start <= MOST_BACKLOG;
+        short.then_some(position)
     }
 
     /// The earliest position, not far before `position`, of a packet that follows `seq` or is it: what overtook it
@@ -162,6 +168,19 @@ impl Log {
     /// The past no longer leads up to the present: no subscription may begin before the next keyframe.
     pub(crate) const fn cut(&mut self) {
         self.keyframe = 0;
+    }
+
+    /// Gives all memory back if nothing has come for so long that nothing here is of use.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        let newest = self.head.checked_sub(1).and_then(|position| self.get(position));
+        if newest.is_some_and(|entry| now.since(entry.arrival) >= KEEP * 2) {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        (self.bytes, self.entries, self.by_seq) = (Vec::new(), Vec::new(), Vec::new());
+        (self.tail, self.written, self.keyframe) = (self.head, 0, 0);
     }
 
     /// Appends a packet; the position it took.
@@ -320,11 +339,42 @@ mod tests {
         let mut log = Log::default();
         log.append(packet(1, 0), &[], &[0; 10]);
         log.append(Entry { flags: KEYFRAME, ..packet(2, 1) }, &[], &[0; 10]);
-        assert_eq!(log.keyframe(), Some(1));
+        assert_eq!(log.beginning(Instant::from_millis(1)), Some(1));
         for seq in 3..40 {
             log.append(packet(seq, 5000 + seq), &[], &[0; 10]);
         }
-        assert_eq!(log.keyframe(), None);
+        assert_eq!(log.beginning(Instant::from_millis(1)), None);
+    }
+
+    #[test]
+    fn nobody_begins_far_back_and_a_long_gop_holds_no_memory() {
+        let mut log = Log::default();
+        log.append(Entry { flags: KEYFRAME, ..packet(0, 0) }, &[], &[0; 1000]);
+        // 1.6 Mbit/s for a minute, all on one keyframe.
+        for seq in 1..12_000 {
+            log.append(packet(seq, seq * 5), &[], &[0; 1000]);
+            let begins = log.beginning(Instant::from_millis(seq * 5));
+            assert_eq!(begins, (seq * 5 <= 1500).then_some(0), "{seq}");
+        }
+        assert!(log.bytes.len() <= 512 * 1024, "{}", log.bytes.len());
+        // A burst is no place to begin either, however short.
+        log.append(Entry { flags: KEYFRAME, ..packet(20_000, 70_000) }, &[], &[0; 1000]);
+        assert!(log.beginning(Instant::from_millis(70_000)).is_some());
+        (20_001..21_000).for_each(|seq| _ = log.append(packet(seq, 70_000), &[], &[0; 1000]));
+        assert_eq!(log.beginning(Instant::from_millis(70_000)), None);
+    }
+
+    #[test]
+    fn a_silent_layer_costs_nothing_and_its_positions_go_on() {
+        let mut log = Log::default();
+        (0..100).for_each(|seq| _ = log.append(packet(seq, seq), &[], &[0; 1000]));
+        log.rest(Instant::from_millis(3000));
+        assert!(log.find(0, 99).is_some(), "a viewer may still ask for it");
+        log.rest(Instant::from_millis(4000));
+        assert!(log.bytes.is_empty() && log.get(99).is_none() && log.find(0, 99).is_none());
+        assert_eq!((log.tail(), log.append(packet(100, 5000), &[], &[7; 10])), (100, 100));
+        let entry = *log.get(100).expect("kept");
+        assert_eq!((log.find(0, 100), log.content(&entry).1), (Some(100), &[7; 10][..]));
     }
 
     #[test]

@@ -121,6 +121,7 @@ impl Router {
         let mut read = packet::read(header, extensions, codec, payload, bytes);
         (read.entry.seq, read.entry.epoch, read.entry.arrival) = (seq, layer.epoch, now);
         layer.log.append(read.entry, extensions.descriptor, bytes);
+        layer.keyframes.count(read.entry.ts, read.entry.is(KEYFRAME), bytes.len());
         self.counters.packets_in += 1;
         self.counters.bytes_in += len as u64;
         track.payload = payload;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::history::KEYFRAME;
 use super::id::{ShardId, TrackId};
-use super::peer::{LayerState, MediaBatch, MediaPacket, PeerMessage, Relayed, TrackState};
+use super::peer::{LayerState, MediaBatch, PeerMessage, Relayed, TrackState};
+use super::track::MAX_LAYERS;
 use super::{MAX_PEER_MESSAGES, Router};
 use crate::batch::Path;
 use crate::units::{Duration, Instant};
@@ -71,7 +72,7 @@ impl Router {
                     self.mirrors.spent.push(relayed);
                 }
             }
-            PeerMessage::Want { track, layers } => self.take_want(from, track, layers),
+            PeerMessage::Want { track, layers } => self.take_want(now, from, track, layers),
             PeerMessage::Media(batch) => self.take_batch(now, &batch),
             PeerMessage::State(state) => self.take_state(&state),
             PeerMessage::Keyframe { track, layer } => {
@@ -140,13 +141,7 @@ impl Router {
                 if wanted >> at & 1 == 0 {
                     continue;
                 }
-                for entry in (from..head).filter_map(|p| layer.log.get(p)) {
-                    let (descriptor, payload) = layer.log.content(entry);
-                    let start = content.bytes.len();
-                    content.bytes.extend_from_slice(descriptor);
-                    content.bytes.extend_from_slice(payload);
-                    content.packets.push(MediaPacket { layer: at as u8, entry: *entry, start });
-                }
+                content.append(at as u8, &layer.log, from..head);
             }
             if content.packets.is_empty() {
                 self.mirrors.keep(&batch);
@@ -163,11 +158,13 @@ impl Router {
         }
     }
 
-    /// Another shard watches layers of a track of ours.
-    fn take_want(&mut self, from: ShardId, id: TrackId, layers: u32) {
+    /// Another shard watches layers of a track of ours. Of a layer that it did not watch before it gets what leads from the
+    /// newest keyframe to where the relay goes on; if that is too much, a keyframe is asked for on its behalf.
+    fn take_want(&mut self, now: Instant, from: ShardId, id: TrackId, layers: u32) {
         let us = self.config.shard;
         let Some(track) = self.tracks.find_mut(id).filter(|t| t.home == Some(us)) else { return };
         let before = track.remote.iter().position(|(shard, _)| *shard == from);
+        let had = before.and_then(|at| track.remote.get(at)).map_or(0, |(_, had)| *had);
         match before.and_then(|at| track.remote.get_mut(at)) {
             Some(_) if layers == 0 => track.remote.retain(|(shard, _)| *shard != from),
             Some(entry) => entry.1 = layers,
@@ -181,6 +178,30 @@ impl Router {
             None => return,
         }
         self.tracks.tell(id.index);
+        let new = layers & !had;
+        for layer in (0..MAX_LAYERS as u8).filter(|at| new >> at & 1 == 1) {
+            if !self.send_past(now, from, id, layer) {
+                self.tracks.want_keyframe(id.index, layer);
+            }
+        }
+    }
+
+    /// Sends another shard the past of a layer, from where one may begin. False: there is no such place.
+    fn send_past(&mut self, now: Instant, to: ShardId, id: TrackId, at: u8) -> bool {
+        let mut batch = self.mirrors.batch(id);
+        let layer = self.tracks.find(id).and_then(|track| track.layers.get(usize::from(at)));
+        let place = layer.and_then(|layer| Some((layer, layer.log.beginning(now)?)));
+        let first = place.and_then(|(layer, place)| Some((layer, place, layer.log.get(place)?)));
+        if let (Some((layer, place, first)), Some(content)) = (first, Arc::get_mut(&mut batch)) {
+            let from = layer.log.overtaken(place, first.epoch, first.seq);
+            content.append(at, &layer.log, from..layer.relayed);
+        }
+        let found = !batch.packets.is_empty();
+        if found {
+            self.send_peer(to, PeerMessage::Media(Arc::clone(&batch)));
+        }
+        self.mirrors.keep(&batch);
+        found
     }
 
     /// Tells a track's home what of it is watched here, if that changed.
@@ -196,6 +217,8 @@ impl Router {
         let new = wanted & !track.wanted;
         for (_, layer) in track.layers.iter_mut().enumerate().filter(|(at, _)| new >> at & 1 == 1) {
             layer.log.cut();
+            // Its home sends what leads up to now, or asks for a keyframe.
+            layer.keyframes.asked_elsewhere();
         }
         track.wanted = wanted;
         self.send_peer(home, PeerMessage::Want { track: id, layers: wanted });
@@ -234,7 +257,8 @@ impl Router {
             let Some(bytes) = batch.bytes.get(packet.start..end) else { continue };
             let Some((descriptor, payload)) = bytes.split_at_checked(descriptor) else { continue };
             let mut entry = packet.entry;
-            entry.arrival = now;
+            // The clock is the same; a keyframe of a second ago is as old here.
+            entry.arrival = entry.arrival.min(now);
             layer.epoch = entry.epoch;
             layer.log.append(entry, descriptor, payload);
             if entry.is(KEYFRAME) {

@@ -19,6 +19,7 @@ mod history;
 mod ice;
 pub mod id;
 mod ingest;
+mod keyframes;
 mod lobby;
 mod media;
 mod mirror;
@@ -163,6 +164,7 @@ impl Router {
         let mut asking = Vec::new();
         let mut measured = Vec::new();
         for track in self.tracks.iter_mut() {
+            track.layers.iter_mut().for_each(|layer| layer.log.rest(now));
             if track.publisher.is_some() {
                 if track.listen(now) {
                     fell_silent.push(track.id);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::history::Entry;
+use super::history::{Entry, Log};
 use super::id::{LayerId, TrackId};
 use super::track::Clock;
 use crate::batch::Path;
@@ -73,6 +73,17 @@ pub struct MediaBatch {
 impl MediaBatch {
     pub(crate) const fn new(track: TrackId) -> Self {
         Self { track, bytes: Vec::new(), packets: Vec::new() }
+    }
+
+    /// Adds packets of a layer.
+    pub(crate) fn append(&mut self, layer: u8, log: &Log, positions: std::ops::Range<u64>) {
+        for entry in positions.filter_map(|position| log.get(position)) {
+            let (descriptor, payload) = log.content(entry);
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(descriptor);
+            self.bytes.extend_from_slice(payload);
+            self.packets.push(MediaPacket { layer, entry: *entry, start });
+        }
     }
 }
 

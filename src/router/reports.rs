@@ -16,6 +16,9 @@ const CNAME: &[u8] = b"millrace";
 const ROOM: usize = 1200;
 /// Asking again sooner than this would only ask twice.
 const MIN_AGAIN: Duration = Duration::from_millis(20);
+/// A keyframe wish so soon after a keyframe was sent does not know of it yet: a round trip, within these bounds.
+const MIN_STALE: Duration = Duration::from_millis(50);
+const MAX_STALE: Duration = Duration::from_millis(400);
 /// Blocks in one report (RFC 3550 section 6.4.1: a count of 5 bits).
 const MAX_BLOCKS: usize = 31;
 
@@ -197,9 +200,10 @@ impl Session {
                         }
                     }
                 }
-                Packet::Pli(pli) => self.read_keyframe_wish(pli.media, tracks, counters),
+                Packet::Pli(pli) => self.read_keyframe_wish(pli.media, now, tracks, counters),
                 Packet::Fir(fir) => {
-                    fir.entries().for_each(|(ssrc, _)| self.read_keyframe_wish(ssrc, tracks, counters));
+                    let asked = fir.entries().map(|(ssrc, _)| ssrc);
+                    asked.for_each(|ssrc| self.read_keyframe_wish(ssrc, now, tracks, counters));
                 }
                 Packet::Twcc(_) => counters.feedback_in += 1,
                 Packet::Remb(remb) => self.reported.on_remb(now, remb.bitrate),
@@ -209,9 +213,14 @@ impl Session {
         !self.resend.is_empty()
     }
 
-    fn read_keyframe_wish(&self, media: Ssrc, tracks: &mut Tracks, counters: &mut Counters) {
+    fn read_keyframe_wish(&self, media: Ssrc, now: Instant, tracks: &mut Tracks, counters: &mut Counters) {
         let Some(slot) = self.slots.iter().find(|s| s.ssrc() == media) else { return };
         counters.keyframe_wishes += 1;
+        // Who asked before the keyframe that we just sent was there has what it wants; if it was lost, the wish comes again.
+        let on_its_way = self.stats.rtt.map_or(MIN_STALE, |rtt| (rtt * 5 / 4).clamp(MIN_STALE, MAX_STALE));
+        if now.since(slot.keyframe_at) < on_its_way {
+            return;
+        }
         // While it waits for its target a keyframe of the old layer would be wasted.
         if let Some(track) = slot.track {
             tracks.want_keyframe(track.index, slot.target.layer);

@@ -10,6 +10,7 @@ use super::history::Log;
 use super::id::{LayerId, ShardId, TrackId};
 use super::ingest::meter::Meter;
 use super::ingest::reception::Reception;
+use super::keyframes::Keyframes;
 use super::target::{Rung, Rungs, Target, guessed_rate};
 use crate::units::{Duration, Instant, PictureSize};
 use crate::wire::payload::Codec;
@@ -24,8 +25,6 @@ const SILENT_AT_LEAST: Duration = Duration::from_millis(500);
 const SILENT_AT_MOST: Duration = Duration::from_millis(1000);
 /// A track of which nothing came for so long is silent.
 const ALL_SILENT: Duration = Duration::from_millis(2500);
-/// Between two keyframe requests for one layer: an encoder that is asked more often only loses quality.
-const KEYFRAME_EVERY: Duration = Duration::from_millis(500);
 
 /// A subscription: a slot of a session of this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,20 +73,14 @@ pub(crate) struct Layer {
     pub(crate) epoch: u32,
     /// Has packets that were not yet pulled.
     fresh: bool,
-    /// A keyframe is needed.
-    wanted: bool,
-    asked: Option<Instant>,
+    pub(crate) keyframes: Keyframes,
     /// Up to where other shards have it.
     pub(crate) relayed: u64,
     /// Loss and order on the way in, at the publisher's shard.
     pub(crate) reception: Option<Box<Reception>>,
 }
 
-impl Layer {
-    pub(crate) fn newest(&self) -> Instant {
-        self.heard.unwrap_or_default()
-    }
-}
+impl Layer {}
 
 /// One track.
 #[derive(Debug)]
@@ -254,7 +247,7 @@ impl Track {
             layer.live = false;
             layer.meter.pause();
             layer.heard = None;
-            layer.wanted = false;
+            layer.keyframes.forget();
             layer.log.cut();
         }
     }
@@ -262,26 +255,19 @@ impl Track {
     /// A keyframe of the layer came.
     pub(crate) fn keyframe_came(&mut self, layer: u8) {
         if let Some(layer) = self.layers.get_mut(usize::from(layer)) {
-            layer.wanted = false;
+            layer.keyframes.came();
         }
     }
 
     /// Whether keyframes are awaited.
     pub(crate) fn wants_keyframes(&self) -> bool {
-        self.layers.iter().any(|l| l.wanted)
+        self.layers.iter().any(|l| l.keyframes.wanted())
     }
 
     /// The layers of which a keyframe is to be asked for now.
     pub(crate) fn due_keyframes(&mut self, now: Instant) -> impl Iterator<Item = LayerId> + '_ {
-        self.layers.iter_mut().enumerate().filter_map(move |(at, layer)| {
-            let due = layer.wanted
-                && layer.live
-                && layer.asked.is_none_or(|asked| now.since(asked) >= KEYFRAME_EVERY);
-            if due {
-                layer.asked = Some(now);
-            }
-            due.then_some(LayerId(at as u8))
-        })
+        let layers = self.layers.iter_mut().enumerate();
+        layers.filter_map(move |(at, l)| (l.live && l.keyframes.due(now)).then_some(LayerId(at as u8)))
     }
 }
 
@@ -415,7 +401,7 @@ impl Tracks {
             return;
         }
         let Some(layer) = track.layers.get_mut(usize::from(layer)) else { return };
-        layer.wanted = true;
+        layer.keyframes.want();
         self.ask(index);
     }
 

@@ -10,17 +10,15 @@ use crate::batch::TxBatch;
 use crate::router::command::{Kind, SlotParams, View};
 use crate::router::counters::Counters;
 use crate::router::event::Why;
-use crate::router::history::{Entry, Log, WIDE_ID};
+use crate::router::history::{Entry, KEYFRAME, Log, WIDE_ID};
 use crate::router::id::{LayerId, TrackId};
 use crate::router::target::{NONE, Target};
 use crate::router::track::{Clock, Layer, Sub, Track, Tracks};
-use crate::units::{Duration, Instant, PictureSize};
+use crate::units::{Instant, PictureSize};
 use crate::wire::id::{Pt, Seq, Ssrc};
 
 /// How many packets carry the mid, if the peer does not report the source sooner (RFC 9143 section 9.2).
 const WITH_MID: u8 = 100;
-/// The oldest keyframe from which a picture may begin.
-const BACKLOG: Duration = Duration::from_millis(1500);
 
 /// What is sent of a slot: its layer, its picture size, and why.
 pub(crate) type Shown = (Option<(LayerId, Option<PictureSize>)>, Why);
@@ -78,6 +76,8 @@ pub(crate) struct Slot {
     packets: u32,
     octets: u32,
     clock_rate: u32,
+    /// When the last keyframe went out.
+    pub(crate) keyframe_at: Instant,
     // Read at switches, reports and retransmissions.
     previous: Segment,
     rtx: Option<(Ssrc, Pt)>,
@@ -111,6 +111,7 @@ impl Slot {
             packets: 0,
             octets: 0,
             clock_rate: 90_000,
+            keyframe_at: Instant::ZERO,
             previous: Segment::EMPTY,
             rtx: None,
             rtx_next: random >> 3 & 0x7fff,
@@ -170,7 +171,7 @@ impl Slot {
             if self.running && !self.drain(turn, outlet, batch, track, counters) {
                 return false;
             }
-            if !self.waits() || !self.begin(me, track) {
+            if !self.waits() || !self.begin(me, turn.now, track) {
                 return true;
             }
         }
@@ -244,6 +245,9 @@ impl Slot {
         // Even where nothing went out the number is spent: the receiver sees a loss, never a repetition.
         self.next_seq = self.next_seq.max(out + 1);
         self.with_mid = self.with_mid.saturating_sub(1);
+        if entry.is(KEYFRAME) {
+            self.keyframe_at = turn.now;
+        }
         if head.ts.wrapping_sub(self.last_ts) as i32 >= 0 {
             self.last_ts = head.ts;
             self.last_arrival = entry.arrival;
@@ -276,15 +280,15 @@ impl Slot {
     }
 
     /// Begins the target layer if its log has a place for it: a keyframe's first packet, for audio any packet.
-    fn begin(&mut self, me: Sub, track: &mut Track) -> bool {
+    fn begin(&mut self, me: Sub, now: Instant, track: &mut Track) -> bool {
         let Some(layer) = track.layers.get(usize::from(self.target.layer)) else { return false };
         let place = match track.kind {
             Kind::Audio => Some(self.cursor.max(layer.log.tail())),
-            Kind::Video => layer.log.keyframe(),
+            Kind::Video => layer.log.beginning(now),
         };
         let Some(entry) = place.and_then(|p| layer.log.get(p)).copied() else { return false };
         // Older than what was sent, it would turn time back for as long as the viewer stays.
-        if entry.arrival < self.last_arrival || layer.newest().since(entry.arrival) > BACKLOG {
+        if entry.arrival < self.last_arrival {
             return false;
         }
         if self.running {

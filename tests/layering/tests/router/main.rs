@@ -10,7 +10,7 @@ mod browser_model;
 mod consent;
 mod header_extensions;
 mod ice_restart;
-mod keyframe_throttle;
+mod keyframe_economy;
 mod layer_follows_tile;
 mod mute;
 mod nack_rtx;

@@ -89,6 +89,10 @@ pub struct Publisher {
     pub plis: Vec<(Instant, usize)>,
     pub nacked: u64,
     pub keyframes: Vec<(Instant, usize)>,
+    /// How many times as large as other pictures keyframes are.
+    pub keyframe_factor: usize,
+    /// Bytes of video, and those of keyframes among them.
+    pub video_bytes: (u64, u64),
     /// Transport sequence numbers that feedback called received.
     pub acknowledged: u64,
     pub reports: Vec<rtcp::ReportBlock>,
@@ -132,6 +136,8 @@ impl Publisher {
             plis: vec![],
             nacked: 0,
             keyframes: vec![],
+            keyframe_factor: 3,
+            video_bytes: (0, 0),
             acknowledged: 0,
             reports: vec![],
             remb: None,
@@ -209,7 +215,7 @@ impl Publisher {
         let sizes = match source.encoder.as_mut() {
             Some(encoder) => encoder.frame(key, now),
             None => {
-                let count = source.packets_per_frame * if key { 3 } else { 1 };
+                let count = source.packets_per_frame * if key { self.keyframe_factor } else { 1 };
                 (0..count).map(|n| if n + 1 == count { 700 } else { 1000 }).collect()
             }
         };
@@ -231,6 +237,8 @@ impl Publisher {
             payload.extend([at as u8, n as u8, count as u8]);
             payload.extend(frames.to_be_bytes());
             payload.resize(size.max(payload.len()), at as u8);
+            self.video_bytes.0 += payload.len() as u64;
+            self.video_bytes.1 += if key { payload.len() as u64 } else { 0 };
             source.seq += 1;
             source.packets += 1;
             let header = rtp::Header {
