@@ -69,7 +69,7 @@ fn watch(seed: u64, change: impl FnOnce(&mut Bottleneck)) -> (u64, usize, usize)
     let frames = &world.browser(viewer).slot(1).frames;
     let shown: Vec<_> = frames.shown.iter().map(|f| f.at).collect();
     assert!(shown.windows(2).all(|w| w[0] < w[1]));
-    (frames.lost(), freezes(&shown).len(), shown.len())
+    (frames.lost(world.now - Duration::from_secs(1)), freezes(&shown).len(), shown.len())
 }
 
 #[test]

@@ -94,8 +94,8 @@ pub struct Bottleneck {
     /// Up to this much more, evenly; packets never overtake each other.
     pub jitter: Duration,
     pub loss: Loss,
-    free_at: Instant,
-    last: Instant,
+    pub(crate) free_at: Instant,
+    pub(crate) last: Instant,
     pub log: Vec<Passage>,
 }
 

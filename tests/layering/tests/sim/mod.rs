@@ -11,6 +11,7 @@ pub mod loss;
 pub mod network;
 pub mod peer;
 pub mod publisher;
+pub mod scenario;
 pub mod tcp;
 pub mod viewer;
 
@@ -26,7 +27,7 @@ use millrace::router::command::{
 use millrace::router::event::{Event, Why};
 use millrace::router::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
 use millrace::router::{Router, RouterConfig};
-use millrace::units::{Duration, Instant, PictureSize};
+use millrace::units::{Bitrate, Duration, Instant, PictureSize};
 use millrace::wire::id::{Mid, Pt, Ssrc};
 use millrace::wire::payload::Codec;
 use millrace::wire::srtp::{Keys, Profile};
@@ -262,6 +263,11 @@ impl World {
 
     pub fn publisher(&self, place: usize) -> &Publisher {
         &self.publishers[&place]
+    }
+
+    /// What the way to a viewer is taken to carry.
+    pub fn estimate(&self, _place: usize) -> Option<Bitrate> {
+        None
     }
 
     /// The shard that owns a session.

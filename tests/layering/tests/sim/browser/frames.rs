@@ -41,6 +41,7 @@ pub struct Shown {
     /// When it could be decoded.
     pub ready: Instant,
     pub ts: u32,
+    pub picture: u64,
     pub key: bool,
     /// What the publisher wrote into it: the layer, and the number of the captured picture.
     pub layer: u8,
@@ -52,12 +53,13 @@ pub struct Shown {
 pub struct Frames {
     pieces: BTreeMap<u64, Piece>,
     whole: BTreeMap<u64, Whole>,
-    /// Picture numbers, unwrapped: the last seen, the last decoded and the last of the base layer.
+    /// Picture numbers, unwrapped: the highest seen, the last decoded and the last of the base layer.
     picture: Option<u64>,
     decoded: Option<u64>,
     base: Option<(u64, u8)>,
     decoded_seq: Option<u64>,
-    pub first_picture: Option<u64>,
+    /// Pictures of which the first packet came, and when.
+    begun: BTreeMap<u64, Instant>,
     /// When something was last decoded or a keyframe last asked for.
     patient_since: Option<Instant>,
     pub plis: Vec<Instant>,
@@ -71,6 +73,11 @@ impl Frames {
             return;
         }
         let first = payload.first().is_some_and(|b| b & 0x17 == 0x10);
+        if first {
+            let picture = self.picture_of(payload);
+            self.picture = self.picture.max(Some(picture));
+            self.begun.entry(picture).or_insert(now);
+        }
         self.pieces.insert(seq, Piece { ts, first, last, empty: false, payload: payload.to_vec() });
         self.assemble(seq, now);
     }
@@ -115,17 +122,21 @@ impl Frames {
             layer: body[at],
             number: u64::from_be_bytes(body[at + 3..at + 11].try_into().expect("eight bytes")),
         };
-        let wire = descriptor.picture_id.expect("has one").value;
-        let near = self.picture.unwrap_or(0x8000 + u64::from(wire));
-        let step = (i32::from(wire) - (near & 0x7fff) as i32 + 0x4000).rem_euclid(0x8000) - 0x4000;
-        let picture = near.saturating_add_signed(step.into());
-        self.picture = Some(picture.max(near));
-        self.first_picture.get_or_insert(picture);
+        let picture = self.picture_of(payload);
         self.pieces.retain(|seq, _| !(from..=to).contains(seq));
         if self.decoded.is_none_or(|decoded| picture > decoded) {
             self.whole.insert(picture, whole);
         }
         while self.decode(now) {}
+    }
+
+    /// The number of a picture, unwrapped.
+    fn picture_of(&self, payload: &[u8]) -> u64 {
+        let descriptor = vp8::Descriptor::parse(payload).expect("well-formed");
+        let wire = descriptor.picture_id.expect("has one").value;
+        let near = self.picture.unwrap_or(0x8000 + u64::from(wire));
+        let step = (i32::from(wire) - (near & 0x7fff) as i32 + 0x4000).rem_euclid(0x8000) - 0x4000;
+        near.saturating_add_signed(step.into())
     }
 
     /// Decodes the first frame of those there whose references were decoded: true to go on.
@@ -145,6 +156,7 @@ impl Frames {
             at: self.playout.show(whole.ts, now),
             ready: now,
             ts: whole.ts,
+            picture,
             key: whole.key,
             layer: whole.layer,
             number: whole.number,
@@ -180,9 +192,11 @@ impl Frames {
         self.decoded_seq
     }
 
-    /// Pictures that were sent and not shown.
-    pub fn lost(&self) -> u64 {
-        let sent = self.first_picture.zip(self.decoded).map_or(0, |(first, last)| last - first + 1);
-        sent.saturating_sub(self.shown.len() as u64)
+    /// Pictures that were sent and not shown: all that were sent before the last one that began before `until`.
+    pub fn lost(&self, until: Instant) -> u64 {
+        let Some((first, _)) = self.begun.first_key_value() else { return 0 };
+        let Some((last, _)) = self.begun.iter().rev().find(|(_, at)| **at < until) else { return 0 };
+        let shown = self.shown.iter().filter(|shown| shown.picture <= *last).count() as u64;
+        (last - first + 1).saturating_sub(shown)
     }
 }
