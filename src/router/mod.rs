@@ -51,7 +51,7 @@ use timers::Timers;
 use track::{Sub, Tracks};
 
 use crate::batch::TxBatch;
-use crate::units::{Duration, Instant};
+use crate::units::{Bitrate, Duration, Instant};
 
 /// How often tracks are looked after: which fell silent, whose keyframes are overdue, who is talking.
 const TICK: Duration = Duration::from_millis(100);
@@ -130,6 +130,13 @@ impl Router {
     /// Counters since the beginning.
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What the way to a session's peer is taken to carry; `None` while nothing is known of it.
+    pub fn estimate(&self, session: SessionId, now: Instant) -> Option<Bitrate> {
+        let session =
+            self.sessions.get(session.index as usize)?.as_ref().filter(|s| s.params.id == session)?;
+        session.budget(now)
     }
 
     /// When [`Router::handle_timeout`] wants to be called; [`Instant::NEVER`] if nothing waits for time to pass.

@@ -266,8 +266,9 @@ impl World {
     }
 
     /// What the way to a viewer is taken to carry.
-    pub fn estimate(&self, _place: usize) -> Option<Bitrate> {
-        None
+    pub fn estimate(&self, place: usize) -> Option<Bitrate> {
+        let session = self.peers[place].id;
+        self.routers.iter().find_map(|router| router.estimate(session, self.now))
     }
 
     /// The shard that owns a session.
