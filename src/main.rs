@@ -64,8 +64,11 @@ fn token(options: &TokenOptions) -> Result<(), String> {
     writeln!(std::io::stdout(), "{token}").map_err(|e| format!("the token could not be printed: {e}"))
 }
 
+/// What is logged unless `MILLRACE_LOG` says otherwise. The WebTransport library warns of every tab that is closed.
+const LOG: &str = "info,web_transport_quinn=error";
+
 fn log() {
-    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new(LOG));
     let (writer, ansi) = (std::io::stderr, std::io::stderr().is_terminal());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
