@@ -7,7 +7,7 @@ use super::ingest::packet::{self, Extensions};
 use super::ingest::reception::{Arrival, Reception};
 use super::ingest::streams::Stream;
 use super::{Router, session_at};
-use crate::units::{Duration, Instant};
+use crate::units::Instant;
 use crate::wire::id::Seq16;
 use crate::wire::{rtp, srtp};
 
@@ -107,9 +107,8 @@ impl Router {
         let Some(track) = self.tracks.find_mut(id) else { return };
         let Some(layer) = track.layers.get_mut(usize::from(stream.layer)) else { return };
         let Some(reception) = layer.reception.as_mut() else { return };
-        if let Some(round_trip) = reception.found(seq, resent, now) {
-            // RFC 6298 section 2.3 in spirit.
-            session.round_trip = (session.round_trip * 7 + round_trip.min(Duration::from_secs(1))) / 8;
+        if let Some(asked) = reception.found(seq, resent, now) {
+            session.round_trip.note(asked, now);
         }
         if resent {
             self.counters.recovered += 1;

@@ -14,8 +14,6 @@ use crate::wire::rtcp::{self, Packet, ReportBlock, SenderInfo, Writer};
 const CNAME: &[u8] = b"millrace";
 /// Room for a compound: a datagram less what SRTCP adds.
 const ROOM: usize = 1200;
-/// Asking again sooner than this would only ask twice.
-const MIN_AGAIN: Duration = Duration::from_millis(20);
 /// A keyframe wish so soon after a keyframe was sent does not know of it yet: a round trip, within these bounds.
 const MIN_STALE: Duration = Duration::from_millis(50);
 const MAX_STALE: Duration = Duration::from_millis(400);
@@ -152,7 +150,7 @@ impl Session {
         tracks: &mut Tracks,
         counters: &mut Counters,
     ) {
-        let again = MIN_AGAIN.max(self.round_trip * 5 / 4);
+        let again = self.round_trip.again();
         let us = self.params.rtcp_ssrc;
         let mut next = Instant::NEVER;
         for id in self.params.tracks.iter().map(|t| t.id) {
@@ -192,10 +190,11 @@ impl Session {
                 }
                 Packet::Nack(nack) => {
                     let Some(at) = self.slots.iter().position(|s| s.ssrc() == nack.media) else { continue };
+                    self.repair.reckon(self.outlet.bytes, self.stats.bitrate_out);
                     for seq in nack.seqs() {
                         counters.nacked += 1;
                         let Some(number) = self.slots.get(at).map(|s| s.number(seq)) else { continue };
-                        if !self.ask_again(at, number.0, now) {
+                        if !self.repair.ask((at as u16, number.0), self.stats.rtt, now) {
                             counters.drops.not_resent += 1;
                         }
                     }
@@ -210,7 +209,7 @@ impl Session {
                 Packet::Sdes(_) | Packet::Bye(_) | Packet::Unknown { .. } => {}
             }
         }
-        !self.resend.is_empty()
+        !self.repair.is_empty()
     }
 
     fn read_keyframe_wish(&self, media: Ssrc, now: Instant, tracks: &mut Tracks, counters: &mut Counters) {

@@ -1,15 +1,16 @@
 //! One peer of this shard: its path, its keys, what it publishes and what it watches.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::bandwidth::reported::Reported;
 use super::command::{SessionParams, SlotParams, View};
 use super::counters::Counters;
 use super::egress::outlet::{Outlet, Sent, Turn};
+use super::egress::repair::Repair;
 use super::egress::slot::Slot;
 use super::event::SessionStats;
 use super::ingest::arrivals::Arrivals;
+use super::ingest::round_trip::RoundTrip;
 use super::ingest::streams::Streams;
 use super::queue::Marks;
 use super::timers::Timers;
@@ -25,14 +26,8 @@ pub(crate) const CONSENT: Duration = Duration::from_secs(30);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Deadlines are rounded up to multiples of this, so that a thousand sessions wake the shard together.
 const GRID_US: u64 = 10_000;
-/// Retransmissions that wait to be sent.
-const MAX_RESEND: usize = 256;
-/// Retransmissions that one viewer gets in a second: about a megabyte.
-const RESEND_PER_SECOND: u32 = 800;
 /// Slots of one session.
 pub(crate) const MAX_SLOTS: usize = 256;
-/// The round trip that is assumed before one was measured.
-const ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// What is to be sent besides media.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,9 +63,7 @@ pub(crate) struct Session {
     pub(crate) lost: bool,
     // What it watches.
     pub(crate) slots: Vec<Slot>,
-    pub(crate) resend: VecDeque<(u16, u64)>,
-    resend_left: u32,
-    resend_since: Instant,
+    pub(crate) repair: Repair,
     /// What a peer without transport-wide feedback tells of its way.
     pub(crate) reported: Reported,
     // What it publishes.
@@ -78,7 +71,8 @@ pub(crate) struct Session {
     pub(crate) arrivals: Arrivals,
     /// Our clock minus the publisher's, in microseconds.
     pub(crate) clock_offset: Option<i64>,
-    pub(crate) round_trip: Duration,
+    /// From asking for a packet until it comes.
+    pub(crate) round_trip: RoundTrip,
     /// Layers of which keyframes are to be asked for: place of the track, layer.
     pub(crate) keyframes: Vec<(u32, u8)>,
     // What comes when.
@@ -115,14 +109,12 @@ impl Session {
             heard: now,
             lost: false,
             slots: Vec::new(),
-            resend: VecDeque::new(),
-            resend_left: RESEND_PER_SECOND,
-            resend_since: now,
+            repair: Repair::default(),
             reported: Reported::default(),
             streams,
             arrivals: Arrivals::default(),
             clock_offset: None,
-            round_trip: ROUND_TRIP,
+            round_trip: RoundTrip::default(),
             keyframes: Vec::new(),
             armed: Instant::NEVER,
             report_at: grid(now + REPORT_EVERY / 2),
@@ -255,20 +247,6 @@ impl Session {
         self.reported.estimate(now)
     }
 
-    /// Queues what a viewer asks for again.
-    pub(crate) fn ask_again(&mut self, slot: usize, out: u64, now: Instant) -> bool {
-        if now.since(self.resend_since) >= Duration::from_secs(1) {
-            self.resend_since = now;
-            self.resend_left = RESEND_PER_SECOND;
-        }
-        if self.resend.len() >= MAX_RESEND || self.resend_left == 0 {
-            return false;
-        }
-        self.resend_left -= 1;
-        self.resend.push_back((slot as u16, out));
-        true
-    }
-
     /// Sends everything that is marked. False: the batch is full, send it and call again.
     pub(crate) fn transmit(
         &mut self,
@@ -314,11 +292,13 @@ impl Session {
         tracks: &Tracks,
         counters: &mut Counters,
     ) -> bool {
-        while let Some((at, out)) = self.resend.front().copied() {
+        while let Some((at, out)) = self.repair.next() {
             let slot = self.slots.get_mut(usize::from(at));
+            let mut bytes = 0;
             match slot.and_then(|s| s.resend(out, turn, &mut self.outlet, batch, tracks)) {
                 Some(Sent::Full) => return false,
                 Some(Sent::Yes(len)) => {
+                    bytes = len;
                     self.stats.retransmitted += 1;
                     counters.retransmitted += 1;
                     counters.packets_out += 1;
@@ -326,7 +306,7 @@ impl Session {
                 }
                 Some(Sent::Never) | None => counters.drops.not_resent += 1,
             }
-            self.resend.pop_front();
+            self.repair.done(bytes);
         }
         true
     }

@@ -6,6 +6,7 @@ use crate::router::history::{ABSENT, ABSENT_DELAY, Entry, Log, MARKER, WIDE_ID};
 use crate::units::Instant;
 use crate::wire::ext::abs_send_time::AbsSendTime;
 use crate::wire::id::{Mid, Pt, RtpTs, Seq, Ssrc};
+use crate::wire::payload::red;
 use crate::wire::rtp;
 use crate::wire::srtp::Sealer;
 
@@ -37,6 +38,8 @@ pub(crate) struct Head {
     pub(crate) tl0_shift: u8,
     /// For a retransmission, the number of the original (RFC 4588 section 4).
     pub(crate) original: Option<u16>,
+    /// Whether only the packet's own sound is sent, without what it repeats (RFC 2198).
+    pub(crate) unwrap: bool,
 }
 
 /// What became of a packet.
@@ -105,6 +108,8 @@ impl Outlet {
         let (Some(path), Some(sealer)) = (self.path, self.sealer.as_ref()) else { return Sent::Never };
         let Some(room) = batch.reserve() else { return Sent::Full };
         let (descriptor, payload) = log.content(entry);
+        let own = if head.unwrap { red::primary(payload) } else { Some(payload) };
+        let Some(payload) = own else { return Sent::Never };
         let header = if self.one_byte && descriptor.len() <= 16 {
             self.short_header(room, turn, head, entry, descriptor, mid)
         } else {

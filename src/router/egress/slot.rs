@@ -10,12 +10,13 @@ use crate::batch::TxBatch;
 use crate::router::command::{Kind, SlotParams, View};
 use crate::router::counters::Counters;
 use crate::router::event::Why;
-use crate::router::history::{Entry, KEYFRAME, Log, WIDE_ID};
+use crate::router::history::{Entry, KEEP, KEYFRAME, Log, WIDE_ID};
 use crate::router::id::{LayerId, TrackId};
 use crate::router::target::{NONE, Target};
 use crate::router::track::{Clock, Layer, Sub, Track, Tracks};
 use crate::units::{Instant, PictureSize};
 use crate::wire::id::{Pt, Seq, Ssrc};
+use crate::wire::payload::Codec;
 
 /// How many packets carry the mid, if the peer does not report the source sooner (RFC 9143 section 9.2).
 const WITH_MID: u8 = 100;
@@ -68,6 +69,8 @@ pub(crate) struct Slot {
     payload: u8,
     pt: Pt,
     with_mid: u8,
+    /// Whether redundant audio is sent without what it repeats.
+    unwraps: bool,
     /// Whether `segment` is being sent; if not, a place to begin is awaited.
     running: bool,
     /// What to send.
@@ -105,6 +108,7 @@ impl Slot {
             payload: NONE,
             pt: Pt(0),
             with_mid: WITH_MID,
+            unwraps: false,
             running: false,
             target: Target::NOTHING,
             ssrc: params.ssrc,
@@ -236,6 +240,7 @@ impl Slot {
             picture_shift: self.segment.picture_shift,
             tl0_shift: self.segment.tl0_shift,
             original: None,
+            unwrap: self.unwraps,
         };
         let mid = if self.with_mid > 0 { Some(&self.params.mid) } else { None };
         let sent = outlet.send(batch, turn, &head, log, entry, mid);
@@ -271,7 +276,11 @@ impl Slot {
     #[cold]
     fn take_payload(&mut self, track: &Track, entry: &Entry) -> bool {
         let Some(codec) = track.codec(entry.payload) else { return false };
-        let Some(ours) = self.params.payloads.iter().find(|p| p.codec == codec) else { return false };
+        let ours = |codec| self.params.payloads.iter().find(|p| p.codec == codec);
+        // Redundancy is redundancy of Opus: who does not take it gets what is inside.
+        let inside = || if codec == Codec::Red { ours(Codec::Opus) } else { None };
+        let Some(ours) = ours(codec).or_else(inside) else { return false };
+        self.unwraps = ours.codec != codec;
         self.payload = entry.payload;
         self.pt = ours.pt;
         self.rtx = self.params.rtx_ssrc.zip(ours.rtx);
@@ -372,6 +381,9 @@ impl Slot {
         }
         let log = &tracks.at(segment.track)?.layers.get(usize::from(segment.layer))?.log;
         let entry = log.get(log.find(segment.epoch, out.wrapping_sub(segment.seq_shift))?)?;
+        if turn.now.since(entry.arrival) > KEEP {
+            return None;
+        }
         let head = Head {
             ssrc,
             seq: Seq(self.rtx_next),
@@ -380,6 +392,7 @@ impl Slot {
             picture_shift: segment.picture_shift,
             tl0_shift: segment.tl0_shift,
             original: Some(out as u16),
+            unwrap: false,
         };
         let sent = outlet.send(batch, turn, &head, log, entry, Some(&self.params.mid));
         if sent != Sent::Full {

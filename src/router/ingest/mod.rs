@@ -4,4 +4,5 @@ pub(crate) mod arrivals;
 pub(crate) mod meter;
 pub(crate) mod packet;
 pub(crate) mod reception;
+pub(crate) mod round_trip;
 pub(crate) mod streams;

@@ -10,8 +10,9 @@ const WINDOW: u64 = 1024;
 const MAX_JUMP: u64 = 3000;
 /// The most that is asked for again: who lost more needs a keyframe.
 const MAX_MISSING: usize = 256;
-/// A packet may be overtaken by so much before it counts as lost.
-const REORDER: Duration = Duration::from_millis(5);
+/// A packet may be overtaken by so much before it counts as lost: at least, and as late as some came at most.
+const MIN_REORDER: Duration = Duration::from_millis(2);
+const MAX_REORDER: Duration = Duration::from_millis(30);
 /// How often a packet is asked for, and how long: later it could not be played.
 const MAX_TRIES: u8 = 10;
 const GIVE_UP: Duration = Duration::from_millis(1000);
@@ -33,6 +34,8 @@ pub(crate) enum Arrival {
 struct Missing {
     seq: u64,
     since: Instant,
+    /// When it was last asked for, and when it is next.
+    asked: Instant,
     next: Instant,
     tries: u8,
 }
@@ -47,6 +50,8 @@ pub(crate) struct Reception {
     highest: u64,
     seen: [u64; (WINDOW / 64) as usize],
     missing: Vec<Missing>,
+    /// How late packets come that were overtaken.
+    reorder: Duration,
     // For reports (RFC 3550 appendix A.3, A.8).
     first: u64,
     received: u64,
@@ -67,6 +72,7 @@ impl Reception {
             highest: 0,
             seen: [0; (WINDOW / 64) as usize],
             missing: Vec::new(),
+            reorder: MIN_REORDER,
             first: 0,
             received: 0,
             recovered: 0,
@@ -131,19 +137,22 @@ impl Reception {
 
     fn miss(&mut self, seq: u64, now: Instant) {
         if self.asks && self.missing.len() < MAX_MISSING {
-            self.missing.push(Missing { seq, since: now, next: now + REORDER, tries: 0 });
+            let next = now + self.reorder;
+            self.missing.push(Missing { seq, since: now, asked: now, next, tries: 0 });
         }
     }
 
-    /// A packet of the list came; if it was asked for once only, how long that took.
-    pub(crate) fn found(&mut self, seq: u64, resent: bool, now: Instant) -> Option<Duration> {
+    /// A packet of the list came; if it was asked for once only, when.
+    pub(crate) fn found(&mut self, seq: u64, resent: bool, now: Instant) -> Option<Instant> {
         if self.missing.is_empty() {
             return None;
         }
         let at = self.missing.binary_search_by_key(&seq, |m| m.seq).ok()?;
         let missing = self.missing.remove(at);
-        let asked = missing.since + REORDER;
-        (resent && missing.tries == 1).then(|| now.since(asked))
+        if !resent {
+            self.reorder = self.reorder.max(now.since(missing.since) * 5 / 4).min(MAX_REORDER);
+        }
+        (resent && missing.tries == 1).then_some(missing.asked)
     }
 
     /// Jitter (RFC 3550 section 6.4.1), from packets that came the first time.
@@ -171,6 +180,7 @@ impl Reception {
     pub(crate) fn ask(&mut self, now: Instant, again: Duration) -> impl Iterator<Item = Seq16> + '_ {
         self.missing.iter_mut().filter(move |m| m.next <= now).map(move |m| {
             m.tries += 1;
+            m.asked = now;
             m.next = now + again;
             Seq(m.seq).wire()
         })
@@ -194,6 +204,7 @@ impl Reception {
         let (expected_now, received_now) =
             (expected.saturating_sub(self.before.0), self.received.saturating_sub(self.before.1));
         self.before = (expected, self.received);
+        self.reorder = (self.reorder * 7 / 8).max(MIN_REORDER);
         let lost_now = expected_now.saturating_sub(received_now);
         let (last_sr, delay_since_sr) = self.sender_report.map_or((0, 0), |(middle, at)| {
             (middle, (now.since(at).as_micros() * 65_536 / 1_000_000).min(u128::from(u32::MAX)) as u32)
@@ -245,15 +256,32 @@ mod tests {
         let mut r = reception();
         r.accept(Seq16(10), false, at(0));
         r.accept(Seq16(13), false, at(0));
-        assert!(!r.asks_now(at(4)) && r.asks_now(at(5)));
+        assert!(!r.asks_now(at(1)) && r.asks_now(at(2)));
         let asked: Vec<_> = r.ask(at(5), Duration::from_millis(100)).collect();
         assert_eq!(asked, [Seq16(11), Seq16(12)]);
         assert_eq!(r.next_ask(), at(105));
         assert!(matches!(r.accept(Seq16(11), true, at(45)), Arrival::Fresh(_)));
-        assert_eq!(r.found(0x1_000b, true, at(45)), Some(Duration::from_millis(40)));
+        assert_eq!(r.found(0x1_000b, true, at(45)), Some(at(5)));
         assert_eq!(r.ask(at(105), Duration::from_millis(100)).count(), 1);
         assert!(!r.asks_now(at(1000)));
         assert_eq!(r.next_ask(), Instant::NEVER);
+    }
+
+    #[test]
+    fn who_reorders_is_given_time() {
+        let mut r = reception();
+        r.accept(Seq16(10), false, at(0));
+        r.accept(Seq16(12), false, at(0));
+        assert_eq!(r.next_ask(), at(2));
+        r.accept(Seq16(11), false, at(16));
+        assert_eq!(r.found(0x1_000b, false, at(16)), None);
+        r.accept(Seq16(14), false, at(20));
+        assert_eq!(r.next_ask(), at(40));
+        // Once nothing overtakes any more, losses are asked for soon again.
+        (0..30).for_each(|n| _ = r.report(at(n * 1000)));
+        r.missing.clear();
+        r.accept(Seq16(16), false, at(40_000));
+        assert_eq!(r.next_ask(), at(40_002));
     }
 
     #[test]

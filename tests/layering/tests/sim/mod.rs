@@ -55,9 +55,11 @@ pub const EXTENSIONS: ExtensionIds = ExtensionIds {
 /// Payload types of the publishers ...
 pub const PUBLISHED_VP8: PayloadParams = PayloadParams { codec: Codec::Vp8, pt: Pt(96), rtx: Some(Pt(97)) };
 pub const PUBLISHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt: Pt(111), rtx: None };
+pub const PUBLISHED_RED: PayloadParams = PayloadParams { codec: Codec::Red, pt: Pt(63), rtx: None };
 /// ... and others of the viewers.
 pub const WATCHED_VP8: PayloadParams = PayloadParams { codec: Codec::Vp8, pt: Pt(100), rtx: Some(Pt(101)) };
 pub const WATCHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt: Pt(109), rtx: None };
+pub const WATCHED_RED: PayloadParams = PayloadParams { codec: Codec::Red, pt: Pt(64), rtx: None };
 
 /// A tile of this size, visible, with all rights.
 pub fn tile(width: u16, height: u16) -> View {
@@ -109,6 +111,8 @@ pub struct World {
     pub events: Vec<(Instant, Event)>,
     /// Which shard the kernel brings a peer's datagrams to, by its port; else the port modulo the number of shards.
     pub flows: HashMap<u16, usize>,
+    /// Whether viewers that are added take redundant audio.
+    pub red: bool,
     rng: Rng,
     in_flight: BinaryHeap<Reverse<(Instant, u64)>>,
     parcels: HashMap<u64, Parcel>,
@@ -137,6 +141,7 @@ impl World {
             peers: Vec::new(),
             events: Vec::new(),
             flows: HashMap::new(),
+            red: false,
             rng: Rng::new(seed),
             in_flight: BinaryHeap::new(),
             parcels: HashMap::new(),
@@ -218,7 +223,11 @@ impl World {
             mid: Mid::new(n.to_string().as_bytes()).expect("a mid"),
             ssrc: Ssrc(place << 16 | u32::from(n) << 1 | 0x1000),
             rtx_ssrc: (n > 0).then_some(Ssrc(place << 16 | u32::from(n) << 1 | 0x1001)),
-            payloads: vec![if n == 0 { WATCHED_OPUS } else { WATCHED_VP8 }],
+            payloads: match n {
+                0 if self.red => vec![WATCHED_OPUS, WATCHED_RED],
+                0 => vec![WATCHED_OPUS],
+                _ => vec![WATCHED_VP8],
+            },
         };
         (0..=videos).map(slot).collect()
     }

@@ -13,7 +13,7 @@ use millrace::wire::rtp;
 use super::encoder::Encoder;
 use super::network::Rng;
 use super::peer::Clear;
-use super::{EXTENSIONS, PUBLISHED_OPUS, PUBLISHED_VP8};
+use super::{EXTENSIONS, PUBLISHED_OPUS, PUBLISHED_RED, PUBLISHED_VP8};
 
 const FRAME: Duration = Duration::from_micros(33_333);
 const AUDIO: Duration = Duration::from_millis(20);
@@ -32,7 +32,7 @@ pub fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<Track
             id: audio,
             kind: Kind::Audio,
             mid: Mid::new(b"0").expect("a mid"),
-            payloads: vec![PUBLISHED_OPUS],
+            payloads: vec![PUBLISHED_OPUS, PUBLISHED_RED],
             layers: vec![],
             ssrcs: vec![],
             clock_rate: 48_000,
@@ -79,6 +79,8 @@ pub struct Publisher {
     audio_seq: u64,
     /// -dBov.
     pub level: u8,
+    /// Whether every packet of sound repeats the one before (RFC 2198).
+    pub red: bool,
     began: Instant,
     next_frame: Instant,
     next_audio: Instant,
@@ -127,6 +129,7 @@ impl Publisher {
             audio_ssrc: Ssrc(rng.next() as u32),
             audio_seq: rng.next() & 0x7fff,
             level: 127,
+            red: false,
             began: now,
             next_frame: now,
             next_audio: now,
@@ -287,12 +290,20 @@ impl Publisher {
         self.audio_seq += 1;
         let header = rtp::Header {
             marker: false,
-            pt: PUBLISHED_OPUS.pt,
+            pt: if self.red { PUBLISHED_RED.pt } else { PUBLISHED_OPUS.pt },
             seq: Seq(self.audio_seq).wire(),
             ts: RtpTs(self.ts(4711, 48_000, now)),
             ssrc: self.audio_ssrc,
         };
-        self.push(Seq(self.audio_seq), &header, 0, None, Some(self.level | 0x80), &[0x5a; 80]);
+        let own = [self.audio_seq as u8; 80];
+        let mut payload = vec![];
+        if self.red {
+            // One block of 80 bytes from 960 ticks ago.
+            payload.extend([0x80 | PUBLISHED_OPUS.pt.0, (960u16 >> 6) as u8, 0, 80, PUBLISHED_OPUS.pt.0]);
+            payload.extend([(self.audio_seq - 1) as u8; 80]);
+        }
+        payload.extend(own);
+        self.push(Seq(self.audio_seq), &header, 0, None, Some(self.level | 0x80), &payload);
     }
 
     fn report(&mut self, now: Instant) {

@@ -65,6 +65,8 @@ pub struct Frames {
     pub plis: Vec<Instant>,
     playout: Playout,
     pub shown: Vec<Shown>,
+    /// Captured pictures that were complete, and when.
+    pub complete: Vec<(u64, Instant)>,
 }
 
 impl Frames {
@@ -125,6 +127,7 @@ impl Frames {
         let picture = self.picture_of(payload);
         self.pieces.retain(|seq, _| !(from..=to).contains(seq));
         if self.decoded.is_none_or(|decoded| picture > decoded) {
+            self.complete.push((whole.number, now));
             self.whole.insert(picture, whole);
         }
         while self.decode(now) {}
