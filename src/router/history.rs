@@ -24,6 +24,14 @@ pub(crate) const MARKER: u8 = 1;
 pub(crate) const KEYFRAME: u8 = 2;
 /// The picture id is 15 bits wide, else 7.
 pub(crate) const WIDE_ID: u8 = 4;
+/// The packet ends a spatial layer of a picture.
+pub(crate) const ENDS_LAYER: u8 = 8;
+/// Whoever has the temporal layers below this one can go up to it here.
+pub(crate) const UP_HERE: u8 = 16;
+/// Whoever has this temporal layer can go up to any from here on.
+pub(crate) const UP_FROM_HERE: u8 = 32;
+/// Whoever has the spatial layers below of this picture can go up to this one here.
+pub(crate) const UP_SPATIAL: u8 = 64;
 
 /// "Not in the packet" for [`Entry::level`] and [`Entry::orientation`].
 pub(crate) const ABSENT: u8 = 0xff;
@@ -61,6 +69,10 @@ pub(crate) struct Entry {
     pub(crate) tl0: u8,
     /// Which of the track's payloads.
     pub(crate) payload: u8,
+    /// Its spatial layer, 0 is the base.
+    pub(crate) spatial: u8,
+    /// Its temporal layer, 0 is the base.
+    pub(crate) temporal: u8,
     /// The audio level extension as it came, or [`ABSENT`].
     pub(crate) level: u8,
     /// The video orientation extension as it came, or [`ABSENT`].
@@ -84,6 +96,8 @@ impl Default for Entry {
             tl0_at: 0,
             tl0: 0,
             payload: 0,
+            spatial: 0,
+            temporal: 0,
             level: ABSENT,
             orientation: ABSENT,
         }

@@ -121,6 +121,11 @@ impl Router {
         (read.entry.seq, read.entry.epoch, read.entry.arrival) = (seq, layer.epoch, now);
         layer.log.append(read.entry, extensions.descriptor, bytes);
         layer.keyframes.count(read.entry.ts, read.entry.is(KEYFRAME), bytes.len());
+        layer.shaper.count(&read.entry, len, now);
+        if let Some(structure) = &read.structure {
+            let sizes = (0..structure.spatial_layers).filter_map(|s| Some((s, structure.size(s)?)));
+            sizes.for_each(|(spatial, size)| layer.shape.set_size(spatial, size));
+        }
         self.counters.packets_in += 1;
         self.counters.bytes_in += len as u64;
         track.payload = payload;

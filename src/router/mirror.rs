@@ -118,7 +118,13 @@ impl Router {
             let layers = |track: &super::track::Track| {
                 let layers = track.layers.iter();
                 layers
-                    .map(|l| LayerState { live: l.live, size: l.size, clock: l.clock, rate: l.meter.rate() })
+                    .map(|l| LayerState {
+                        live: l.live,
+                        size: l.size,
+                        clock: l.clock,
+                        rate: l.meter.rate(),
+                        shape: l.shape,
+                    })
                     .collect()
             };
             for (to, _) in &track.remote {
@@ -282,6 +288,7 @@ impl Router {
         track.clock_offset = state.clock_offset;
         for (layer, told) in track.layers.iter_mut().zip(&state.layers) {
             (layer.live, layer.size, layer.clock) = (told.live, told.size, told.clock);
+            layer.shape = told.shape;
             layer.meter.set(told.rate);
         }
         self.reselect(state.track);

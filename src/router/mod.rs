@@ -177,7 +177,7 @@ impl Router {
                     fell_silent.push(track.id);
                 }
                 if track.measure(now) {
-                    measured.push(track.id.index);
+                    measured.push(track.id);
                 }
             }
             if track.wants_keyframes() {
@@ -185,7 +185,10 @@ impl Router {
             }
         }
         asking.into_iter().for_each(|index| self.tracks.ask(index));
-        measured.into_iter().for_each(|index| self.tracks.tell(index));
+        for id in measured {
+            self.tracks.tell(id.index);
+            self.reselect(id);
+        }
         for id in fell_silent {
             self.tracks.changed(id.index);
             self.reselect(id);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::history::{Entry, Log};
 use super::id::{LayerId, TrackId};
+use super::ingest::shape::Shape;
 use super::track::Clock;
 use crate::batch::Path;
 use crate::units::{Bitrate, PictureSize};
@@ -112,4 +113,5 @@ pub(crate) struct LayerState {
     pub(crate) size: Option<PictureSize>,
     pub(crate) clock: Option<Clock>,
     pub(crate) rate: Option<Bitrate>,
+    pub(crate) shape: Shape,
 }

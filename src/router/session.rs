@@ -140,7 +140,8 @@ impl Session {
                 continue;
             }
             let random = self.next_random();
-            self.slots.push(Slot::new(params, UNSEEN, random));
+            let described = self.params.extensions.dependency_descriptor != 0;
+            self.slots.push(Slot::new(params, UNSEEN, described, random));
         }
     }
 
@@ -266,16 +267,16 @@ impl Session {
         let count = self.slots.len();
         for at in marks.slots(count) {
             let Some(slot) = self.slots.get_mut(usize::from(at)) else { continue };
-            let before = slot.layer();
+            let before = (slot.layer(), slot.spatial());
             let me = Sub { session: place, slot: at };
             let done = slot.pull(me, turn, &mut self.outlet, batch, tracks, counters);
-            if slot.layer() != before {
+            if (slot.layer(), slot.spatial()) != before {
                 changed.push(me);
             }
             if !done {
                 return false;
             }
-            if slot.waits()
+            if (slot.waits() || slot.climbs(tracks))
                 && let Some(track) = slot.track
             {
                 tracks.want_keyframe(track.index, slot.target.layer);

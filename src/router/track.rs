@@ -10,8 +10,9 @@ use super::history::Log;
 use super::id::{LayerId, ShardId, TrackId};
 use super::ingest::meter::Meter;
 use super::ingest::reception::Reception;
+use super::ingest::shape::{Shape, Shaper};
 use super::keyframes::Keyframes;
-use super::target::{Rung, Rungs, Target, guessed_rate};
+use super::target::{ALL, Rung, Rungs, Target, guessed_rate};
 use crate::units::{Duration, Instant, PictureSize};
 use crate::wire::payload::Codec;
 
@@ -70,6 +71,9 @@ pub(crate) struct Layer {
     pub(crate) clock: Option<Clock>,
     /// What it costs.
     pub(crate) meter: Meter,
+    /// What it is made of.
+    pub(crate) shape: Shape,
+    pub(crate) shaper: Shaper,
     pub(crate) epoch: u32,
     /// Has packets that were not yet pulled.
     fresh: bool,
@@ -181,7 +185,15 @@ impl Track {
         for (at, layer) in self.layers.iter().enumerate().filter(|(_, l)| l.live) {
             let size = self.size_of(at);
             let rate = layer.meter.rate().unwrap_or_else(|| guessed_rate(size, at as u8));
-            rungs.push(Rung { target: Target::whole(at as u8), size, rate });
+            let (top, last) = (layer.shape.top_spatial(), layer.shape.top_temporal());
+            for (spatial, temporal) in (0..=top).flat_map(|s| (0..=last).map(move |t| (s, t))) {
+                // What comes on top of the topmost belongs to it.
+                let all = |layer, top| if layer == top { ALL } else { layer };
+                let target =
+                    Target { layer: at as u8, spatial: all(spatial, top), temporal: all(temporal, last) };
+                let size = layer.shape.size(spatial).or(size);
+                rungs.push(Rung { target, size, rate: layer.shape.part(rate, spatial, temporal) });
+            }
         }
         rungs
     }
@@ -230,6 +242,7 @@ impl Track {
             {
                 layer.live = false;
                 layer.meter.pause();
+                layer.shaper.pause();
                 changed = true;
             }
         }
@@ -238,7 +251,12 @@ impl Track {
 
     /// Measures what its layers cost; true if that is news for other shards.
     pub(crate) fn measure(&mut self, now: Instant) -> bool {
-        self.layers.iter_mut().filter_map(|layer| layer.meter.tick(now).then_some(())).count() > 0
+        let mut news = false;
+        for layer in &mut self.layers {
+            news |= layer.meter.tick(now);
+            news |= layer.shaper.tick(&mut layer.shape, now);
+        }
+        news
     }
 
     /// Forgets what came: the track is muted, or begins anew.
@@ -246,6 +264,7 @@ impl Track {
         for layer in &mut self.layers {
             layer.live = false;
             layer.meter.pause();
+            layer.shaper.pause();
             layer.heard = None;
             layer.keyframes.forget();
             layer.log.cut();

@@ -3,4 +3,5 @@
 pub(crate) mod outlet;
 pub(crate) mod repair;
 pub(crate) mod select;
+pub(crate) mod sieve;
 pub(crate) mod slot;

@@ -2,7 +2,7 @@
 
 use crate::batch::{MAX_DATAGRAM, Path, TxBatch};
 use crate::router::command::ExtensionIds;
-use crate::router::history::{ABSENT, ABSENT_DELAY, Entry, Log, MARKER, WIDE_ID};
+use crate::router::history::{ABSENT, ABSENT_DELAY, Entry, Log, WIDE_ID};
 use crate::units::Instant;
 use crate::wire::ext::abs_send_time::AbsSendTime;
 use crate::wire::id::{Mid, Pt, RtpTs, Seq, Ssrc};
@@ -33,9 +33,12 @@ pub(crate) struct Head {
     pub(crate) seq: Seq,
     pub(crate) ts: u32,
     pub(crate) pt: Pt,
+    pub(crate) marker: bool,
     /// Added to the picture id and to TL0PICIDX.
     pub(crate) picture_shift: u16,
     pub(crate) tl0_shift: u8,
+    /// Whether to leave out what the entry carries: only its number is spent.
+    pub(crate) blank: bool,
     /// For a retransmission, the number of the original (RFC 4588 section 4).
     pub(crate) original: Option<u16>,
     /// Whether only the packet's own sound is sent, without what it repeats (RFC 2198).
@@ -107,7 +110,7 @@ impl Outlet {
     ) -> Sent {
         let (Some(path), Some(sealer)) = (self.path, self.sealer.as_ref()) else { return Sent::Never };
         let Some(room) = batch.reserve() else { return Sent::Full };
-        let (descriptor, payload) = log.content(entry);
+        let (descriptor, payload) = if head.blank { Default::default() } else { log.content(entry) };
         let own = if head.unwrap { red::primary(payload) } else { Some(payload) };
         let Some(payload) = own else { return Sent::Never };
         let header = if self.one_byte && descriptor.len() <= 16 {
@@ -167,7 +170,7 @@ impl Outlet {
         let extended = end > 16;
         let [b0, b1, ..] = room;
         *b0 = 0x80 | u8::from(extended) << 4;
-        *b1 = head.pt.0 & 0x7f | (entry.flags & MARKER) << 7;
+        *b1 = head.pt.0 & 0x7f | u8::from(head.marker) << 7;
         room.get_mut(2..4)?.copy_from_slice(&head.seq.wire().0.to_be_bytes());
         room.get_mut(4..8)?.copy_from_slice(&head.ts.to_be_bytes());
         room.get_mut(8..12)?.copy_from_slice(&head.ssrc.0.to_be_bytes());
@@ -212,7 +215,7 @@ impl Outlet {
             }
         }
         let header = rtp::Header {
-            marker: entry.is(MARKER),
+            marker: head.marker,
             pt: head.pt,
             seq: head.seq.wire(),
             ts: RtpTs(head.ts),
@@ -245,6 +248,9 @@ fn write_payload(
     }
     let out = room.get_mut(at..end)?;
     out.copy_from_slice(payload);
+    if head.blank {
+        return Some(end);
+    }
     let id_at = usize::from(entry.picture_id_at);
     if id_at != 0 {
         let id = entry.picture_id.wrapping_add(head.picture_shift);

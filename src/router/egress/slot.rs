@@ -1,18 +1,19 @@
 //! One slot of a viewer: it pulls from the log of one layer and sends under its own SSRC, with sequence numbers,
 //! timestamps and picture numbers that go on without a seam whatever fills it.
 //!
-//! Between two switches everything is a constant shift ([`Segment`]). At a switch the next segment begins after
-//! the highest number ever sent, and of its source only what follows the keyframe is sent; every log holds a number
-//! once. So no SRTP index is ever used for two plaintexts.
+//! Between two switches everything is a constant shift ([`Segment`]), closed up around what its [`Sieve`] leaves out. At
+//! a switch the next segment begins after the highest number ever sent, and of its source only what follows the keyframe
+//! is sent; every log holds a number once. So no SRTP index is ever used for two plaintexts.
 
 use super::outlet::{Head, Outlet, Sent, Turn};
+use super::sieve::{Fate, Shift, Sieve};
 use crate::batch::TxBatch;
 use crate::router::command::{Kind, SlotParams, View};
 use crate::router::counters::Counters;
 use crate::router::event::Why;
 use crate::router::history::{Entry, KEEP, KEYFRAME, Log, WIDE_ID};
 use crate::router::id::{LayerId, TrackId};
-use crate::router::target::{NONE, Target};
+use crate::router::target::{ALL, NONE, Target};
 use crate::router::track::{Clock, Layer, Sub, Track, Tracks};
 use crate::units::{Instant, PictureSize};
 use crate::wire::id::{Pt, Seq, Ssrc};
@@ -25,9 +26,9 @@ const WITH_MID: u8 = 100;
 pub(crate) type Shown = (Option<(LayerId, Option<PictureSize>)>, Why);
 
 /// A stretch of one layer of one track: what is added to its numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Segment {
-    /// `out = in + seq_shift`, wrapping.
+    /// `out = in + seq_shift`, wrapping, less what the sieve left out before.
     seq_shift: u64,
     /// Its first number going out.
     first: u64,
@@ -38,6 +39,10 @@ struct Segment {
     picture_shift: u16,
     tl0_shift: u8,
     layer: u8,
+    /// Whether picture numbers close up, too, around pictures that are left out: in VP8 a decoder takes a gap for a
+    /// loss (RFC 7741 section 4.2). In VP9 their distance says what refers to what (RFC 9628 section 4.2).
+    closes: bool,
+    sieve: Sieve,
 }
 
 impl Segment {
@@ -50,7 +55,13 @@ impl Segment {
         picture_shift: 0,
         tl0_shift: 0,
         layer: NONE,
+        closes: false,
+        sieve: Sieve::EMPTY,
     };
+
+    const fn picture_shift(&self, shift: Shift) -> u16 {
+        if self.closes { self.picture_shift.wrapping_sub(shift.pictures) } else { self.picture_shift }
+    }
 }
 
 /// See the module.
@@ -73,6 +84,8 @@ pub(crate) struct Slot {
     unwraps: bool,
     /// Whether `segment` is being sent; if not, a place to begin is awaited.
     running: bool,
+    /// Whether the peer takes descriptors of what depends on what; without, AV1 is sent in one spatial layer.
+    described: bool,
     /// What to send.
     pub(crate) target: Target,
     ssrc: Ssrc,
@@ -94,7 +107,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(params: SlotParams, view: View, random: u64) -> Self {
+    pub(crate) fn new(params: SlotParams, view: View, described: bool, random: u64) -> Self {
         // Below 2^15, so that a receiver which misses the first packets still guesses rollover 0 (RFC 3711 section 3.3.1).
         let first = random & 0x7fff;
         Self {
@@ -110,6 +123,7 @@ impl Slot {
             with_mid: WITH_MID,
             unwraps: false,
             running: false,
+            described,
             target: Target::NOTHING,
             ssrc: params.ssrc,
             packets: 0,
@@ -136,6 +150,29 @@ impl Slot {
         if self.running { self.segment.layer } else { NONE }
     }
 
+    /// The spatial layer up to which it is sent.
+    pub(crate) const fn spatial(&self) -> u8 {
+        self.segment.sieve.spatial()
+    }
+
+    /// Whether it waits for a keyframe to send more spatial layers.
+    pub(crate) fn climbs(&self, tracks: &Tracks) -> bool {
+        if !self.running || self.segment.layer != self.target.layer || self.spatial() == ALL {
+            return false;
+        }
+        let Some(track) = tracks.at(self.segment.track) else { return false };
+        let Some(layer) = track.layers.get(usize::from(self.segment.layer)) else { return false };
+        self.spatial() < self.allowed(track.codec(self.payload)).spatial.min(layer.shape.top_spatial())
+    }
+
+    /// Its target as far as the peer can follow.
+    const fn allowed(&self, codec: Option<Codec>) -> Target {
+        match codec {
+            Some(Codec::Av1 { .. }) if !self.described => Target { spatial: 0, ..self.target },
+            _ => self.target,
+        }
+    }
+
     /// Whether it waits for a place at which to begin its target.
     pub(crate) const fn waits(&self) -> bool {
         !self.target.is_nothing() && (!self.running || self.segment.layer != self.target.layer)
@@ -151,7 +188,7 @@ impl Slot {
     pub(crate) fn stop(&mut self) {
         if self.running {
             self.running = false;
-            self.previous = self.segment;
+            self.previous = std::mem::replace(&mut self.segment, Segment::EMPTY);
         }
     }
 
@@ -193,21 +230,46 @@ impl Slot {
     ) -> bool {
         let Some(layer) = track.layers.get(usize::from(self.segment.layer)) else { return true };
         let log = &layer.log;
+        let allowed = match self.segment.layer == self.target.layer {
+            true => self.allowed(track.codec(self.payload)),
+            // Until it has gone over to another layer, what it has goes on.
+            false => Target::whole(self.segment.layer),
+        };
         self.cursor = self.cursor.max(log.tail());
         while let Some(entry) = log.get(self.cursor) {
             if entry.epoch != self.segment.epoch {
                 self.stop();
                 return true;
             }
-            let out = entry.seq.wrapping_add(self.segment.seq_shift);
+            let whole = entry.seq.wrapping_add(self.segment.seq_shift);
             // What overtook the switch on its way belongs to the segment before.
-            let old = out.wrapping_sub(self.segment.first) > i64::MAX as u64;
+            let old = whole.wrapping_sub(self.segment.first) > i64::MAX as u64;
             if old || (entry.payload != self.payload && !self.take_payload(track, entry)) {
                 self.cursor += 1;
                 counters.drops.unfit += u64::from(!old);
                 continue;
             }
-            match self.send(out, turn, outlet, batch, log, entry) {
+            let (shift, blank) = match self.segment.sieve.sift(entry, allowed) {
+                Fate::Pass(shift) => (shift, false),
+                Fate::Fill(shift) => (shift, true),
+                Fate::Drop => {
+                    self.cursor += 1;
+                    continue;
+                }
+            };
+            let head = Head {
+                ssrc: self.ssrc,
+                seq: Seq(whole.wrapping_sub(shift.packets.into())),
+                ts: entry.ts.wrapping_add(self.segment.ts_shift),
+                pt: self.pt,
+                marker: self.segment.sieve.ends_picture(entry),
+                picture_shift: self.segment.picture_shift(shift),
+                tl0_shift: self.segment.tl0_shift,
+                blank,
+                original: None,
+                unwrap: self.unwraps,
+            };
+            match self.send(&head, turn, outlet, batch, log, entry) {
                 Sent::Full => return false,
                 Sent::Never => counters.drops.unfit += 1,
                 Sent::Yes(len) => {
@@ -225,30 +287,20 @@ impl Slot {
     #[inline]
     fn send(
         &mut self,
-        out: u64,
+        head: &Head,
         turn: &Turn,
         outlet: &mut Outlet,
         batch: &mut TxBatch,
         log: &Log,
         entry: &Entry,
     ) -> Sent {
-        let head = Head {
-            ssrc: self.ssrc,
-            seq: Seq(out),
-            ts: entry.ts.wrapping_add(self.segment.ts_shift),
-            pt: self.pt,
-            picture_shift: self.segment.picture_shift,
-            tl0_shift: self.segment.tl0_shift,
-            original: None,
-            unwrap: self.unwraps,
-        };
         let mid = if self.with_mid > 0 { Some(&self.params.mid) } else { None };
-        let sent = outlet.send(batch, turn, &head, log, entry, mid);
+        let sent = outlet.send(batch, turn, head, log, entry, mid);
         if sent == Sent::Full {
             return sent;
         }
         // Even where nothing went out the number is spent: the receiver sees a loss, never a repetition.
-        self.next_seq = self.next_seq.max(out + 1);
+        self.next_seq = self.next_seq.max(head.seq.0 + 1);
         self.with_mid = self.with_mid.saturating_sub(1);
         if entry.is(KEYFRAME) {
             self.keyframe_at = turn.now;
@@ -256,6 +308,9 @@ impl Slot {
         if head.ts.wrapping_sub(self.last_ts) as i32 >= 0 {
             self.last_ts = head.ts;
             self.last_arrival = entry.arrival;
+        }
+        if head.blank {
+            return sent;
         }
         if entry.picture_id_at != 0 {
             let picture = entry.picture_id.wrapping_add(head.picture_shift);
@@ -300,9 +355,6 @@ impl Slot {
         if entry.arrival < self.last_arrival {
             return false;
         }
-        if self.running {
-            self.previous = self.segment;
-        }
         self.payload = NONE;
         if !self.take_payload(track, &entry) {
             return false;
@@ -311,8 +363,8 @@ impl Slot {
         let (picture_shift, tl0_shift) = self.continued_picture(&entry);
         let place = place.unwrap_or_default();
         self.cursor = layer.log.overtaken(place, entry.epoch, entry.seq);
-        let before = self.segment;
-        self.segment = Segment {
+        let codec = track.codec(entry.payload);
+        let next = Segment {
             seq_shift: self.next_seq.wrapping_sub(entry.seq),
             first: self.next_seq,
             ts_shift: ts.wrapping_sub(entry.ts),
@@ -321,11 +373,15 @@ impl Slot {
             picture_shift,
             tl0_shift,
             layer: self.target.layer,
+            closes: codec == Some(Codec::Vp8),
+            sieve: Sieve::new(&entry, self.allowed(codec)),
         };
-        let was_running = self.running;
-        self.running = true;
-        if was_running && before.layer != self.target.layer {
-            track.leave(before.layer, me);
+        let before = std::mem::replace(&mut self.segment, next);
+        if std::mem::replace(&mut self.running, true) {
+            if before.layer != self.target.layer {
+                track.leave(before.layer, me);
+            }
+            self.previous = before;
         }
         true
     }
@@ -335,15 +391,16 @@ impl Slot {
         if self.last_arrival == Instant::ZERO {
             return self.last_ts;
         }
-        let same = (self.segment.track == track.id.index)
-            .then(|| track.layers.get(usize::from(self.segment.layer)))
+        let from = if self.running { &self.segment } else { &self.previous };
+        let same = (from.track == track.id.index)
+            .then(|| track.layers.get(usize::from(from.layer)))
             .flatten()
-            .filter(|old| old.epoch == self.segment.epoch);
+            .filter(|old| old.epoch == from.epoch);
         // Layers of one source are aligned by what their sender reports (RFC 3550 section 6.4.1) ...
         let aligned = same.and_then(|old| {
-            let (from, to) = (old.clock?, layer.clock?);
-            let at = to.ntp_of(entry.ts, self.clock_rate);
-            Some(from.ts_at(at, self.clock_rate).wrapping_add(self.segment.ts_shift))
+            let (before, after) = (old.clock?, layer.clock?);
+            let at = after.ntp_of(entry.ts, self.clock_rate);
+            Some(before.ts_at(at, self.clock_rate).wrapping_add(from.ts_shift))
         });
         // ... and all else by when it arrived.
         let arrived = || {
@@ -375,12 +432,13 @@ impl Slot {
         tracks: &Tracks,
     ) -> Option<Sent> {
         let (ssrc, pt) = self.rtx?;
-        let segment = [self.segment, self.previous].into_iter().find(|s| out >= s.first)?;
+        let segment = [&self.segment, &self.previous].into_iter().find(|s| out >= s.first)?;
         if out >= self.next_seq {
             return None;
         }
+        let (seq, shift) = segment.sieve.original(out.wrapping_sub(segment.seq_shift))?;
         let log = &tracks.at(segment.track)?.layers.get(usize::from(segment.layer))?.log;
-        let entry = log.get(log.find(segment.epoch, out.wrapping_sub(segment.seq_shift))?)?;
+        let entry = log.get(log.find(segment.epoch, seq)?)?;
         if turn.now.since(entry.arrival) > KEEP {
             return None;
         }
@@ -389,8 +447,10 @@ impl Slot {
             seq: Seq(self.rtx_next),
             ts: entry.ts.wrapping_add(segment.ts_shift),
             pt,
-            picture_shift: segment.picture_shift,
+            marker: segment.sieve.ended_picture(entry),
+            picture_shift: segment.picture_shift(shift),
             tl0_shift: segment.tl0_shift,
+            blank: segment.sieve.is_filled(entry),
             original: Some(out as u16),
             unwrap: false,
         };
@@ -435,9 +495,17 @@ impl Slot {
     /// What it shows now.
     pub(crate) fn shown(&self, tracks: &Tracks) -> Shown {
         let layer = self.layer();
-        let size = || tracks.at(self.segment.track)?.layers.get(usize::from(layer))?.size;
+        let size = || {
+            let layer = tracks.at(self.segment.track)?.layers.get(usize::from(layer))?;
+            let spatial = self.spatial().min(layer.shape.top_spatial());
+            layer.shape.size(spatial).or(layer.size)
+        };
         let shown = (layer != NONE).then(|| (LayerId(layer), size()));
-        let why = if self.waits() && self.why != Why::Silent { Why::Keyframe } else { self.why };
+        let why = if (self.waits() || self.climbs(tracks)) && self.why != Why::Silent {
+            Why::Keyframe
+        } else {
+            self.why
+        };
         (shown, why)
     }
 }

@@ -5,4 +5,5 @@ pub(crate) mod meter;
 pub(crate) mod packet;
 pub(crate) mod reception;
 pub(crate) mod round_trip;
+pub(crate) mod shape;
 pub(crate) mod streams;

@@ -1,7 +1,9 @@
 //! One packet of a publisher, read once for all who will send it on.
 
 use crate::router::command::{ExtensionIds, TrackParams};
-use crate::router::history::{ABSENT, ABSENT_DELAY, Entry, KEYFRAME, MARKER, WIDE_ID};
+use crate::router::history::{
+    ABSENT, ABSENT_DELAY, ENDS_LAYER, Entry, KEYFRAME, MARKER, UP_FROM_HERE, UP_HERE, UP_SPATIAL, WIDE_ID,
+};
 use crate::units::PictureSize;
 use crate::wire::id::{Pt, Seq16};
 use crate::wire::payload::{self, Codec};
@@ -49,6 +51,8 @@ impl<'a> Extensions<'a> {
 pub(crate) struct Read {
     pub(crate) entry: Entry,
     pub(crate) size: Option<PictureSize>,
+    /// The structure of a VP9 stream, if the packet brings it.
+    pub(crate) structure: Option<payload::vp9::Structure>,
 }
 
 /// Whether a payload type is a retransmission's, and of which of the track's payloads it is.
@@ -76,28 +80,39 @@ pub(crate) fn read(
         ts: header.ts().0,
         playout_delay: extensions.playout_delay,
         picture_id: frame.picture_id.map_or(0, |id| id.value),
-        flags: flag(header.marker(), MARKER) | flag(frame.keyframe, KEYFRAME) | flag(wide, WIDE_ID),
+        flags: flag(header.marker(), MARKER)
+            | flag(frame.keyframe, KEYFRAME)
+            | flag(wide, WIDE_ID)
+            | flag(frame.last, ENDS_LAYER)
+            | flag(frame.switch_up, UP_HERE)
+            | flag(frame.switch_up && matches!(codec, Codec::Vp9 { .. }), UP_FROM_HERE)
+            | flag(frame.intra && frame.spatial > 0, UP_SPATIAL),
         picture_id_at,
         tl0_at,
         tl0: frame.tl0.unwrap_or(0),
         payload: at,
+        spatial: frame.spatial,
+        temporal: frame.temporal,
         level: extensions.level,
         orientation: extensions.orientation,
         ..Entry::default()
     };
-    Read { entry, size: whole_size(codec, &frame, payload) }
+    let structure = match codec {
+        Codec::Vp9 { .. } if frame.keyframe => vp9_structure(payload),
+        _ => None,
+    };
+    Read { entry, size: whole_size(&frame, structure.as_ref()), structure }
 }
 
-/// The size of the picture with all its spatial layers, which are forwarded together: what a VP9 keyframe's scalability
-/// structure says of the topmost.
-fn whole_size(codec: Codec, frame: &payload::Frame, payload: &[u8]) -> Option<PictureSize> {
-    if matches!(codec, Codec::Vp9 { .. }) && frame.keyframe {
-        let structure = payload::vp9::Descriptor::parse(payload).ok().and_then(|d| d.structure);
-        let topmost = structure.and_then(|s| s.size(s.spatial_layers.saturating_sub(1)));
-        return topmost.or(frame.size);
-    }
+/// The size of the picture with all its spatial layers: what a VP9 keyframe's scalability structure says of the topmost.
+fn whole_size(frame: &payload::Frame, structure: Option<&payload::vp9::Structure>) -> Option<PictureSize> {
+    let topmost = structure.and_then(|s| s.size(s.spatial_layers.saturating_sub(1)));
     // The frames above the base have sizes of their own.
-    frame.size.filter(|_| frame.spatial == 0)
+    topmost.or(frame.size.filter(|_| frame.spatial == 0))
+}
+
+fn vp9_structure(payload: &[u8]) -> Option<payload::vp9::Structure> {
+    payload::vp9::Descriptor::parse(payload).ok()?.structure
 }
 
 /// Where picture id and TL0PICIDX are: behind the two fixed bytes of VP8's descriptor (RFC 7741 section 4.2), behind the
@@ -128,7 +143,7 @@ mod tests {
         let codec = Codec::Vp9 { profile: 0 };
         let frame = payload::inspect(codec, &keyframe);
         assert!(frame.keyframe, "{frame:?}");
-        assert_eq!(whole_size(codec, &frame, &keyframe), Some(PictureSize::new(1280, 720)));
+        assert_eq!(whole_size(&frame, vp9_structure(&keyframe).as_ref()), Some(PictureSize::new(1280, 720)));
     }
 
     /// Renumbering where [`picture_places`] says is renumbering as the payload format does it.

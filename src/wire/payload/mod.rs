@@ -45,6 +45,10 @@ pub struct Frame {
     /// The first packet of a frame, or of one spatial layer of it. In H264 several packets of a frame may say so
     /// (the parameter sets, then the first slice).
     pub first: bool,
+    /// The last packet of a frame, or of one spatial layer of it, where the payload tells.
+    pub last: bool,
+    /// Predicted from no earlier picture, at most from lower spatial layers of the same, where the payload tells.
+    pub intra: bool,
     /// Temporal layer, 0 is the base.
     pub temporal: u8,
     /// Spatial layer, 0 is the base.

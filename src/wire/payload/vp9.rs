@@ -178,6 +178,8 @@ pub(super) fn inspect(payload: &[u8]) -> Frame {
     Frame {
         keyframe,
         first: d.starts_frame,
+        last: d.ends_frame,
+        intra: !d.inter_predicted,
         temporal: layer.temporal,
         spatial: layer.spatial,
         switch_up: keyframe || layer.switch_up,

@@ -17,6 +17,7 @@ mod mute;
 mod nack_rtx;
 mod no_index_twice;
 mod redundant_audio;
+mod spatial_layers;
 mod survives_loss;
 mod switch_is_continuous;
 mod two_shards;

@@ -7,6 +7,7 @@ extern crate millrace_layering as millrace;
 pub mod bottleneck;
 pub mod browser;
 pub mod encoder;
+pub mod layered;
 pub mod loss;
 pub mod network;
 pub mod peer;
@@ -34,6 +35,7 @@ use millrace::wire::srtp::{Keys, Profile};
 
 use bottleneck::Bottleneck;
 use browser::Browser;
+use layered::Layered;
 use network::{Link, Rng};
 use peer::Peer;
 use publisher::Publisher;
@@ -58,6 +60,10 @@ pub const PUBLISHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt
 pub const PUBLISHED_RED: PayloadParams = PayloadParams { codec: Codec::Red, pt: Pt(63), rtx: None };
 /// ... and others of the viewers.
 pub const WATCHED_VP8: PayloadParams = PayloadParams { codec: Codec::Vp8, pt: Pt(100), rtx: Some(Pt(101)) };
+pub const WATCHED_VP9: PayloadParams =
+    PayloadParams { codec: Codec::Vp9 { profile: 0 }, pt: Pt(102), rtx: Some(Pt(103)) };
+pub const WATCHED_AV1: PayloadParams =
+    PayloadParams { codec: Codec::Av1 { profile: 0 }, pt: Pt(104), rtx: Some(Pt(105)) };
 pub const WATCHED_OPUS: PayloadParams = PayloadParams { codec: Codec::Opus, pt: Pt(109), rtx: None };
 pub const WATCHED_RED: PayloadParams = PayloadParams { codec: Codec::Red, pt: Pt(64), rtx: None };
 
@@ -99,6 +105,7 @@ pub struct World {
     pub now: Instant,
     pub routers: Vec<Router>,
     pub publishers: HashMap<usize, Publisher>,
+    pub layered: HashMap<usize, Layered>,
     pub viewers: HashMap<usize, Viewer>,
     /// Viewers as exact as Chromium.
     pub browsers: HashMap<usize, Browser>,
@@ -132,6 +139,7 @@ impl World {
             now: Instant::from_millis(1000),
             routers: (0..shards).map(|n| Router::new(config(n))).collect(),
             publishers: HashMap::new(),
+            layered: HashMap::new(),
             viewers: HashMap::new(),
             browsers: HashMap::new(),
             bottlenecks: Vec::new(),
@@ -197,6 +205,24 @@ impl World {
         (place, audio, video)
     }
 
+    /// A publisher of one video track in layers of its codec's own; its place, and the name of its track.
+    pub fn publish_layered(&mut self, link: Link, codec: Codec) -> (usize, TrackId) {
+        let video = TrackId { index: self.next_track + 1, generation: 0 };
+        self.next_track += 2;
+        let place = self.add_peer(link, |id| SessionParams {
+            id,
+            local: credentials(&format!("session{}", id.index)),
+            claim: Default::default(),
+            extensions: EXTENSIONS,
+            tracks: vec![layered::track(video, codec)],
+            slots: vec![],
+            rtcp_ssrc: Ssrc(1),
+            seed: id.index.into(),
+        });
+        self.layered.insert(place, Layered::new(place as u64, codec, self.now));
+        (place, video)
+    }
+
     /// A viewer with an audio slot (0) and `videos` video slots (from 1); its place.
     pub fn view(&mut self, link: Link, videos: u16) -> usize {
         let slots = self.slots(videos);
@@ -226,7 +252,7 @@ impl World {
             payloads: match n {
                 0 if self.red => vec![WATCHED_OPUS, WATCHED_RED],
                 0 => vec![WATCHED_OPUS],
-                _ => vec![WATCHED_VP8],
+                _ => vec![WATCHED_VP8, WATCHED_VP9, WATCHED_AV1],
             },
         };
         (0..=videos).map(slot).collect()
@@ -323,6 +349,7 @@ impl World {
         let routers = self.routers.iter().map(Router::poll_timeout);
         let peers = self.peers.iter().map(|p| p.next_check);
         let publishers = self.publishers.values().map(Publisher::next_wake);
+        let publishers = publishers.chain(self.layered.values().map(Layered::next_wake));
         let viewers = self.viewers.values().map(Viewer::next_wake);
         let browsers = self.browsers.values().map(Browser::next_wake);
         let downloads = self.downloads.iter().map(|(_, d)| d.next_wake());
@@ -347,6 +374,11 @@ impl World {
                 self.send_from(place, check);
             }
             if let Some(publisher) = self.publishers.get_mut(&place) {
+                for packet in publisher.wake(now) {
+                    self.send_sealed(place, packet);
+                }
+            }
+            if let Some(publisher) = self.layered.get_mut(&place) {
                 for packet in publisher.wake(now) {
                     self.send_sealed(place, packet);
                 }
@@ -414,9 +446,10 @@ impl World {
                 Command::InstallKeys { session: *session, keys: Box::new(peer.server_keys.clone()) };
             self.routers[usize::from(shard.0)].handle_command(now, install);
             self.peers[session.index as usize].secured = true;
-            if self.publishers.contains_key(&(session.index as usize)) {
-                let first =
-                    self.publishers.keys().filter(|p| **p < session.index as usize).count() as u32 * 2;
+            let mut publishers: Vec<_> = self.publishers.keys().chain(self.layered.keys()).copied().collect();
+            publishers.retain(|p| *p <= session.index as usize);
+            if publishers.contains(&(session.index as usize)) {
+                let first = (publishers.len() as u32 - 1) * 2;
                 for (index, kind) in [(first, Kind::Audio), (first + 1, Kind::Video)] {
                     let track = TrackId { index, generation: 0 };
                     for router in &mut self.routers {
@@ -474,6 +507,9 @@ impl World {
     fn hand_over(&mut self, place: usize, bytes: Vec<u8>) {
         let Some(clear) = self.peers[place].open(bytes) else { return };
         if let Some(publisher) = self.publishers.get_mut(&place) {
+            publisher.receive(self.now, &clear);
+        }
+        if let Some(publisher) = self.layered.get_mut(&place) {
             publisher.receive(self.now, &clear);
         }
         if let Some(viewer) = self.viewers.get_mut(&place) {

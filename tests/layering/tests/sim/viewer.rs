@@ -10,8 +10,8 @@ use millrace::wire::payload::vp8;
 use millrace::wire::rtcp::{self, Packet, ReportBlock, SenderInfo, Writer};
 use millrace::wire::rtp;
 
-use super::EXTENSIONS;
 use super::peer::{Clear, OURS};
+use super::{EXTENSIONS, WATCHED_VP8};
 
 /// A packet as it came.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub struct Got {
     pub mid: bool,
     pub transport_seq: Option<u16>,
     pub level: Option<u8>,
+    pub descriptor: Option<Vec<u8>>,
     pub payload: Vec<u8>,
 }
 
@@ -221,14 +222,19 @@ impl Receiver {
             mid: packet.extension(EXTENSIONS.mid).is_some(),
             transport_seq: packet.extension(EXTENSIONS.twcc).map(|v| u16::from_be_bytes([v[0], v[1]])),
             level: packet.extension(EXTENSIONS.audio_level).map(|v| v[0]),
+            descriptor: packet.extension(EXTENSIONS.dependency_descriptor).map(<[u8]>::to_vec),
             payload: payload.to_vec(),
         };
         if let Some(before) = self.packets.insert(seq, got.clone()) {
             assert_eq!((before.ts, before.payload), (got.ts, got.payload), "{seq} came with two contents");
             self.needless += u64::from(resent);
         }
-        if self.kind == Kind::Video {
+        // What is not VP8 is decoded afterwards, by who knows what was sent.
+        let vp8 = [Some(WATCHED_VP8.pt), WATCHED_VP8.rtx].contains(&Some(packet.pt()));
+        if self.kind == Kind::Video && vp8 {
             while self.assemble(now) {}
+        } else {
+            self.decodable = true;
         }
     }
 
@@ -244,6 +250,10 @@ impl Receiver {
             };
             self.next = next;
             self.decodable = false;
+        }
+        if self.packets.get(&self.next).is_some_and(|got| got.payload.is_empty()) {
+            self.next += 1;
+            return true;
         }
         let mut packets = Vec::new();
         for seq in self.next.. {
