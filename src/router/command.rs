@@ -77,6 +77,13 @@ pub enum Command {
         /// How to show it.
         view: View,
     },
+    /// To the owner: what all slots of a viewer may send together, whatever its link carries.
+    LimitSession {
+        /// The subscribing session.
+        session: SessionId,
+        /// At most this much.
+        max_bitrate: Bitrate,
+    },
     /// To the owner of the publishing session: a muted track is dropped at ingest, whatever the client sends.
     MuteTrack {
         /// Which track.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::command::{Command, Kind, SessionParams, View};
 use super::event::Why;
 use super::id::{SessionId, ShardId, SlotId, TrackId};
-use super::target::{NONE, Target};
+use super::target::Target;
 use super::track::Sub;
 use super::{Router, TICK, session_at};
 use crate::units::Instant;
@@ -20,6 +20,7 @@ fn concerned(command: &Command) -> Option<SessionId> {
         | Command::InstallKeys { session, .. }
         | Command::AddSlots { session, .. }
         | Command::Watch { session, .. }
+        | Command::LimitSession { session, .. }
         | Command::SetView { session, .. } => Some(*session),
         Command::AnnounceTrack { .. }
         | Command::WithdrawTrack(_)
@@ -60,6 +61,13 @@ impl Router {
             Command::WithdrawTrack(track) => self.withdraw(track),
             Command::Watch { session, slot, track, view } => self.watch(now, session, slot, track, view),
             Command::SetView { session, slot, view } => self.set_view(session, slot, view),
+            Command::LimitSession { session, max_bitrate } => {
+                let place = session.index;
+                if let Some(session) = self.session(session) {
+                    session.limit = max_bitrate;
+                    self.aim(place);
+                }
+            }
             Command::MuteTrack { track, muted } => self.mute(track, muted),
             Command::LimitTrack { track, max_bitrate } => {
                 if let Some(track) = self.tracks.find_mut(track) {
@@ -165,7 +173,7 @@ impl Router {
             self.start_ticking(now);
         }
         self.slot_news.push(me);
-        self.aim(me);
+        self.aim(id.index);
         // Whatever its state here, its home must know that it is watched.
         if let Some(to) = to {
             self.want(to);
@@ -177,7 +185,7 @@ impl Router {
         let Some(place) = session.slot_place(slot.0) else { return };
         let Some(slot) = session.slots.get_mut(place) else { return };
         slot.view = view;
-        self.aim(Sub { session: id.index, slot: place as u16 });
+        self.aim(id.index);
     }
 
     fn mute(&mut self, id: TrackId, muted: bool) {
@@ -199,51 +207,6 @@ impl Router {
         self.speakers.forget(id);
         self.tracks.changed(id.index);
         self.reselect(id);
-    }
-
-    /// What is live of a track changed: every slot that holds it may want another layer.
-    pub(super) fn reselect(&mut self, id: TrackId) {
-        let Some(track) = self.tracks.find(id) else { return };
-        let mut subs = std::mem::take(&mut self.subs);
-        subs.extend_from_slice(&track.watchers);
-        subs.drain(..).for_each(|sub| self.aim(sub));
-        self.subs = subs;
-    }
-
-    /// Chooses the layer of a slot anew.
-    fn aim(&mut self, me: Sub) {
-        let Some(session) = session_at(&mut self.sessions, me.session) else { return };
-        let Some(slot) = session.slots.get_mut(usize::from(me.slot)) else { return };
-        let Some(id) = slot.track else { return };
-        let Some(track) = self.tracks.find_mut(id) else { return };
-        let (target, why) = match track.choose(&slot.view) {
-            (target, _) if !target.is_nothing() && !slot.takes(track) => (Target::NOTHING, Why::Codec),
-            choice => choice,
-        };
-        let (before, before_why) = (slot.target, slot.why);
-        (slot.target, slot.why) = (target, why);
-        if target.is_nothing() {
-            slot.stop();
-            for layer in &mut track.layers {
-                layer.subs.retain(|s| *s != me);
-            }
-        } else if target != before {
-            let sent = slot.layer();
-            if before.layer != sent && before.layer != target.layer {
-                track.leave(before.layer, me);
-            }
-            track.join(target.layer, me);
-            if slot.layer() == NONE {
-                let head = track.layers.get(usize::from(target.layer)).map_or(0, |l| l.log.head());
-                slot.begin_at(head);
-            }
-            // The layer may have a keyframe at hand; if not, the first pull asks for one.
-            self.queue.mark_slot(me);
-        }
-        if target != before || why != before_why {
-            self.slot_news.push(me);
-            self.want(id);
-        }
     }
 
     fn mark_all_slots(&mut self, place: u32) {

@@ -165,6 +165,9 @@ impl Router {
         if session.read_control(compound, now, &mut self.tracks, &mut self.counters) {
             self.queue.mark_control(place);
         }
+        if session_at(&mut self.sessions, place).is_some_and(|s| s.allocation.is_due(s.budget(now))) {
+            self.aim(place);
+        }
     }
 
     const fn count_drop(&mut self, why: srtp::Drop) {

@@ -9,6 +9,8 @@
 //! once. Fan-out happens in `poll_transmit`: sessions outside, packets inside, so that all packets of one viewer lie
 //! together in the batch.
 
+mod aim;
+mod allocate;
 pub mod bandwidth;
 pub mod command;
 mod control;
@@ -90,8 +92,11 @@ pub struct Router {
     /// Sessions with news, and slots whose layer changed.
     news: Vec<u32>,
     slot_news: Vec<Sub>,
-    /// Scratch for slots to look at again.
+    /// Sessions whose slots are to be looked at again.
+    aiming: Vec<u32>,
+    /// Scratch for slots to look at again, and for what they ask.
     subs: Vec<Sub>,
+    asks: Vec<allocate::Ask>,
     counters: Counters,
     /// Whose work is being done, for [`Router::suspect`].
     at_work: Option<u32>,
@@ -116,7 +121,9 @@ impl Router {
             events: VecDeque::new(),
             news: Vec::new(),
             slot_news: Vec::new(),
+            aiming: Vec::new(),
             subs: Vec::new(),
+            asks: Vec::new(),
             counters: Counters::default(),
             at_work: None,
         }
@@ -157,6 +164,9 @@ impl Router {
                 self.queue.mark_control(place);
             }
             session.arm(place, &mut self.timers);
+            if session.allocation.is_old(now) && !session.slots.is_empty() {
+                self.aim(place);
+            }
             self.note(place);
         }
         self.at_work = None;
@@ -200,6 +210,7 @@ impl Router {
     /// Writes what is to be sent. True: the batch is full, send it and call again. To be called after every
     /// `handle_` method, until it answers false.
     pub fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        self.aim_all(now);
         self.at_work = None;
         if !self.outbox.flush(batch) {
             return true;

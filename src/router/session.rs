@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::allocate::{Allocation, Ask};
 use super::bandwidth::reported::Reported;
 use super::command::{SessionParams, SlotParams, View};
 use super::counters::Counters;
@@ -66,6 +67,11 @@ pub(crate) struct Session {
     pub(crate) repair: Repair,
     /// What a peer without transport-wide feedback tells of its way.
     pub(crate) reported: Reported,
+    /// At most this much, whatever its way carries.
+    pub(crate) limit: Bitrate,
+    pub(crate) allocation: Allocation,
+    /// In the list of those whose slots are to be looked at.
+    pub(crate) aiming: bool,
     // What it publishes.
     pub(crate) streams: Streams,
     pub(crate) arrivals: Arrivals,
@@ -111,6 +117,9 @@ impl Session {
             slots: Vec::new(),
             repair: Repair::default(),
             reported: Reported::default(),
+            limit: Bitrate::MAX,
+            allocation: Allocation::new(now),
+            aiming: false,
             streams,
             arrivals: Arrivals::default(),
             clock_offset: None,
@@ -245,7 +254,17 @@ impl Session {
 
     /// What its slots may send together; `None` while nothing is known of its way.
     pub(crate) fn budget(&self, now: Instant) -> Option<Bitrate> {
-        self.reported.estimate(now)
+        let limit = Some(self.limit).filter(|limit| *limit != Bitrate::MAX);
+        match (self.reported.estimate(now), limit) {
+            (Some(estimate), Some(limit)) => Some(estimate.min(limit)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Fits what the slots ask for to the budget.
+    pub(crate) fn share(&mut self, now: Instant, sound: Bitrate, asks: &mut [Ask]) {
+        let budget = self.budget(now);
+        self.allocation.give_out(now, budget, sound, asks);
     }
 
     /// Sends everything that is marked. False: the batch is full, send it and call again.

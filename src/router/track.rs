@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use super::command::{Kind, SessionParams, TrackParams, View};
-use super::egress::select;
-use super::event::Why;
+use super::command::{Kind, SessionParams, TrackParams};
 use super::history::Log;
 use super::id::{LayerId, ShardId, TrackId};
 use super::ingest::meter::Meter;
@@ -169,16 +167,6 @@ impl Track {
         }
     }
 
-    /// What suits a view.
-    pub(crate) fn choose(&self, view: &View) -> (Target, Why) {
-        match self.kind {
-            Kind::Audio if !view.active => (Target::NOTHING, Why::Inactive),
-            Kind::Audio if self.muted => (Target::NOTHING, Why::Silent),
-            Kind::Audio => (Target::whole(0), Why::Source),
-            Kind::Video => select::choose(view, &self.rungs()),
-        }
-    }
-
     /// The ways to send it that arrive now, from the least up.
     pub(crate) fn rungs(&self) -> Rungs {
         let mut rungs = Rungs::new();
@@ -256,7 +244,8 @@ impl Track {
             news |= layer.meter.tick(now);
             news |= layer.shaper.tick(&mut layer.shape, now);
         }
-        news
+        // Sound comes and goes, and costs little.
+        news && self.kind == Kind::Video
     }
 
     /// Forgets what came: the track is muted, or begins anew.

@@ -471,6 +471,10 @@ pub enum Why {
     Cap,
     /// The publisher sends nothing larger.
     Source,
+    /// The viewer's link carries no more.
+    Bandwidth,
+    /// The viewer's link carries not even the smallest.
+    Paused,
     /// A keyframe is awaited.
     Keyframe,
     /// The viewer hides or muted it.

@@ -38,7 +38,7 @@ pub(super) struct Published {
     pub(super) viewers: BTreeSet<(Gid, LinkId)>,
     pub(super) muted: Muted,
     name: Option<String>,
-    source: u8,
+    pub(super) source: u8,
 }
 
 impl Published {

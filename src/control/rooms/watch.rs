@@ -19,6 +19,8 @@ use crate::wire::id::Ssrc;
 
 /// Streams that one link may watch at once: as many as there can be slots.
 const MAX_WATCHES: usize = MAX_SLOTS;
+/// The source of a stream that is a screen: it counts one higher when not all fits.
+const SCREEN: u8 = 2;
 /// Connections in a row that may fail to be secured before we stop offering new ones.
 const MAX_FAILURES: u8 = 3;
 
@@ -246,9 +248,13 @@ impl Rooms {
 
     /// What a slot shows that carries `key`.
     fn shown(&self, id: LinkId, key: StreamRef, kind: Kind, wish: &Wish) -> Option<(TrackId, View)> {
-        let track = self.streams.get(&stream_id(key))?.track(kind)?;
+        let published = self.streams.get(&stream_id(key))?;
         let cap = self.links.get(id)?.groups.get(&key.gid)?.cap();
-        Some((track, wish.view(kind, cap)))
+        let mut view = wish.view(kind, cap);
+        if published.source == SCREEN {
+            view.priority = view.priority.saturating_add(1);
+        }
+        Some((published.track(kind)?, view))
     }
 
     /// Restarts ICE of the connection on which a link watches: an offer with new credentials.
@@ -364,6 +370,8 @@ const fn told(why: Why) -> message::Why {
         Why::Tile => message::Why::Tile,
         Why::Cap => message::Why::Cap,
         Why::Source => message::Why::Source,
+        Why::Bandwidth => message::Why::Bandwidth,
+        Why::Paused => message::Why::Paused,
         Why::Keyframe => message::Why::Keyframe,
         Why::Inactive => message::Why::Inactive,
         Why::Silent => message::Why::Silent,

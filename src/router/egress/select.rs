@@ -2,29 +2,23 @@
 
 use crate::router::command::View;
 use crate::router::event::Why;
-use crate::router::target::{Rung, Target};
+use crate::router::target::Rung;
 use crate::units::PictureSize;
 
-/// Chooses among the rungs of a track, from the least up.
-pub(crate) fn choose(view: &View, rungs: &[Rung]) -> (Target, Why) {
-    if !view.active {
-        return (Target::NOTHING, Why::Inactive);
-    }
-    let Some(smallest) = rungs.first() else { return (Target::NOTHING, Why::Silent) };
+/// The best of a track's rungs for a view, and why no better one; `None` if there are none.
+pub(crate) fn choose(view: &View, rungs: &[Rung]) -> Option<(usize, Why)> {
     let allowed = |rung: &Rung| rung.size.is_none_or(|s| within(s, view.cap));
     // Without a size a rung is taken for large enough only when nothing is above it.
     let fills = |rung: &Rung| rung.size.is_some_and(|s| fills(s, view.tile));
     // Of the smallest size that fills the tile, all there is.
     let filling = rungs.iter().find(|r| fills(r)).map(|r| r.size);
-    let wanted = rungs.iter().rposition(|r| Some(r.size) == filling).unwrap_or(rungs.len() - 1);
-    match rungs.get(wanted) {
-        Some(rung) if !allowed(rung) => {
-            let below = rungs.iter().take(wanted).rfind(|r| allowed(r));
-            (below.unwrap_or(smallest).target, Why::Cap)
-        }
-        Some(rung) => (rung.target, if fills(rung) { Why::Tile } else { Why::Source }),
-        None => (smallest.target, Why::Source),
-    }
+    let wanted = rungs.iter().rposition(|r| filling.is_none_or(|size| r.size == size))?;
+    let rung = rungs.get(wanted)?;
+    Some(match allowed(rung) {
+        true if fills(rung) => (wanted, Why::Tile),
+        true => (wanted, Why::Source),
+        false => (rungs.iter().take(wanted).rposition(allowed).unwrap_or(0), Why::Cap),
+    })
 }
 
 /// Whether a picture that is shown whole in the tile needs to be enlarged by no more than an eighth.
@@ -43,7 +37,7 @@ fn within(picture: PictureSize, cap: PictureSize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::router::target::{NONE, guessed_rate};
+    use crate::router::target::{Target, guessed_rate};
 
     const ALL: PictureSize = PictureSize::new(u16::MAX, u16::MAX);
 
@@ -57,35 +51,39 @@ mod tests {
         .collect()
     }
 
-    fn chosen(tile: (u16, u16), cap: PictureSize, live: [bool; 3]) -> (u8, Why) {
+    /// The layer, and why.
+    fn chosen(tile: (u16, u16), cap: PictureSize, live: [bool; 3]) -> Option<(u8, Why)> {
         let view = View { tile: PictureSize::new(tile.0, tile.1), active: true, cap, priority: 1 };
-        let (target, why) = choose(&view, &rungs([(320, 180), (640, 360), (1280, 720)], live));
-        (target.layer, why)
+        let rungs = rungs([(320, 180), (640, 360), (1280, 720)], live);
+        choose(&view, &rungs).map(|(at, why)| (rungs[at].target.layer, why))
     }
 
     #[test]
     fn the_smallest_that_fills_the_tile() {
         let all = [true; 3];
-        assert_eq!(chosen((320, 180), ALL, all), (0, Why::Tile));
-        assert_eq!(chosen((320, 320), ALL, all), (0, Why::Tile));
-        assert_eq!(chosen((344, 344), ALL, all), (0, Why::Tile));
-        assert_eq!(chosen((400, 300), ALL, all), (1, Why::Tile));
-        assert_eq!(chosen((1280, 720), ALL, all), (2, Why::Tile));
-        assert_eq!(chosen((2560, 1440), ALL, all), (2, Why::Source));
+        assert_eq!(chosen((320, 180), ALL, all), Some((0, Why::Tile)));
+        assert_eq!(chosen((320, 320), ALL, all), Some((0, Why::Tile)));
+        assert_eq!(chosen((344, 344), ALL, all), Some((0, Why::Tile)));
+        assert_eq!(chosen((400, 300), ALL, all), Some((1, Why::Tile)));
+        assert_eq!(chosen((1280, 720), ALL, all), Some((2, Why::Tile)));
+        assert_eq!(chosen((2560, 1440), ALL, all), Some((2, Why::Source)));
     }
 
     #[test]
     fn a_layer_that_does_not_arrive_is_not_chosen() {
-        assert_eq!(chosen((1280, 720), ALL, [true, true, false]), (1, Why::Source));
-        assert_eq!(chosen((320, 180), ALL, [false, true, true]), (1, Why::Tile));
-        assert_eq!(chosen((320, 180), ALL, [false; 3]), (NONE, Why::Silent));
+        assert_eq!(chosen((1280, 720), ALL, [true, true, false]), Some((1, Why::Source)));
+        assert_eq!(chosen((320, 180), ALL, [false, true, true]), Some((1, Why::Tile)));
+        assert_eq!(chosen((320, 180), ALL, [false; 3]), None);
     }
 
     #[test]
     fn never_above_the_cap_when_there_is_a_smaller_one() {
-        assert_eq!(chosen((1280, 720), PictureSize::new(640, 360), [true; 3]), (1, Why::Cap));
-        assert_eq!(chosen((1280, 720), PictureSize::new(640, 360), [false, false, true]), (2, Why::Cap));
-        assert_eq!(chosen((1280, 720), PictureSize::new(16, 16), [true; 3]), (0, Why::Cap));
+        assert_eq!(chosen((1280, 720), PictureSize::new(640, 360), [true; 3]), Some((1, Why::Cap)));
+        assert_eq!(
+            chosen((1280, 720), PictureSize::new(640, 360), [false, false, true]),
+            Some((2, Why::Cap))
+        );
+        assert_eq!(chosen((1280, 720), PictureSize::new(16, 16), [true; 3]), Some((0, Why::Cap)));
     }
 
     #[test]
@@ -97,7 +95,7 @@ mod tests {
             priority: 1,
         };
         let standing = rungs([(180, 320), (360, 640), (720, 1280)], [true; 3]);
-        assert_eq!(choose(&view, &standing), (Target::whole(2), Why::Tile));
+        assert_eq!(choose(&view, &standing), Some((2, Why::Tile)));
     }
 
     #[test]
@@ -105,6 +103,6 @@ mod tests {
         let view = View { tile: PictureSize::new(320, 180), active: true, cap: ALL, priority: 1 };
         let unknown =
             [0, 1].map(|at| Rung { target: Target::whole(at), size: None, rate: guessed_rate(None, at) });
-        assert_eq!(choose(&view, &unknown), (Target::whole(1), Why::Source));
+        assert_eq!(choose(&view, &unknown), Some((1, Why::Source)));
     }
 }

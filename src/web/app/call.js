@@ -13,6 +13,9 @@ import { TileView } from './tile-view.js';
 /** @import { Millrace, Publisher, Room, Stream } from '../sdk/millrace.js' */
 /** @import { Wish } from './join.js' */
 
+/** Who is shown large gets more than a screen (2) and everyone else (1) when bandwidth is short. */
+const ON_STAGE = 3;
+
 const grid = new Grid();
 
 /** One's time in a room: its tiles, its buttons, its notices. */
@@ -255,8 +258,9 @@ export class Call {
     this.#paintTile(stream);
     stream.on('changed', () => this.#paintTile(stream), { signal });
     stream.on('talking', (talking) => tile.setTalking(talking), { signal });
-    if (screen && !grid.pinned) grid.pin(tile);
     const view = this.#room.watch(stream, { tile: tile.element });
+    tile.onPinned = (on) => view.update({ priority: on ? ON_STAGE : 1 });
+    if (screen && !grid.pinned) grid.pin(tile);
     view.on('layer', (layer) => tile.setLayer(layer), { signal });
     view.attach(tile.video, { tile: tile.element }).then((how) => {
       if (how === 'muted') element('sound').hidden = false;

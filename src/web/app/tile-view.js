@@ -9,6 +9,8 @@ const REASONS = {
   tile: 'sized to the tile',
   cap: 'limited in this room',
   source: 'all that is sent',
+  bandwidth: 'all that your connection carries',
+  paused: 'paused: your connection is too slow',
   keyframe: 'waiting for a picture',
   inactive: 'nothing is sent',
   silent: 'nothing arrives from the sender',
@@ -19,6 +21,8 @@ const REASONS = {
 export class TileView {
   element;
   video;
+  /** @type {((on: boolean) => void) | undefined} */
+  onPinned;
   #name = '';
   #local;
 
@@ -74,6 +78,7 @@ export class TileView {
   setPinned(on) {
     const button = within(this.element, '.pin-button');
     button.setAttribute('aria-pressed', String(on));
+    this.onPinned?.(on);
     button.setAttribute('aria-label', on ? `Put ${this.#name} back into the grid` : `Show ${this.#name} large`);
   }
 

@@ -5,6 +5,7 @@ extern crate millrace_layering as millrace;
 
 use millrace_sim as sim;
 
+mod allocation;
 mod bounded;
 mod browser_model;
 mod consent;
