@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::trace;
+
 use super::Rooms;
 use super::connection::Purpose;
 use crate::router::event::SessionStats;
@@ -58,6 +60,10 @@ impl Rooms {
     pub(super) fn measured(&mut self, id: SessionId, stats: &SessionStats) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let purpose = session.purpose;
+        if let Some(estimate) = stats.estimate {
+            let (estimate_bps, sent_bps) = (estimate.as_bps(), stats.bitrate_out.as_bps());
+            trace!(session = id.index, estimate_bps, sent_bps, "measured");
+        }
         let publishing = matches!(purpose, Purpose::Publishing(_));
         let Some(Measured { rtt_ms, loss_percent, level }) = session.quality.measure(stats, publishing)
         else {

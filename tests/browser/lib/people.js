@@ -9,14 +9,15 @@ import { chromium } from 'playwright-core';
 const HARNESS = readFileSync(join(fileURLToPath(new URL('.', import.meta.url)), 'harness.js'), 'utf8');
 const VIEWPORT = { width: 1440, height: 900 };
 
-export async function launchChromium() {
+/** @param {string[]} [more] arguments */
+export async function launchChromium(more = []) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
     args: [
       '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
       '--use-fake-device-for-media-stream=fps=30', '--use-fake-ui-for-media-stream',
-      '--allow-loopback-in-peer-connection', '--autoplay-policy=no-user-gesture-required',
+      '--allow-loopback-in-peer-connection', '--autoplay-policy=no-user-gesture-required', ...more,
     ],
   });
 }
@@ -54,6 +55,11 @@ export class Person {
   async bare(before) {
     const page = await this.open();
     if (before) await page.addInitScript(before);
+    return this.bareIn(page);
+  }
+
+  /** The same in a page that is open. @param {import('playwright-core').Page} page */
+  async bareIn(page) {
     await page.route('**/harness.js', (route) => route.fulfill({ contentType: 'text/javascript', body: HARNESS }));
     await page.goto(new URL('/healthz', this.server.link).href);
     await page.evaluate(() => import('/harness.js'));

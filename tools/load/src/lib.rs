@@ -2,13 +2,14 @@
 //!
 //! [`peer::Peer`] is the sans-I/O media end (ICE, DTLS, SRTP); [`publisher`] and [`viewer`] are what it sends and what it
 //! makes of what it receives; [`drive`] gives each of them a socket and a task; [`signal`] and [`web`] speak to the
-//! server's control plane; [`webinar`] is a whole load test.
+//! server's control plane; [`webinar`] is a whole load test; [`relay`] is a bad network.
 
 pub mod cpu;
 pub mod drive;
 pub mod identity;
 pub mod peer;
 pub mod publisher;
+pub mod relay;
 pub mod sdp;
 pub mod signal;
 pub mod stamp;

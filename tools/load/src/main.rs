@@ -1,8 +1,10 @@
 //! Puts load on a millrace server, and says what came of it.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use millrace_load::relay::{self, Impairment};
 use millrace_load::web::Room;
 use millrace_load::webinar::{self, Options};
 
@@ -18,6 +20,40 @@ struct Arguments {
 enum What {
     /// One publisher and many viewers of it, in the room behind a link.
     Webinar(Webinar),
+    /// A relay between clients and the server that impairs what passes, reproducibly: all clients share one link in each
+    /// direction. Lines on standard input steer it: `start` begins the schedule and the tally anew, `settled` that
+    /// of waiting alone, `report` prints the tally of the way down as JSON.
+    Relay(Relay),
+}
+
+#[derive(clap::Args)]
+struct Relay {
+    /// Where clients send to, as in 127.0.0.1:5004.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// The server.
+    #[arg(long)]
+    to: SocketAddr,
+    /// The same seed, the same losses.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// From the server to clients: rate=KBPS,delay=MS,jitter=MS,loss=PERCENT,queue=MS; what is left out does not impair,
+    /// but for the queue of 300 ms. loss=bursts loses 5 % in bursts.
+    #[arg(long, default_value = "")]
+    down: Impairment,
+    /// From clients to the server.
+    #[arg(long, default_value = "")]
+    up: Impairment,
+    /// Rates of the way down by time: SECOND:KBPS,SECOND:KBPS,.. since the start.
+    #[arg(long, value_parser = schedule)]
+    schedule: Option<Schedule>,
+}
+
+#[derive(Clone)]
+struct Schedule(Vec<(u64, u64)>);
+
+fn schedule(text: &str) -> Result<Schedule, String> {
+    relay::schedule(text).map(Schedule)
 }
 
 #[derive(clap::Args)]
@@ -75,8 +111,11 @@ fn tile(text: &str) -> Result<(u16, u16), String> {
 }
 
 fn main() -> ExitCode {
-    let What::Webinar(arguments) = Arguments::parse().what;
-    match run(arguments) {
+    let done = match Arguments::parse().what {
+        What::Webinar(arguments) => run(arguments),
+        What::Relay(arguments) => run_relay(arguments),
+    };
+    match done {
         Ok(complete) => ExitCode::from(u8::from(!complete)),
         Err(error) => {
             eprintln!("millrace-load: {error}");
@@ -115,4 +154,17 @@ fn run(arguments: Webinar) -> Result<bool, millrace_load::Error> {
     println!("{report}");
     println!("{}", report.json());
     Ok(report.viewers.0 == report.viewers.1)
+}
+
+fn run_relay(arguments: Relay) -> Result<bool, millrace_load::Error> {
+    let Relay { listen, to, seed, down, up, schedule } = arguments;
+    let schedule = schedule.map_or_else(Vec::new, |s| s.0);
+    let options = relay::Options { listen, to, seed, down, up, schedule };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let relay = relay::Relay::bind(options).await?;
+        println!("relaying {} to {to}", relay.address()?);
+        relay.run(relay::commands()).await;
+        Ok(true)
+    })
 }

@@ -5,3 +5,4 @@ mod lite;
 mod media;
 mod negotiation;
 mod reference;
+mod relay;
