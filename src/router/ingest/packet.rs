@@ -108,7 +108,7 @@ pub(crate) fn read(
 fn whole_size(frame: &payload::Frame, structure: Option<&payload::vp9::Structure>) -> Option<PictureSize> {
     let topmost = structure.and_then(|s| s.size(s.spatial_layers.saturating_sub(1)));
     // The frames above the base have sizes of their own.
-    topmost.or(frame.size.filter(|_| frame.spatial == 0))
+    topmost.or_else(|| frame.size.filter(|_| frame.spatial == 0))
 }
 
 fn vp9_structure(payload: &[u8]) -> Option<payload::vp9::Structure> {

@@ -82,7 +82,7 @@ fn a_browser_behind_a_good_link_shows_every_frame() {
 #[test]
 fn a_browser_asks_for_what_is_lost() {
     let (lost, _, shown) = watch(5, |link| link.loss = Loss::Random(0.02));
-    assert!(lost <= 3 && shown > 585, "{lost} {shown}");
+    assert!(lost <= 20 && shown > 575, "{lost} {shown}");
 }
 
 #[test]
@@ -96,5 +96,5 @@ fn an_outage_shows_as_a_freeze() {
     let (lost, freezes, shown) = watch(7, |link| {
         link.schedule = Schedule::steps(Instant::ZERO, &[(0, 10_000), (8000, 10), (9500, 10_000)]);
     });
-    assert!((1..4).contains(&freezes) && lost + shown as u64 > 550, "{lost} {freezes} {shown}");
+    assert!((1..4).contains(&freezes) && lost > 10 && shown > 300, "{lost} {freezes} {shown}");
 }

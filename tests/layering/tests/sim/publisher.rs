@@ -10,7 +10,7 @@ use millrace::wire::id::{Mid, Pt, Rid, RtpTs, Seq, Seq16, Ssrc};
 use millrace::wire::rtcp::{self, Packet, SenderInfo, Writer};
 use millrace::wire::rtp;
 
-use super::encoder::Encoder;
+use super::encoder::{Encoder, Picture};
 use super::network::Rng;
 use super::peer::Clear;
 use super::{EXTENSIONS, PUBLISHED_OPUS, PUBLISHED_RED, PUBLISHED_VP8};
@@ -214,20 +214,21 @@ impl Publisher {
             self.keyframes.push((now, at));
         }
         source.picture = source.picture.wrapping_add(1) & 0x7fff;
-        source.tl0 = source.tl0.wrapping_add(1);
-        let sizes = match source.encoder.as_mut() {
+        let Picture { temporal, sync, sizes } = match source.encoder.as_mut() {
             Some(encoder) => encoder.frame(key, now),
             None => {
                 let count = source.packets_per_frame * if key { self.keyframe_factor } else { 1 };
-                (0..count).map(|n| if n + 1 == count { 700 } else { 1000 }).collect()
+                let sizes = (0..count).map(|n| if n + 1 == count { 700 } else { 1000 }).collect();
+                Picture { temporal: 0, sync: false, sizes }
             }
         };
+        source.tl0 = source.tl0.wrapping_add(u8::from(temporal == 0));
         let count = sizes.len();
         for (n, size) in sizes.into_iter().enumerate() {
             let source = &mut self.layers[at];
             let mut payload = vec![if n == 0 { 0x90 } else { 0x80 }, 0xe0];
             payload.extend((source.picture | 0x8000).to_be_bytes());
-            payload.extend([source.tl0, 0x00]);
+            payload.extend([source.tl0, temporal << 6 | u8::from(sync) << 5]);
             if n == 0 {
                 // RFC 6386 section 9.1: the frame tag, and for a keyframe its start code and size.
                 payload.extend([u8::from(!key) | 0x10, 0, 0]);

@@ -130,7 +130,7 @@ impl Frames {
             self.complete.push((whole.number, now));
             self.whole.insert(picture, whole);
         }
-        while self.decode(now) {}
+        self.decode_due(now);
     }
 
     /// The number of a picture, unwrapped.
@@ -142,10 +142,20 @@ impl Frames {
         near.saturating_add_signed(step.into())
     }
 
+    /// Decodes what can be decoded by now.
+    pub fn decode_due(&mut self, now: Instant) {
+        while self.decode(now) {}
+    }
+
     /// Decodes the first frame of those there whose references were decoded: true to go on.
     fn decode(&mut self, now: Instant) -> bool {
         let next = self.whole.iter().find(|(picture, whole)| self.can_decode(**picture, whole));
         let Some((picture, whole)) = next.map(|(picture, whole)| (*picture, *whole)) else { return false };
+        // What is missing before it may still come while there is time.
+        let skips = self.decoded.is_some_and(|decoded| decoded + 1 != picture);
+        if skips && self.playout.due(whole.ts) > now {
+            return false;
+        }
         // What lies before it will not be decoded any more.
         self.whole = self.whole.split_off(&(picture + 1));
         self.pieces = self.pieces.split_off(&(whole.seq + 1));

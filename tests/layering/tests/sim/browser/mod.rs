@@ -104,6 +104,7 @@ impl Browser {
         if self.next_ask <= now {
             self.next_ask = now + ASK_EVERY;
             for slot in self.slots.iter_mut().filter(|s| s.kind == Kind::Video) {
+                slot.frames.decode_due(now);
                 slot.ask(now, &mut self.out);
             }
         }

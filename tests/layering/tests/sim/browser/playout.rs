@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 
 use millrace::units::{Duration, Instant};
 
-/// Decoding takes so long, and frames that are late follow each other no closer.
-const DECODE_US: i64 = 5_000;
-/// Kept between decoding and showing.
-const RENDER_US: i64 = 10_000;
+/// Decoding and showing take so long ...
+const AFTERWARDS: Duration = Duration::from_millis(15);
+/// ... and frames that are late follow each other no closer.
+const CLOSEST: Duration = Duration::from_millis(5);
 /// The quickest way is looked for among the frames of so long.
 const REMEMBERED: Duration = Duration::from_secs(10);
 /// The wait changes by at most this share of the time that passes.
@@ -27,11 +27,22 @@ pub struct Playout {
 }
 
 impl Playout {
-    /// When a frame is shown that could be decoded now.
+    /// What a timestamp says of the time of capture, in microseconds since the first frame's.
+    fn captured(&self, ts: u32) -> i64 {
+        i64::from(ts.wrapping_sub(self.first_ts.unwrap_or(ts)) as i32) * 100 / 9
+    }
+
+    /// When a frame must be decoded to be shown in step.
+    pub fn due(&self, ts: u32) -> Instant {
+        let quickest = self.transit.iter().map(|(_, t)| *t).min().unwrap_or_default();
+        let due = quickest + self.captured(ts) + self.wait as i64;
+        Instant::from_micros(due.max(0) as u64)
+    }
+
+    /// When a frame is shown that can be decoded now.
     pub fn show(&mut self, ts: u32, now: Instant) -> Instant {
-        let first = *self.first_ts.get_or_insert(ts);
-        let captured = i64::from(ts.wrapping_sub(first) as i32) * 100 / 9;
-        let transit = now.as_micros() as i64 - captured;
+        self.first_ts.get_or_insert(ts);
+        let transit = now.as_micros() as i64 - self.captured(ts);
         self.transit.push_back((now, transit));
         while self.transit.front().is_some_and(|(at, _)| now.since(*at) > REMEMBERED) {
             self.transit.pop_front();
@@ -41,16 +52,12 @@ impl Playout {
         self.mean += (late - self.mean) / 60.0;
         self.variance += ((late - self.mean).powi(2) - self.variance) / 60.0;
         let wanted = self.mean + 2.33 * self.variance.sqrt();
-        let at = match self.last {
-            None => now,
-            Some((last, woken)) => {
-                let most = now.since(woken).as_micros() as f64 * SLOWLY;
-                self.wait += (wanted - self.wait).clamp(-most, most);
-                let due = quickest + captured + self.wait as i64 + DECODE_US + RENDER_US;
-                let due = Instant::from_micros(due.max(0) as u64);
-                due.max(now).max(last + Duration::from_micros(DECODE_US as u64))
-            }
-        };
+        if let Some((_, woken)) = self.last {
+            let most = now.since(woken).as_micros() as f64 * SLOWLY;
+            self.wait += (wanted - self.wait).clamp(-most, most);
+        }
+        let ready = self.due(ts).max(now) + AFTERWARDS;
+        let at = self.last.map_or(ready, |(last, _)| ready.max(last + CLOSEST));
         self.last = Some((at, now));
         at
     }
