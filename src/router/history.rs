@@ -57,6 +57,8 @@ pub(crate) struct Entry {
     pub(crate) len: u16,
     /// Its picture id, if [`Entry::picture_id_at`] says so.
     pub(crate) picture_id: u16,
+    /// Its frame's number in the dependency descriptor, if there is one.
+    pub(crate) frame: u16,
     /// Bytes of dependency descriptor.
     pub(crate) descriptor: u8,
     /// [`MARKER`] and so on.
@@ -90,6 +92,7 @@ impl Default for Entry {
             playout_delay: ABSENT_DELAY,
             len: 0,
             picture_id: 0,
+            frame: 0,
             descriptor: 0,
             flags: 0,
             picture_id_at: 0,

@@ -119,12 +119,19 @@ impl Router {
 
         let mut read = packet::read(header, extensions, codec, payload, bytes);
         (read.entry.seq, read.entry.epoch, read.entry.arrival) = (seq, layer.epoch, now);
+        layer.dependencies.read(extensions.descriptor, &mut read.entry);
         layer.log.append(read.entry, extensions.descriptor, bytes);
         layer.keyframes.count(read.entry.ts, read.entry.is(KEYFRAME), bytes.len());
         layer.shaper.count(&read.entry, len, now);
         if let Some(structure) = &read.structure {
             let sizes = (0..structure.spatial_layers).filter_map(|s| Some((s, structure.size(s)?)));
             sizes.for_each(|(spatial, size)| layer.shape.set_size(spatial, size));
+        }
+        if read.entry.is(KEYFRAME) && !extensions.descriptor.is_empty() {
+            for (spatial, size) in layer.dependencies.sizes() {
+                layer.shape.set_size(spatial, size);
+                read.size = Some(size);
+            }
         }
         self.counters.packets_in += 1;
         self.counters.bytes_in += len as u64;

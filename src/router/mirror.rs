@@ -268,6 +268,9 @@ impl Router {
             layer.epoch = entry.epoch;
             layer.log.append(entry, descriptor, payload);
             if entry.is(KEYFRAME) {
+                if !descriptor.is_empty() {
+                    layer.dependencies.learn(descriptor);
+                }
                 track.keyframe_came(packet.layer);
             }
             track.heard(packet.layer, 0, now);

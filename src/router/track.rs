@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::command::{Kind, SessionParams, TrackParams};
 use super::history::Log;
 use super::id::{LayerId, ShardId, TrackId};
+use super::ingest::dependencies::Dependencies;
 use super::ingest::meter::Meter;
 use super::ingest::reception::Reception;
 use super::ingest::shape::{Shape, Shaper};
@@ -72,6 +73,8 @@ pub(crate) struct Layer {
     /// What it is made of.
     pub(crate) shape: Shape,
     pub(crate) shaper: Shaper,
+    /// What its dependency descriptors refer to.
+    pub(crate) dependencies: Dependencies,
     pub(crate) epoch: u32,
     /// Has packets that were not yet pulled.
     fresh: bool,

@@ -74,6 +74,11 @@ impl<'a> Bits<'a> {
         Self { bytes, at: 0, bit: 0, escaped: true, zeros: 0 }
     }
 
+    /// How many bits were read.
+    pub(super) const fn position(&self) -> usize {
+        self.at * 8 + self.bit as usize
+    }
+
     pub(super) fn flag(&mut self) -> Result<bool, Malformed> {
         let mut byte = *self.bytes.get(self.at).ok_or(Malformed)?;
         if self.bit == 0 && self.escaped {

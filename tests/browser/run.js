@@ -8,6 +8,7 @@ import { closeChromium } from './lib/world.js';
 
 rmSync(OUTPUT, { recursive: true, force: true });
 await import('./suites/media.js');
+await import('./suites/layers.js');
 await import('./suites/rooms.js');
 await import('./suites/recovery.js');
 await import('./suites/looks.js');

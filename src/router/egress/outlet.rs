@@ -5,6 +5,7 @@ use crate::router::command::ExtensionIds;
 use crate::router::history::{ABSENT, ABSENT_DELAY, Entry, Log, WIDE_ID};
 use crate::units::Instant;
 use crate::wire::ext::abs_send_time::AbsSendTime;
+use crate::wire::ext::dependency_descriptor::{self, Active};
 use crate::wire::id::{Mid, Pt, RtpTs, Seq, Ssrc};
 use crate::wire::payload::red;
 use crate::wire::rtp;
@@ -37,6 +38,10 @@ pub(crate) struct Head {
     /// Added to the picture id and to TL0PICIDX.
     pub(crate) picture_shift: u16,
     pub(crate) tl0_shift: u8,
+    /// Added to the frame number of the dependency descriptor.
+    pub(crate) frame_shift: u16,
+    /// The decode targets to name in it, if any.
+    pub(crate) active: Option<Active>,
     /// Whether to leave out what the entry carries: only its number is spent.
     pub(crate) blank: bool,
     /// For a retransmission, the number of the original (RFC 4588 section 4).
@@ -72,6 +77,8 @@ pub(crate) struct Outlet {
     pub(crate) bytes: u64,
 }
 
+/// Room for a dependency descriptor: what an extension element holds.
+const DESCRIPTOR_ROOM: usize = 255;
 /// Room for a header with all extensions that we ever write in the one-byte form.
 const HEADER_ROOM: usize = 72;
 
@@ -113,6 +120,15 @@ impl Outlet {
         let (descriptor, payload) = if head.blank { Default::default() } else { log.content(entry) };
         let own = if head.unwrap { red::primary(payload) } else { Some(payload) };
         let Some(payload) = own else { return Sent::Never };
+        let mut scratch;
+        let descriptor = if descriptor.is_empty() || self.extensions.dependency_descriptor == 0 {
+            &[]
+        } else {
+            scratch = [0; DESCRIPTOR_ROOM];
+            let number = entry.frame.wrapping_add(head.frame_shift);
+            let len = dependency_descriptor::forward(descriptor, number, head.active, &mut scratch);
+            len.and_then(|len| scratch.get(..len)).unwrap_or_default()
+        };
         let header = if self.one_byte && descriptor.len() <= 16 {
             self.short_header(room, turn, head, entry, descriptor, mid)
         } else {

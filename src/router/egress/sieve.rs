@@ -104,6 +104,12 @@ impl Sieve {
         self.limits.spatial
     }
 
+    /// Spatial and temporal layers up to these pass now; `None` if all do.
+    pub(crate) fn limits(&self) -> Option<(u8, u8)> {
+        let Limits { spatial, temporal } = self.limits;
+        (spatial != ALL || temporal != ALL).then_some((spatial, temporal))
+    }
+
     /// Decides on a packet that was not seen before.
     #[inline]
     pub(crate) fn sift(&mut self, entry: &Entry, target: Target) -> Fate {

@@ -16,6 +16,7 @@ use crate::router::id::{LayerId, TrackId};
 use crate::router::target::{ALL, NONE, Target};
 use crate::router::track::{Clock, Layer, Sub, Track, Tracks};
 use crate::units::{Instant, PictureSize};
+use crate::wire::ext::dependency_descriptor::Active;
 use crate::wire::id::{Pt, Seq, Ssrc};
 use crate::wire::payload::Codec;
 
@@ -38,6 +39,7 @@ struct Segment {
     track: u32,
     picture_shift: u16,
     tl0_shift: u8,
+    frame_shift: u16,
     layer: u8,
     /// Whether picture numbers close up, too, around pictures that are left out: in VP8 a decoder takes a gap for a
     /// loss (RFC 7741 section 4.2). In VP9 their distance says what refers to what (RFC 9628 section 4.2).
@@ -54,6 +56,7 @@ impl Segment {
         track: u32::MAX,
         picture_shift: 0,
         tl0_shift: 0,
+        frame_shift: 0,
         layer: NONE,
         closes: false,
         sieve: Sieve::EMPTY,
@@ -76,6 +79,9 @@ pub(crate) struct Slot {
     last_ts: u32,
     last_picture: u16,
     last_tl0: u8,
+    last_frame: u16,
+    /// Whether the peer was told that not all decode targets come, and not since that all do.
+    narrowed: bool,
     /// The source's payload that `pt` stands for.
     payload: u8,
     pt: Pt,
@@ -118,6 +124,8 @@ impl Slot {
             last_ts: (random >> 16) as u32,
             last_picture: (random >> 48) as u16 & 0x7fff,
             last_tl0: 0,
+            last_frame: 0,
+            narrowed: false,
             payload: NONE,
             pt: Pt(0),
             with_mid: WITH_MID,
@@ -265,6 +273,8 @@ impl Slot {
                 marker: self.segment.sieve.ends_picture(entry),
                 picture_shift: self.segment.picture_shift(shift),
                 tl0_shift: self.segment.tl0_shift,
+                frame_shift: self.segment.frame_shift,
+                active: if entry.descriptor == 0 { None } else { self.active(layer, entry) },
                 blank,
                 original: None,
                 unwrap: self.unwraps,
@@ -312,6 +322,12 @@ impl Slot {
         if head.blank {
             return sent;
         }
+        if entry.descriptor != 0 {
+            let frame = entry.frame.wrapping_add(head.frame_shift);
+            if frame.wrapping_sub(self.last_frame) < 1 << 15 {
+                self.last_frame = frame;
+            }
+        }
         if entry.picture_id_at != 0 {
             let picture = entry.picture_id.wrapping_add(head.picture_shift);
             if picture.wrapping_sub(self.last_picture) & 0x7fff < 0x4000 {
@@ -325,6 +341,19 @@ impl Slot {
             }
         }
         sent
+    }
+
+    /// The decode targets to name in a descriptor: with every frame while some are left out, and until a keyframe
+    /// when all come again.
+    fn active(&mut self, layer: &Layer, entry: &Entry) -> Option<Active> {
+        let limits = self.segment.sieve.limits();
+        if limits.is_none() && entry.is(KEYFRAME) {
+            self.narrowed = false;
+        }
+        self.narrowed |= limits.is_some();
+        let (spatial, temporal) = limits.unwrap_or((ALL, ALL));
+        let (count, active) = layer.dependencies.targets.within(spatial, temporal);
+        (self.narrowed && count > 0 && active != 0).then_some((count, active))
     }
 
     /// Finds the payload type for another payload of the source.
@@ -372,6 +401,7 @@ impl Slot {
             track: track.id.index,
             picture_shift,
             tl0_shift,
+            frame_shift: self.last_frame.wrapping_add(1).wrapping_sub(entry.frame),
             layer: self.target.layer,
             closes: codec == Some(Codec::Vp8),
             sieve: Sieve::new(&entry, self.allowed(codec)),
@@ -450,6 +480,8 @@ impl Slot {
             marker: segment.sieve.ended_picture(entry),
             picture_shift: segment.picture_shift(shift),
             tl0_shift: segment.tl0_shift,
+            frame_shift: segment.frame_shift,
+            active: None,
             blank: segment.sieve.is_filled(entry),
             original: Some(out as u16),
             unwrap: false,

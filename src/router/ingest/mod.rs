@@ -1,6 +1,7 @@
 //! From publishers to the logs.
 
 pub(crate) mod arrivals;
+pub(crate) mod dependencies;
 pub(crate) mod meter;
 pub(crate) mod packet;
 pub(crate) mod reception;

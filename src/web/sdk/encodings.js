@@ -17,14 +17,25 @@ function bitrate(height) {
 }
 
 /**
+ * How an encoding is divided, in the words of W3C webrtc-svc, unless told: a camera's picture in VP9 or AV1 into spatial layers of
+ * one stream, all else into temporal layers. H264 says nothing of its layers on the wire, so it is left whole.
+ * @param {{codec: Codec, simulcast: boolean, camera: boolean, count: number}} picture
+ */
+function modeOf({ codec, simulcast, camera, count }) {
+  if (codec === 'h264' || (codec === 'vp8' && !camera)) return undefined;
+  return codec !== 'vp8' && camera && !simulcast && count > 1 ? `L${count}T3_KEY` : 'L1T3';
+}
+
+/**
  * The layers of a picture of this size, from the smallest: each half as wide as the next, none so small that nobody would want it.
- * @param {{width: number, height: number, simulcast: boolean, codec: Codec}} picture
+ * @param {{width: number, height: number, simulcast: boolean, codec: Codec, camera: boolean, scalabilityMode?: string}} picture
  * @returns {{encodings: Encoding[], layers: {rid: string, width: number, height: number}[]}}
  */
-export function layersOf({ width, height, simulcast, codec }) {
-  const mode = codec === 'vp9' || codec === 'av1' ? { scalabilityMode: 'L1T3' } : {};
-  if (!simulcast) return { encodings: [{ maxBitrate: bitrate(height) * 1.25, ...mode }], layers: [] };
+export function layersOf({ width, height, simulcast, codec, camera, scalabilityMode }) {
   const count = width >= 960 ? 3 : width >= 480 ? 2 : 1;
+  const told = scalabilityMode ?? modeOf({ codec, simulcast, camera, count });
+  const mode = told ? { scalabilityMode: told } : {};
+  if (!simulcast) return { encodings: [{ maxBitrate: bitrate(height) * 1.25, ...mode }], layers: [] };
   const rids = ['q', 'h', 'f'].slice(3 - count);
   const encodings = [];
   const layers = [];

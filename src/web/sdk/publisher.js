@@ -24,6 +24,8 @@ const KINDS = ['audio', 'video'];
  * @property {Partial<Media>} [muted] what starts muted
  * @property {Codec} [codec] vp8 unless told otherwise
  * @property {boolean} [simulcast] several layers: on for a camera in vp8 or h264
+ * @property {string} [scalabilityMode] how each encoding is divided (W3C webrtc-svc); for a camera in vp9 or av1 L3T3_KEY unless
+ *   told otherwise
  * @property {number} [resolution] a `STREAM_RESOLUTION_`
  * @property {string} [audioDevice]
  * @property {string} [videoDevice]
@@ -294,6 +296,8 @@ export class Publisher extends Emitter {
       height: settings.height || height,
       simulcast,
       codec: this.#codec,
+      camera: this.source === 'camera',
+      scalabilityMode: this.#options.scalabilityMode,
     });
     const transceiver = pc.addTransceiver(track ?? 'video', {
       direction: 'sendonly',

@@ -305,6 +305,65 @@ pub fn renumber(value: &mut [u8], frame_number: u16) {
     }
 }
 
+/// Which decode targets are forwarded: how many there are, and a bit for each that is.
+pub type Active = (u8, u32);
+
+/// Writes a descriptor with another frame number and, if told, with the decode targets that are forwarded in place of
+/// those that it calls active (section A.4.4). Its length; `None` if it does not fit or is malformed.
+///
+/// Only the first packet of a frame needs to tell them.
+pub fn forward(value: &[u8], frame_number: u16, active: Option<Active>, out: &mut [u8]) -> Option<usize> {
+    let Some((count, wanted)) = active else {
+        out.get_mut(..value.len())?.copy_from_slice(value);
+        renumber(out, frame_number);
+        return Some(value.len());
+    };
+    const FLAGS: usize = 24;
+    let mut bits = Bits::new(value);
+    bits.skip(FLAGS as u32).ok()?;
+    let flags = if value.len() > 3 { bits.u(5).ok()? } else { 0 };
+    if flags & 0x10 != 0 {
+        Structure::read(&mut bits).ok()?;
+    }
+    let before = bits.position();
+    let told = if flags & 0x08 != 0 { bits.u(count.into()).ok()? } else { u32::MAX };
+    // What the sender itself stopped cannot be forwarded.
+    let active = if told & wanted != 0 { told & wanted } else { wanted };
+    let mut copy = BitCopy { out, at: 0 };
+    copy.bits(value, 0, FLAGS)?;
+    (0..5).rev().try_for_each(|n| copy.bit((flags | 0x08) >> n & 1 == 1))?;
+    copy.bits(value, FLAGS + 5, before)?;
+    (0..u32::from(count)).rev().try_for_each(|n| copy.bit(active >> n & 1 == 1))?;
+    copy.bits(value, bits.position(), value.len() * 8)?;
+    let len = copy.at.div_ceil(8);
+    renumber(out, frame_number);
+    Some(len)
+}
+
+/// Appends bits.
+struct BitCopy<'a> {
+    out: &'a mut [u8],
+    at: usize,
+}
+
+impl BitCopy<'_> {
+    fn bit(&mut self, set: bool) -> Option<()> {
+        let byte = self.out.get_mut(self.at / 8)?;
+        let mask = 0x80 >> (self.at % 8);
+        *byte = if set { *byte | mask } else { *byte & !mask };
+        // What follows in the last byte is padding: zero.
+        if self.at.is_multiple_of(8) {
+            *byte &= 0x80;
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    fn bits(&mut self, from: &[u8], start: usize, end: usize) -> Option<()> {
+        (start..end).try_for_each(|at| self.bit(from.get(at / 8)? & (0x80 >> (at % 8)) != 0))
+    }
+}
+
 /// `ns(n)` (AV1 specification section 4.10.7) for chains, of which no more than [`MAX_CHAINS`] are taken.
 fn non_symmetric(bits: &mut Bits<'_>, n: u32) -> Result<u8, Malformed> {
     let width = n.checked_ilog2().ok_or(Malformed)? + 1;
@@ -405,6 +464,32 @@ mod tests {
         assert_eq!(new.mandatory.frame_number, 0xabcd);
         assert_eq!((value[0], &value[3..]), (old[0], &old[3..]));
         renumber(&mut [], 1);
+    }
+
+    #[test]
+    fn forwarded_targets_are_put_in_and_nothing_else_changes() {
+        let s = structure();
+        let custom =
+            bytes("11 000111 0000000100101110  0 0 1 1 1  01 10 11  01 0110 10 00010000 00  00000101");
+        for value in [l1t3(), vec![0x40 | 8, 1, 0x2d], custom] {
+            let old = Descriptor::parse(&value, Some(&s)).expect("well-formed");
+            let mut out = [0xff; 100];
+            let len = forward(&value, 77, None, &mut out).expect("fits");
+            let new = Descriptor::parse(&out[..len], Some(&s)).expect("well-formed");
+            assert_eq!((new.mandatory.frame_number, &new.frame), (77, &old.frame));
+            let len = forward(&value, 78, Some((3, 0b001)), &mut out).expect("fits");
+            assert!(len <= value.len() + 2);
+            let new = Descriptor::parse(&out[..len], Some(&s)).expect("well-formed");
+            assert_eq!(new.active_targets, Some(0b001));
+            assert_eq!((new.mandatory.frame_number, &new.frame), (78, &old.frame));
+            assert_eq!((new.mandatory.first, new.structure), (old.mandatory.first, old.structure));
+            // Once more, over what is in there now; what the sender stopped stays stopped.
+            let (mut again, first) = ([0; 100], out[..len].to_vec());
+            let len = forward(&first, 79, Some((3, 0b011)), &mut again).expect("fits");
+            let new = Descriptor::parse(&again[..len], Some(&s)).expect("well-formed");
+            assert_eq!((new.active_targets, &new.frame, len), (Some(0b001), &old.frame, first.len()));
+            assert_eq!(forward(&value, 1, Some((3, 1)), &mut again[..2]), None);
+        }
     }
 
     #[test]
