@@ -9,6 +9,7 @@ mod allocation;
 mod bounded;
 mod browser_model;
 mod consent;
+mod dependency_descriptor;
 mod header_extensions;
 mod ice_restart;
 mod keyframe_economy;

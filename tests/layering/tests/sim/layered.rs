@@ -1,5 +1,5 @@
-//! A browser that publishes one stream of several spatial and temporal layers: VP8 in L1T3, VP9 in L3T3_KEY. Each layer
-//! frame carries what it refers to, so that what a viewer got can be decoded afterwards by [`decode`].
+//! A browser that publishes one stream of several spatial and temporal layers: VP8 in L1T3, VP9 and AV1 in L3T3_KEY. Each
+//! layer frame carries what it refers to, so that what a viewer got can be decoded afterwards by [`decode`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -53,8 +53,8 @@ pub struct Layered {
     transport_seq: u16,
     tl0: u8,
     first_picture: u16,
-    /// Whether VP8's upper temporal layers can only be joined at every second turn of the pattern.
-    sent: HashMap<u16, (u32, bool, Vec<u8>)>,
+    frame_number: u16,
+    sent: HashMap<u16, (u32, bool, Vec<u8>, Vec<u8>)>,
     pub plis: Vec<Instant>,
     out: Vec<Clear>,
 }
@@ -75,6 +75,7 @@ impl Layered {
             transport_seq: 0,
             tl0: rng.next() as u8,
             first_picture: rng.next() as u16 & 0x7fff,
+            frame_number: rng.next() as u16,
             sent: HashMap::new(),
             plis: vec![],
             out: vec![],
@@ -127,14 +128,20 @@ impl Layered {
                 let (first, last) = (n == 0, n + 1 == count);
                 let mut payload = match self.codec {
                     Codec::Vp8 => self.vp8(temporal, since, key, first),
+                    Codec::Av1 { .. } => av1(spatial, temporal, key, first, last),
                     _ => self.vp9(spatial, temporal, key, first, last),
                 };
                 payload.extend([spatial, temporal, n, count, refers.map_or(u8::MAX, |(s, _)| s)]);
                 payload.extend(self.number.to_be_bytes());
                 payload.extend(refers.map_or(0, |(_, number)| number).to_be_bytes());
                 payload.resize(if last { 700 } else { 1000 }, spatial);
-                self.send(now, last && spatial + 1 == spatials, payload);
+                let descriptor = match self.codec {
+                    Codec::Av1 { .. } => self.descriptor((spatial, since), first, last),
+                    _ => vec![],
+                };
+                self.send(now, last && spatial + 1 == spatials, descriptor, payload);
             }
+            self.frame_number = self.frame_number.wrapping_add(1);
         }
         self.number += 1;
     }
@@ -182,20 +189,45 @@ impl Layered {
         payload
     }
 
-    fn send(&mut self, now: Instant, marker: bool, payload: Vec<u8>) {
+    /// Templates 0 to 2 are a keyframe's, then three for each spatial layer: T0, T1, T2 after T0 and T2 after T1.
+    fn descriptor(&self, (spatial, since): (u8, u64), first: bool, last: bool) -> Vec<u8> {
+        let template = match since {
+            0 => spatial * 5,
+            _ => spatial * 5 + [1, 3, 2, 4][(since % 4) as usize],
+        };
+        let mut bits = Bits::default();
+        bits.put(u32::from(first), 1);
+        bits.put(u32::from(last), 1);
+        bits.put(u32::from(template), 6);
+        bits.put(u32::from(self.frame_number), 16);
+        if since == 0 && spatial == 0 && first {
+            bits.put(0b10000, 5);
+            structure(&mut bits);
+        }
+        bits.0
+            .chunks(8)
+            .map(|c| c.iter().enumerate().fold(0, |byte, (at, bit)| byte | bit << (7 - at)))
+            .collect()
+    }
+
+    fn send(&mut self, now: Instant, marker: bool, descriptor: Vec<u8>, payload: Vec<u8>) {
         self.seq += 1;
         let ts = self.ts(now);
         let header =
             rtp::Header { marker, pt: Pt(96), seq: Seq(self.seq).wire(), ts: RtpTs(ts), ssrc: MEDIA };
-        self.push(Seq(self.seq), &header, &payload);
-        self.sent.insert(header.seq.0, (ts, marker, payload));
+        self.push(Seq(self.seq), &header, &descriptor, &payload);
+        self.sent.insert(header.seq.0, (ts, marker, descriptor, payload));
     }
 
-    fn push(&mut self, seq: Seq, header: &rtp::Header, payload: &[u8]) {
+    fn push(&mut self, seq: Seq, header: &rtp::Header, descriptor: &[u8], payload: &[u8]) {
         self.transport_seq = self.transport_seq.wrapping_add(1);
         let transport_seq = self.transport_seq.to_be_bytes();
         let mut packet = vec![0; 200 + payload.len()];
-        let extensions: [(u8, &[u8]); 2] = [(EXTENSIONS.mid, b"1"), (EXTENSIONS.twcc, &transport_seq)];
+        let mut extensions: Vec<(u8, &[u8])> =
+            vec![(EXTENSIONS.mid, b"1"), (EXTENSIONS.twcc, &transport_seq)];
+        if !descriptor.is_empty() {
+            extensions.push((EXTENSIONS.dependency_descriptor, descriptor));
+        }
         let len = header.write(&mut packet, &extensions).expect("fits");
         packet.truncate(len);
         packet.extend(payload);
@@ -217,11 +249,85 @@ impl Layered {
     }
 
     fn again(&mut self, seq: Seq16) {
-        let Some((ts, marker, payload)) = self.sent.get(&seq.0).cloned() else { return };
+        let Some((ts, marker, descriptor, payload)) = self.sent.get(&seq.0).cloned() else { return };
         self.rtx_seq += 1;
         let header =
             rtp::Header { marker, pt: Pt(97), seq: Seq(self.rtx_seq).wire(), ts: RtpTs(ts), ssrc: REPAIR };
-        self.push(Seq(self.rtx_seq), &header, &[&seq.0.to_be_bytes()[..], &payload].concat());
+        self.push(Seq(self.rtx_seq), &header, &descriptor, &[&seq.0.to_be_bytes()[..], &payload].concat());
+    }
+}
+
+/// An aggregation header, and an OBU with its layers: a keyframe's begins with a sequence header that says nothing else.
+fn av1(spatial: u8, temporal: u8, key: bool, first: bool, last: bool) -> Vec<u8> {
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    let new = key && spatial == 0 && first;
+    vec![
+        0x10 | flag(!first, 0x80) | flag(!last, 0x40) | flag(new, 0x08),
+        6 << 3 | 0x04,
+        temporal << 5 | spatial << 3,
+    ]
+}
+
+#[derive(Default)]
+struct Bits(Vec<u8>);
+
+impl Bits {
+    fn put(&mut self, value: u32, count: u32) {
+        self.0.extend((0..count).rev().map(|at| (value >> at & 1) as u8));
+    }
+}
+
+/// The template structure of L3T3_KEY: fifteen templates, nine decode targets, three chains.
+fn structure(bits: &mut Bits) {
+    const TEMPORAL: [u8; 5] = [0, 0, 1, 2, 2];
+    bits.put(0, 6);
+    bits.put(9 - 1, 5);
+    for template in 0..15usize {
+        let next = match (template, template % 5) {
+            (14, _) => 3,
+            (_, 4) => 2,
+            (_, at) => u32::from(TEMPORAL[at + 1] != TEMPORAL[at]),
+        };
+        bits.put(next, 2);
+    }
+    for (spatial, at) in (0..3u8).flat_map(|s| (0..5usize).map(move |at| (s, at))) {
+        for (of, up_to) in (0..3u8).flat_map(|s| (0..3u8).map(move |t| (s, t))) {
+            let present = TEMPORAL[at] <= up_to && (of == spatial || (at == 0 && of > spatial));
+            bits.put(
+                if !present {
+                    0
+                } else if TEMPORAL[at] == 2 {
+                    1
+                } else {
+                    2
+                },
+                2,
+            );
+        }
+    }
+    for (spatial, at) in (0..3u32).flat_map(|s| (0..5usize).map(move |at| (s, at))) {
+        // A picture is three frames: four pictures back for T0, two for T1, one for T2. A keyframe's upper frames refer to
+        // the one below.
+        match (at, spatial) {
+            (0, 0) => {}
+            (0, _) => bits.put(1 << 4, 5),
+            _ => bits.put(1 << 4 | ([12, 6, 3, 3][at - 1] - 1), 5),
+        }
+        bits.put(0, 1);
+    }
+    // ns(10) of 3 takes three bits; each target is protected by the chain of its spatial layer, ns(3).
+    bits.put(3, 3);
+    for target in 0..9 {
+        match target / 3 {
+            0 => bits.put(0, 1),
+            chain => bits.put(chain + 1, 2),
+        }
+    }
+    (0..15 * 3).for_each(|_| bits.put(1, 4));
+    bits.put(1, 1);
+    for (width, height) in SIZES {
+        bits.put(u32::from(width) - 1, 16);
+        bits.put(u32::from(height) - 1, 16);
     }
 }
 
@@ -258,6 +364,7 @@ fn part(codec: Codec, payload: &[u8]) -> Part {
             };
             (d.len + tag, d.picture_id)
         }
+        Codec::Av1 { .. } => (3, None),
         _ => {
             let d = vp9::Descriptor::parse(payload).expect("well-formed");
             (d.len, d.picture_id)
@@ -272,7 +379,7 @@ fn part(codec: Codec, payload: &[u8]) -> Part {
         count: body[3],
         refers: (body[4] != u8::MAX).then(|| (body[4], number(13))),
         number: number(5),
-        picture_id: picture_id.expect("has one").value,
+        picture_id: picture_id.map_or(0, |id| id.value),
     }
 }
 
@@ -322,6 +429,7 @@ pub fn decode(codec: Codec, packets: &BTreeMap<u64, Got>) -> Vec<Picture> {
         let ids = pair[1].picture_id.wrapping_sub(pair[0].picture_id) & 0x7fff;
         match codec {
             Codec::Vp8 => assert_eq!(ids, 1, "{pair:?}"),
+            Codec::Av1 { .. } => {}
             _ => assert_eq!(u64::from(ids), pair[1].number - pair[0].number, "{pair:?}"),
         }
     }
