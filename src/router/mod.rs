@@ -163,6 +163,7 @@ impl Router {
             if session.tick(now, &self.tracks) {
                 self.queue.mark_control(place);
             }
+            self.queue.mark_slots(place, session.let_through());
             session.arm(place, &mut self.timers);
             if session.allocation.is_old(now) && !session.slots.is_empty() {
                 self.aim(place);
@@ -234,8 +235,8 @@ impl Router {
                 if !done {
                     return true;
                 }
-                // Only what was asked for again sets another deadline.
-                if marks.control() {
+                // Only what was asked for again or held back sets another deadline.
+                if marks.control() || session.paces() {
                     session.arm(place, &mut self.timers);
                 }
             }

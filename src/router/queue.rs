@@ -32,7 +32,19 @@ impl Queue {
 
     /// A slot may have packets to send.
     pub(crate) fn mark_slot(&mut self, sub: Sub) {
-        self.mark(sub.session, 1 << (sub.slot % SLOT_BITS));
+        self.mark(sub.session, Self::mark_of(sub.slot));
+    }
+
+    /// The slots that a word of marks stands for may have packets to send.
+    pub(crate) fn mark_slots(&mut self, session: u32, marks: u64) {
+        if marks & !CONTROL != 0 {
+            self.mark(session, marks & !CONTROL);
+        }
+    }
+
+    /// The mark of a slot.
+    pub(crate) const fn mark_of(slot: u16) -> u64 {
+        1 << (slot % SLOT_BITS)
     }
 
     /// A session has something else to send.

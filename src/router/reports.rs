@@ -204,12 +204,18 @@ impl Session {
                     let asked = fir.entries().map(|(ssrc, _)| ssrc);
                     asked.for_each(|ssrc| self.read_keyframe_wish(ssrc, now, tracks, counters));
                 }
-                Packet::Twcc(_) => counters.feedback_in += 1,
+                Packet::Twcc(twcc) => {
+                    counters.feedback_in += 1;
+                    if let Some(estimator) = self.outlet.estimator.as_deref_mut() {
+                        estimator.on_feedback(now, &twcc);
+                        self.outlet.pacer.set(estimator.estimate());
+                    }
+                }
                 Packet::Remb(remb) => self.reported.on_remb(now, remb.bitrate),
                 Packet::Sdes(_) | Packet::Bye(_) | Packet::Unknown { .. } => {}
             }
         }
-        !self.repair.is_empty()
+        !self.repair.is_empty() || self.probes()
     }
 
     fn read_keyframe_wish(&self, media: Ssrc, now: Instant, tracks: &mut Tracks, counters: &mut Counters) {

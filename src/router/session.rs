@@ -7,13 +7,14 @@ use super::bandwidth::reported::Reported;
 use super::command::{SessionParams, SlotParams, View};
 use super::counters::Counters;
 use super::egress::outlet::{Outlet, Sent, Turn};
+use super::egress::pacer::next_on_grid;
 use super::egress::repair::Repair;
-use super::egress::slot::Slot;
+use super::egress::slot::{Pulled, Slot};
 use super::event::SessionStats;
 use super::ingest::arrivals::Arrivals;
 use super::ingest::round_trip::RoundTrip;
 use super::ingest::streams::Streams;
-use super::queue::Marks;
+use super::queue::{Marks, Queue};
 use super::timers::Timers;
 use super::track::{Sub, Tracks};
 use crate::batch::{Path, TxBatch};
@@ -86,6 +87,9 @@ pub(crate) struct Session {
     report_at: Instant,
     feedback_at: Instant,
     pub(crate) ask_at: Instant,
+    /// When what was held back is let through, and the marks of its slots.
+    pace_at: Instant,
+    held: u64,
     pub(crate) due: Due,
     /// Slots up to which the report in progress got.
     pub(crate) reported_slots: usize,
@@ -129,6 +133,8 @@ impl Session {
             report_at: grid(now + REPORT_EVERY / 2),
             feedback_at: Instant::NEVER,
             ask_at: Instant::NEVER,
+            pace_at: Instant::NEVER,
+            held: 0,
             due: Due::default(),
             reported_slots: 0,
             news: News { claimed: true, ..News::default() },
@@ -195,7 +201,7 @@ impl Session {
     pub(crate) fn deadline(&self) -> Instant {
         let consent = if self.lost { Instant::NEVER } else { self.heard + CONSENT };
         let report = if self.outlet.sealer.is_some() && !self.lost { self.report_at } else { Instant::NEVER };
-        consent.min(report).min(self.feedback_at).min(self.ask_at)
+        consent.min(report).min(self.feedback_at).min(self.ask_at).min(self.pace_at)
     }
 
     /// Sees to it that the session is woken in time.
@@ -232,9 +238,14 @@ impl Session {
             self.due.report = true;
             self.reported_slots = 0;
             self.snapshot(now, tracks);
+            self.look_after_way(now);
+        }
+        let paced = self.pace_at <= now;
+        if paced {
+            self.pace_at = Instant::NEVER;
         }
         let due = self.due;
-        due.report || due.feedback || due.ask || due.keyframes
+        paced || self.probes() || due.report || due.feedback || due.ask || due.keyframes
     }
 
     fn snapshot(&mut self, now: Instant, tracks: &Tracks) {
@@ -243,7 +254,7 @@ impl Session {
         self.stats.bitrate_in = Bitrate::of(bytes_in - self.counted.0, passed);
         self.stats.bitrate_out = Bitrate::of(bytes_out - self.counted.1, passed);
         self.stats.packets_out = self.outlet.packets;
-        self.stats.estimate = self.budget(now);
+        self.stats.estimate = self.estimate(now);
         self.stats.bytes_out = bytes_out;
         let layers = self.params.tracks.iter().filter_map(|t| tracks.find(t.id)).flat_map(|t| &t.layers);
         self.stats.lost_in = layers.filter_map(|l| l.reception.as_ref()).map(|r| r.lost()).sum();
@@ -255,16 +266,47 @@ impl Session {
     /// What its slots may send together; `None` while nothing is known of its way.
     pub(crate) fn budget(&self, now: Instant) -> Option<Bitrate> {
         let limit = Some(self.limit).filter(|limit| *limit != Bitrate::MAX);
-        match (self.reported.estimate(now), limit) {
+        match (self.estimate(now), limit) {
             (Some(estimate), Some(limit)) => Some(estimate.min(limit)),
             (one, other) => one.or(other),
         }
     }
 
+    /// What its way is taken to carry; `None` while nothing is known of it.
+    pub(crate) fn estimate(&self, now: Instant) -> Option<Bitrate> {
+        let measured = self.outlet.estimator.as_ref().and_then(|e| e.estimate());
+        measured.or_else(|| self.reported.estimate(now))
+    }
+
     /// Fits what the slots ask for to the budget.
     pub(crate) fn share(&mut self, now: Instant, sound: Bitrate, asks: &mut [Ask]) {
         let budget = self.budget(now);
-        self.allocation.give_out(now, budget, sound, asks);
+        let all = self.allocation.give_out(now, budget, sound, asks);
+        self.outlet.want(all.min(self.limit));
+    }
+
+    /// Whether a burst is being sent to find out what the way carries.
+    pub(crate) fn probes(&self) -> bool {
+        self.outlet.estimator.as_ref().is_some_and(|e| e.probes())
+    }
+
+    /// What is to be done about its way once a second.
+    fn look_after_way(&mut self, now: Instant) {
+        if let Some(estimator) = self.outlet.estimator.as_deref_mut() {
+            estimator.on_tick(now);
+        }
+        let estimate = self.estimate(now);
+        self.outlet.pacer.set(estimate);
+    }
+
+    /// The marks of slots whose packets were held back and may now be sent.
+    pub(crate) fn let_through(&mut self) -> u64 {
+        if self.paces() { 0 } else { std::mem::take(&mut self.held) }
+    }
+
+    /// Whether something waits for the pacer.
+    pub(crate) fn paces(&self) -> bool {
+        self.pace_at != Instant::NEVER
     }
 
     /// Sends everything that is marked. False: the batch is full, send it and call again.
@@ -277,6 +319,7 @@ impl Session {
         counters: &mut Counters,
         changed: &mut Vec<Sub>,
     ) -> bool {
+        self.outlet.pacer.fill(turn.now);
         if marks.control()
             && !(self.write_control(turn, batch, tracks, counters)
                 && self.write_again(turn, batch, tracks, counters))
@@ -288,18 +331,53 @@ impl Session {
             let Some(slot) = self.slots.get_mut(usize::from(at)) else { continue };
             let before = (slot.layer(), slot.spatial());
             let me = Sub { session: place, slot: at };
-            let done = slot.pull(me, turn, &mut self.outlet, batch, tracks, counters);
+            let pulled = slot.pull(me, turn, &mut self.outlet, batch, tracks, counters);
             if (slot.layer(), slot.spatial()) != before {
                 changed.push(me);
             }
-            if !done {
-                return false;
+            match pulled {
+                Pulled::Full => return false,
+                Pulled::Held => {
+                    self.held |= Queue::mark_of(at);
+                    self.pace_at = self.pace_at.min(self.outlet.pacer.hold(turn.now));
+                }
+                Pulled::All => {}
             }
             if (slot.waits() || slot.climbs(tracks))
                 && let Some(track) = slot.track
             {
                 tracks.want_keyframe(track.index, slot.target.layer);
             }
+        }
+        !self.probes() || self.write_probe(turn, batch, tracks, counters)
+    }
+
+    /// Fills a probing cluster up with what says nothing new.
+    fn write_probe(
+        &mut self,
+        turn: &Turn,
+        batch: &mut TxBatch,
+        tracks: &Tracks,
+        counters: &mut Counters,
+    ) -> bool {
+        let Some(estimator) = self.outlet.estimator.as_deref_mut() else { return true };
+        let mut due = estimator.poll_probe(turn.now);
+        let mut back = 0;
+        while due > 0 {
+            let pad = |slot: &mut Slot| slot.pad(back, turn, &mut self.outlet, batch, tracks);
+            match self.slots.iter_mut().find_map(pad) {
+                Some(Sent::Full) => return false,
+                Some(Sent::Yes(len)) => {
+                    due = due.saturating_sub(len);
+                    counters.packets_out += 1;
+                    counters.bytes_out += len as u64;
+                }
+                Some(Sent::Never) | None => break,
+            }
+            back += 1;
+        }
+        if self.probes() {
+            self.pace_at = self.pace_at.min(next_on_grid(turn.now));
         }
         true
     }
@@ -313,6 +391,10 @@ impl Session {
         counters: &mut Counters,
     ) -> bool {
         while let Some((at, out)) = self.repair.next() {
+            if !self.outlet.pacer.lets_repairs() {
+                self.pace_at = self.pace_at.min(self.outlet.pacer.hold(turn.now));
+                return true;
+            }
             let slot = self.slots.get_mut(usize::from(at));
             let mut bytes = 0;
             match slot.and_then(|s| s.resend(out, turn, &mut self.outlet, batch, tracks)) {

@@ -1,6 +1,7 @@
 //! From the logs to the viewers: one [`slot::Slot`] per m-line, one [`outlet::Outlet`] per session.
 
 pub(crate) mod outlet;
+pub(crate) mod pacer;
 pub(crate) mod repair;
 pub(crate) mod select;
 pub(crate) mod sieve;

@@ -1,9 +1,11 @@
 //! One packet out: header, extensions, payload and seal, straight into the batch that leaves.
 
+use super::pacer::Pacer;
 use crate::batch::{MAX_DATAGRAM, Path, TxBatch};
+use crate::router::bandwidth::Estimator;
 use crate::router::command::ExtensionIds;
 use crate::router::history::{ABSENT, ABSENT_DELAY, Entry, Log, WIDE_ID};
-use crate::units::Instant;
+use crate::units::{Bitrate, Instant};
 use crate::wire::ext::abs_send_time::AbsSendTime;
 use crate::wire::ext::dependency_descriptor::{self, Active};
 use crate::wire::id::{Mid, Pt, RtpTs, Seq, Ssrc};
@@ -72,6 +74,11 @@ pub(crate) struct Outlet {
     /// Whether all ids fit the one-byte form (RFC 8285 section 4.2).
     one_byte: bool,
     transport_seq: u16,
+    /// What feedback tells of the way, once a packet with a transport-wide number was sent.
+    pub(crate) estimator: Option<Box<Estimator>>,
+    /// What would be sent if there were room for it.
+    wanted: Bitrate,
+    pub(crate) pacer: Pacer,
     /// Packets and bytes ever sent.
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
@@ -99,6 +106,9 @@ impl Outlet {
             extensions,
             one_byte: ids.iter().all(|id| *id < 15),
             transport_seq: 0,
+            estimator: None,
+            wanted: Bitrate::ZERO,
+            pacer: Pacer::new(extensions.twcc != 0),
             packets: 0,
             bytes: 0,
         }
@@ -138,10 +148,61 @@ impl Outlet {
         let Some(len) = write_payload(room, header, head, entry, payload) else { return Sent::Never };
         let Some(len) = sealer.seal_rtp(room, len, header, head.seq, head.ssrc) else { return Sent::Never };
         batch.commit(path, len);
+        self.note(len, turn.now);
+        Sent::Yes(len)
+    }
+
+    /// Sends a retransmission of nothing, all padding (RFC 3550 section 5.1).
+    pub(crate) fn send_padding(
+        &mut self,
+        batch: &mut TxBatch,
+        turn: &Turn,
+        ssrc: Ssrc,
+        index: u64,
+        ts: u32,
+        pt: Pt,
+    ) -> Sent {
+        /// The most that the one byte for it can say, in whole words.
+        const PADDING: u8 = 252;
+        let (Some(path), Some(sealer)) = (self.path, self.sealer.as_ref()) else { return Sent::Never };
+        let Some(room) = batch.reserve() else { return Sent::Full };
+        let seq = Seq(index);
+        let numbered = [(self.extensions.twcc, &self.transport_seq.to_be_bytes()[..])];
+        let header = rtp::Header { marker: false, pt, seq: seq.wire(), ts: RtpTs(ts), ssrc };
+        let Some(header) = header.write(room, &numbered) else { return Sent::Never };
+        let end = header + usize::from(PADDING);
+        let Some([padding @ .., last]) = room.get_mut(header..end) else { return Sent::Never };
+        padding.fill(0);
+        *last = PADDING;
+        if let Some(first) = room.first_mut() {
+            *first |= 0x20;
+        }
+        let Some(len) = sealer.seal_rtp(room, end, header, seq, ssrc) else { return Sent::Never };
+        batch.commit(path, len);
+        self.note(len, turn.now);
+        Sent::Yes(len)
+    }
+
+    /// A packet is on its way.
+    #[inline]
+    fn note(&mut self, len: usize, now: Instant) {
+        if self.extensions.twcc != 0 {
+            let wanted = self.wanted;
+            let estimator = self.estimator.get_or_insert_with(|| new_estimator(wanted, now));
+            estimator.on_sent(self.transport_seq, len, now);
+        }
+        self.pacer.spend(len);
         self.transport_seq = self.transport_seq.wrapping_add(1);
         self.packets += 1;
         self.bytes += len as u64;
-        Sent::Yes(len)
+    }
+
+    /// What would be sent if there were room for it.
+    pub(crate) fn want(&mut self, rate: Bitrate) {
+        self.wanted = rate;
+        if let Some(estimator) = self.estimator.as_deref_mut() {
+            estimator.wanted(rate);
+        }
     }
 
     /// The header with one-byte extension elements, written field by field: this runs for every packet and viewer.
@@ -239,6 +300,13 @@ impl Outlet {
         };
         header.write(room, elements.get(..count)?)
     }
+}
+
+#[cold]
+fn new_estimator(wanted: Bitrate, now: Instant) -> Box<Estimator> {
+    let mut estimator = Box::new(Estimator::new(now));
+    estimator.wanted(wanted);
+    estimator
 }
 
 /// Copies the payload behind the header, with the original's number before it in a retransmission, and renumbers

@@ -15,7 +15,7 @@ use crate::router::history::{Entry, KEEP, KEYFRAME, Log, WIDE_ID};
 use crate::router::id::{LayerId, TrackId};
 use crate::router::target::{ALL, NONE, Target};
 use crate::router::track::{Clock, Layer, Sub, Track, Tracks};
-use crate::units::{Instant, PictureSize};
+use crate::units::{Duration, Instant, PictureSize};
 use crate::wire::ext::dependency_descriptor::Active;
 use crate::wire::id::{Pt, Seq, Ssrc};
 use crate::wire::payload::Codec;
@@ -23,8 +23,22 @@ use crate::wire::payload::Codec;
 /// How many packets carry the mid, if the peer does not report the source sooner (RFC 9143 section 9.2).
 const WITH_MID: u8 = 100;
 
+/// What is held back for longer is not sent any more.
+const LATE: Duration = Duration::from_millis(1200);
+
 /// What is sent of a slot: its layer, its picture size, and why.
 pub(crate) type Shown = (Option<(LayerId, Option<PictureSize>)>, Why);
+
+/// How far a slot got with its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pulled {
+    /// All that there is to send was sent.
+    All,
+    /// The batch is full: call again.
+    Full,
+    /// The rest is held back by the pacer.
+    Held,
+}
 
 /// A stretch of one layer of one track: what is added to its numbers.
 #[derive(Debug)]
@@ -110,6 +124,8 @@ pub(crate) struct Slot {
     pub(crate) view: View,
     pub(crate) why: Why,
     pub(crate) reported: Option<Shown>,
+    /// Since when something is held back; zero while nothing is.
+    behind_since: Instant,
 }
 
 impl Slot {
@@ -146,6 +162,7 @@ impl Slot {
             view,
             why: Why::Inactive,
             reported: None,
+            behind_since: Instant::ZERO,
         }
     }
 
@@ -205,7 +222,7 @@ impl Slot {
         self.with_mid = 0;
     }
 
-    /// Sends all that is there and may be sent. False: the batch is full, call again.
+    /// Sends all that is there and may be sent.
     pub(crate) fn pull(
         &mut self,
         me: Sub,
@@ -214,19 +231,35 @@ impl Slot {
         batch: &mut TxBatch,
         tracks: &mut Tracks,
         counters: &mut Counters,
-    ) -> bool {
-        let Some(track) = self.track.and_then(|id| tracks.find_mut(id)) else { return true };
+    ) -> Pulled {
+        let Some(track) = self.track.and_then(|id| tracks.find_mut(id)) else { return Pulled::All };
         loop {
-            if self.running && !self.drain(turn, outlet, batch, track, counters) {
-                return false;
+            if self.running {
+                match self.drain(turn, outlet, batch, track, counters) {
+                    Pulled::All => self.behind_since = Instant::ZERO,
+                    Pulled::Full => return Pulled::Full,
+                    Pulled::Held if self.is_late(turn.now) => {
+                        self.stop();
+                        self.behind_since = Instant::ZERO;
+                    }
+                    Pulled::Held => return Pulled::Held,
+                }
             }
             if !self.waits() || !self.begin(me, turn.now, track) {
-                return true;
+                return Pulled::All;
             }
         }
     }
 
-    /// Sends the running segment up to the head of its log. False: the batch is full.
+    /// Whether what is held back has waited for too long to be of use: what follows begins with a keyframe.
+    fn is_late(&mut self, now: Instant) -> bool {
+        if self.behind_since == Instant::ZERO {
+            self.behind_since = now;
+        }
+        now.since(self.behind_since) >= LATE
+    }
+
+    /// Sends the running segment up to the head of its log.
     #[inline]
     fn drain(
         &mut self,
@@ -235,8 +268,9 @@ impl Slot {
         batch: &mut TxBatch,
         track: &Track,
         counters: &mut Counters,
-    ) -> bool {
-        let Some(layer) = track.layers.get(usize::from(self.segment.layer)) else { return true };
+    ) -> Pulled {
+        let Some(layer) = track.layers.get(usize::from(self.segment.layer)) else { return Pulled::All };
+        let paced = track.kind == Kind::Video;
         let log = &layer.log;
         let allowed = match self.segment.layer == self.target.layer {
             true => self.allowed(track.codec(self.payload)),
@@ -247,7 +281,10 @@ impl Slot {
         while let Some(entry) = log.get(self.cursor) {
             if entry.epoch != self.segment.epoch {
                 self.stop();
-                return true;
+                return Pulled::All;
+            }
+            if paced && !outlet.pacer.lets_pictures() {
+                return Pulled::Held;
             }
             let whole = entry.seq.wrapping_add(self.segment.seq_shift);
             // What overtook the switch on its way belongs to the segment before.
@@ -280,7 +317,7 @@ impl Slot {
                 unwrap: self.unwraps,
             };
             match self.send(&head, turn, outlet, batch, log, entry) {
-                Sent::Full => return false,
+                Sent::Full => return Pulled::Full,
                 Sent::Never => counters.drops.unfit += 1,
                 Sent::Yes(len) => {
                     counters.packets_out += 1;
@@ -291,7 +328,7 @@ impl Slot {
             }
             self.cursor += 1;
         }
-        true
+        Pulled::All
     }
 
     #[inline]
@@ -487,6 +524,28 @@ impl Slot {
             unwrap: false,
         };
         let sent = outlet.send(batch, turn, &head, log, entry, Some(&self.params.mid));
+        if sent != Sent::Full {
+            self.rtx_next += 1;
+        }
+        Some(sent)
+    }
+
+    /// Sends something that says nothing new, as a retransmission: what went out `back` packets ago, or padding.
+    /// `None`: there is no source for it.
+    pub(crate) fn pad(
+        &mut self,
+        back: u64,
+        turn: &Turn,
+        outlet: &mut Outlet,
+        batch: &mut TxBatch,
+        tracks: &Tracks,
+    ) -> Option<Sent> {
+        let (ssrc, pt) = self.rtx?;
+        let out = self.next_seq.saturating_sub(1 + back);
+        if let Some(sent) = self.resend(out, turn, outlet, batch, tracks) {
+            return Some(sent);
+        }
+        let sent = outlet.send_padding(batch, turn, ssrc, self.rtx_next, self.last_ts, pt);
         if sent != Sent::Full {
             self.rtx_next += 1;
         }

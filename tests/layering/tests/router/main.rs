@@ -6,6 +6,7 @@ extern crate millrace_layering as millrace;
 use millrace_sim as sim;
 
 mod allocation;
+mod bandwidth_steps;
 mod bounded;
 mod browser_model;
 mod consent;
