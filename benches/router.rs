@@ -127,6 +127,7 @@ impl Bench {
             clock_rate: 90_000,
             muted: false,
             max_bitrate: Bitrate::MAX,
+            max_size: PictureSize::new(u16::MAX, u16::MAX),
         };
         let slot = SlotParams {
             slot: SlotId(0),

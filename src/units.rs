@@ -116,6 +116,17 @@ impl PictureSize {
         Self { width, height }
     }
 
+    /// Whether it is no larger than `most`, lying or standing.
+    pub const fn is_within(self, most: Self) -> bool {
+        let (long, short) = self.sides();
+        let (most_long, most_short) = most.sides();
+        long <= most_long && short <= most_short
+    }
+
+    const fn sides(self) -> (u16, u16) {
+        if self.width > self.height { (self.width, self.height) } else { (self.height, self.width) }
+    }
+
     /// Number of pixels.
     pub const fn area(self) -> u32 {
         self.width as u32 * self.height as u32

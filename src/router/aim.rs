@@ -122,6 +122,7 @@ impl Router {
         let Some(slot) = session.slots.get_mut(usize::from(me.slot)) else { return };
         let Some(id) = slot.track else { return };
         let Some(track) = self.tracks.find_mut(id) else { return };
+        let (target, why) = track.attain(target, why);
         let (before, before_why) = (slot.target, slot.why);
         if (target, why) == (before, before_why) {
             return;

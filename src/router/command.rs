@@ -91,12 +91,15 @@ pub enum Command {
         /// Whether to drop.
         muted: bool,
     },
-    /// To the owner of the publishing session: bound what the publisher sends (by REMB and by layer caps).
+    /// To the owner of the publishing session: bound what the publisher sends. It is
+    /// told by REMB; layers beyond are dropped.
     LimitTrack {
         /// Which track.
         track: TrackId,
         /// At most this much, all layers together.
         max_bitrate: Bitrate,
+        /// No picture larger than this, lying or standing.
+        max_size: PictureSize,
     },
 }
 
@@ -236,6 +239,8 @@ pub struct TrackParams {
     pub muted: bool,
     /// At most this much from the publisher, all layers together.
     pub max_bitrate: Bitrate,
+    /// No picture larger than this, lying or standing.
+    pub max_size: PictureSize,
 }
 
 /// One simulcast layer as the offer declares it.

@@ -69,9 +69,9 @@ impl Router {
                 }
             }
             Command::MuteTrack { track, muted } => self.mute(track, muted),
-            Command::LimitTrack { track, max_bitrate } => {
+            Command::LimitTrack { track, max_bitrate, max_size } => {
                 if let Some(track) = self.tracks.find_mut(track) {
-                    track.max_bitrate = max_bitrate;
+                    (track.limit.max_bitrate, track.limit.max_size) = (max_bitrate, max_size);
                 }
             }
         }

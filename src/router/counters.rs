@@ -58,6 +58,8 @@ pub struct Drops {
     pub unknown_source: u64,
     /// Media of a muted track.
     pub muted: u64,
+    /// Media beyond what the publisher may send.
+    pub limited: u64,
     /// Packets too old to be of use.
     pub late: u64,
     /// Packets too large for a datagram of ours, or of a payload that the viewer cannot take.

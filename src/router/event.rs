@@ -34,6 +34,13 @@ pub enum Event {
         /// The layers that arrive, from the smallest, with their picture sizes where known.
         layers: Vec<(LayerId, Option<PictureSize>)>,
     },
+    /// Which layers of a track somebody watches or may want at once; the publisher need not send the others.
+    LayersWanted {
+        /// Which track.
+        track: TrackId,
+        /// From the smallest up.
+        layers: Vec<bool>,
+    },
     /// Who is talking, loudest first; sent when it changes, at most every 200 ms.
     Talking(Vec<TrackId>),
     /// What a slot sends changed.

@@ -76,6 +76,15 @@ impl Router {
         }
         let Some(layer) = track.layers.get_mut(usize::from(stream.layer)) else { return };
 
+        if layer.refused {
+            // Only its rate and its size tell when it is within the limit again.
+            self.counters.drops.limited += 1;
+            layer.meter.count(now, len);
+            let read = packet::read(header, extensions, codec, payload, bytes);
+            layer.size = read.size.or(layer.size);
+            return;
+        }
+
         let known = layer.reception.as_ref().is_some_and(|r| resent || r.ssrc == header.ssrc());
         if !known {
             // A retransmission comes under its own source, and cannot be the first.

@@ -120,6 +120,7 @@ impl Router {
                 layers
                     .map(|l| LayerState {
                         live: l.live,
+                        on_demand: l.demand.can_be_had(),
                         size: l.size,
                         clock: l.clock,
                         rate: l.meter.rate(),
@@ -293,6 +294,7 @@ impl Router {
             (layer.live, layer.size, layer.clock) = (told.live, told.size, told.clock);
             layer.shape = told.shape;
             layer.meter.set(told.rate);
+            layer.demand.told(told.on_demand, told.live);
         }
         self.reselect(state.track);
         self.want(state.track);

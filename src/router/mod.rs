@@ -15,6 +15,7 @@ pub mod bandwidth;
 pub mod command;
 mod control;
 pub mod counters;
+mod demand;
 mod egress;
 pub mod event;
 mod history;
@@ -57,7 +58,7 @@ use crate::units::{Bitrate, Duration, Instant};
 
 /// How often tracks are looked after: which fell silent, whose keyframes are overdue, who is talking.
 const TICK: Duration = Duration::from_millis(100);
-/// DTLS datagrams that wait for the control plane; clients repeat theirs.
+/// DTLS datagrams and wishes that wait for the control plane; clients repeat theirs, and so do we.
 const MAX_EVENTS: usize = 1024;
 /// Messages that wait for other shards.
 const MAX_PEER_MESSAGES: usize = 4096;
@@ -181,6 +182,7 @@ impl Router {
         let mut fell_silent = Vec::new();
         let mut asking = Vec::new();
         let mut measured = Vec::new();
+        let mut demanded = Vec::new();
         for track in self.tracks.iter_mut() {
             track.layers.iter_mut().for_each(|layer| layer.log.rest(now));
             if track.publisher.is_some() {
@@ -190,13 +192,25 @@ impl Router {
                 if track.measure(now) {
                     measured.push(track.id);
                 }
+                if track.police(now) != 0 {
+                    fell_silent.push(track.id);
+                }
+                if track.tend(now) {
+                    demanded.push(track.id);
+                }
+                let active = track.active();
+                if active != track.told_active && self.events.len() < MAX_EVENTS {
+                    track.told_active = active;
+                    let layers = (0..track.layers.len()).map(|at| active >> at & 1 == 1).collect();
+                    self.events.push_back(Event::LayersWanted { track: track.id, layers });
+                }
             }
             if track.wants_keyframes() {
                 asking.push(track.id.index);
             }
         }
         asking.into_iter().for_each(|index| self.tracks.ask(index));
-        for id in measured {
+        for id in measured.into_iter().chain(demanded) {
             self.tracks.tell(id.index);
             self.reselect(id);
         }

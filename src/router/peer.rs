@@ -110,6 +110,8 @@ pub struct TrackState {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LayerState {
     pub(crate) live: bool,
+    /// It rests, and can be had.
+    pub(crate) on_demand: bool,
     pub(crate) size: Option<PictureSize>,
     pub(crate) clock: Option<Clock>,
     pub(crate) rate: Option<Bitrate>,

@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use super::command::{Kind, SessionParams, TrackParams};
+use super::demand::Demand;
+use super::event::Why;
 use super::history::Log;
 use super::id::{LayerId, ShardId, TrackId};
 use super::ingest::dependencies::Dependencies;
+use super::ingest::limit::{Limit, Seen};
 use super::ingest::meter::Meter;
 use super::ingest::reception::Reception;
 use super::ingest::shape::{Shape, Shaper};
@@ -75,6 +78,9 @@ pub(crate) struct Layer {
     pub(crate) shaper: Shaper,
     /// What its dependency descriptors refer to.
     pub(crate) dependencies: Dependencies,
+    pub(crate) demand: Demand,
+    /// More than its publisher may send: what comes of it is dropped.
+    pub(crate) refused: bool,
     pub(crate) epoch: u32,
     /// Has packets that were not yet pulled.
     fresh: bool,
@@ -108,7 +114,10 @@ pub(crate) struct Track {
     pub(crate) payload: u8,
     /// Our clock minus the sender's, in microseconds.
     pub(crate) clock_offset: Option<i64>,
-    pub(crate) max_bitrate: crate::units::Bitrate,
+    /// How much of it may come.
+    pub(crate) limit: Limit,
+    /// Which layers the control plane knows to be wanted, by bit.
+    pub(crate) told_active: u32,
     fresh: bool,
     relaying: bool,
     /// In the list of those to tell the control plane of, to tell other shards of, to ask keyframes of.
@@ -132,7 +141,8 @@ impl Track {
             muted: false,
             payload: 0,
             clock_offset: None,
-            max_bitrate: crate::units::Bitrate::MAX,
+            limit: Limit::default(),
+            told_active: 0,
             fresh: false,
             relaying: false,
             in_news: false,
@@ -170,10 +180,11 @@ impl Track {
         }
     }
 
-    /// The ways to send it that arrive now, from the least up.
+    /// The ways to send it that arrive now or can be had on demand, from the least up.
     pub(crate) fn rungs(&self) -> Rungs {
         let mut rungs = Rungs::new();
-        for (at, layer) in self.layers.iter().enumerate().filter(|(_, l)| l.live) {
+        let there = |(_, layer): &(usize, &Layer)| layer.live || layer.demand.can_be_had();
+        for (at, layer) in self.layers.iter().enumerate().filter(there) {
             let size = self.size_of(at);
             let rate = layer.meter.rate().unwrap_or_else(|| guessed_rate(size, at as u8));
             let (top, last) = (layer.shape.top_spatial(), layer.shape.top_temporal());
@@ -189,6 +200,73 @@ impl Track {
         rungs
     }
 
+    /// What is sent for want of `target`: itself, or where it rests, and is wished for by that, the next best of what
+    /// arrives.
+    pub(crate) fn attain(&mut self, target: Target, why: Why) -> (Target, Why) {
+        let at = usize::from(target.layer);
+        match self.layers.get_mut(at) {
+            Some(layer) if self.kind == Kind::Video && !layer.live => layer.demand.wish(),
+            _ => return (target, why),
+        }
+        let live = |(_, layer): &(usize, &Layer)| layer.live;
+        let below = self.layers.iter().enumerate().take(at).rfind(live);
+        let nearest = below.or_else(|| self.layers.iter().enumerate().skip(at).find(live));
+        let why = if why == Why::Bandwidth { why } else { Why::Keyframe };
+        nearest.map_or((Target::NOTHING, Why::Silent), |(at, _)| (Target::whole(at as u8), why))
+    }
+
+    /// Sees which layers nobody watches, where its publisher is. True if that changed which can be had.
+    pub(crate) fn tend(&mut self, now: Instant) -> bool {
+        if self.kind == Kind::Audio || self.layers.len() < 2 || self.muted {
+            return false;
+        }
+        let remote = self.remote.iter().fold(0, |all, (_, layers)| all | layers);
+        let mut changed = false;
+        for (at, layer) in self.layers.iter_mut().enumerate() {
+            // The smallest is there for whoever comes.
+            let watched = at == 0 || !layer.subs.is_empty() || remote >> at & 1 == 1;
+            let active = layer.demand.active();
+            changed |= layer.demand.tend(now, watched, layer.live);
+            if active != layer.demand.active() {
+                // Falling silent does not make it cheaper.
+                layer.meter.pause();
+            }
+        }
+        changed
+    }
+
+    /// Sees which layers are more than its publisher may send. Bits of those of which that changed.
+    pub(crate) fn police(&mut self, now: Instant) -> u32 {
+        if self.kind == Kind::Audio {
+            return 0;
+        }
+        let seen = self.layers.iter().map(|layer| Seen {
+            size: layer.size,
+            rate: layer.meter.rate().filter(|_| layer.live || layer.refused).unwrap_or_default(),
+        });
+        let refused = self.limit.refused(now, seen);
+        let mut changed = 0;
+        for (at, layer) in self.layers.iter_mut().enumerate() {
+            let refuse = refused >> at & 1 == 1;
+            if std::mem::replace(&mut layer.refused, refuse) == refuse {
+                continue;
+            }
+            changed |= 1 << at;
+            layer.live = false;
+            layer.log.cut();
+            layer.keyframes.forget();
+            // What was dropped leaves a hole in the numbers that no viewer shall take for loss.
+            layer.reception = None;
+        }
+        changed
+    }
+
+    /// The layers that its publisher shall send, by bit.
+    pub(crate) fn active(&self) -> u32 {
+        let active = self.layers.iter().enumerate().filter(|(_, l)| l.demand.active());
+        active.fold(0, |bits, (at, _)| bits | 1 << at)
+    }
+
     /// Whether the picture size of a layer is not known.
     pub(crate) fn unmeasured(&self, layer: u8) -> bool {
         self.layers.get(usize::from(layer)).is_some_and(|l| l.size.is_none())
@@ -201,9 +279,9 @@ impl Track {
         Some(PictureSize::new(size.width >> up, size.height >> up))
     }
 
-    /// Layers that slots of this shard send or wait for, by bit.
+    /// Layers that slots of this shard send, wait for or wish for, by bit.
     pub(crate) fn wants(&self) -> u32 {
-        let wanted = self.layers.iter().enumerate().filter(|(_, l)| !l.subs.is_empty());
+        let wanted = self.layers.iter().enumerate().filter(|(_, l)| !l.subs.is_empty() || l.demand.wished());
         let layers = wanted.fold(0, |bits, (at, _)| bits | 1 << at);
         // Someone watches but no layer is known to be live: the state of all is still to be learned.
         if layers == 0 && !self.watchers.is_empty() { 1 << 31 } else { layers }
@@ -243,7 +321,7 @@ impl Track {
     /// Measures what its layers cost; true if that is news for other shards.
     pub(crate) fn measure(&mut self, now: Instant) -> bool {
         let mut news = false;
-        for layer in &mut self.layers {
+        for layer in self.layers.iter_mut().filter(|l| l.demand.active()) {
             news |= layer.meter.tick(now);
             news |= layer.shaper.tick(&mut layer.shape, now);
         }
@@ -348,13 +426,15 @@ impl Tracks {
             }
             track.kind = params.kind;
             track.muted = params.muted;
-            track.max_bitrate = params.max_bitrate;
+            track.limit.max_bitrate = params.max_bitrate;
+            track.limit.max_size = params.max_size;
             let count = params.layers.len().max(params.ssrcs.len()).clamp(1, MAX_LAYERS);
             track.layers.resize_with(count, Layer::default);
             for (number, layer) in track.layers.iter_mut().enumerate() {
                 layer.size = params.layers.get(number).and_then(|l| l.size);
                 layer.epoch = epoch + 1 + number as u32;
             }
+            track.told_active = track.active();
             track.source = Some((session.clone(), at));
             self.epochs = epoch + 1 + count as u32;
         }

@@ -378,6 +378,13 @@ pub enum Notice {
         /// 0 bad to 4 excellent.
         level: u8,
     },
+    /// Which layers of one's stream somebody wants.
+    Layers {
+        /// Which of one's streams.
+        sid: Sid,
+        /// From the smallest up; what is false need not be sent.
+        active: Vec<bool>,
+    },
     /// One's rights changed.
     Rights {
         /// Which group.

@@ -33,12 +33,16 @@ pub struct PublishIds<'a> {
     pub layers: &'a [(Rid, PictureSize)],
     /// At most this much video, all layers together.
     pub max_bitrate: Bitrate,
+    /// No picture larger than this.
+    pub max_size: PictureSize,
 }
 
 impl PublishIds<'_> {
     /// Unmuted, unlimited, with the layers as offered.
     pub const fn new(audio: TrackId, video: TrackId) -> Self {
-        Self { audio, video, audio_muted: false, video_muted: false, layers: &[], max_bitrate: Bitrate::MAX }
+        let max_size = PictureSize::new(u16::MAX, u16::MAX);
+        let max_bitrate = Bitrate::MAX;
+        Self { audio, video, audio_muted: false, video_muted: false, layers: &[], max_bitrate, max_size }
     }
 }
 
@@ -123,7 +127,8 @@ fn track(media: &Media<'_>, kind: Kind, mid: Mid, ids: &PublishIds<'_>) -> Resul
         Kind::Video => (ids.video, ids.video_muted, VIDEO_CLOCK, ids.max_bitrate),
     };
     let ssrcs = if layers.is_empty() { ssrcs(media) } else { vec![] };
-    Ok(TrackParams { id, kind, mid, payloads, layers, ssrcs, clock_rate, muted, max_bitrate })
+    let max_size = ids.max_size;
+    Ok(TrackParams { id, kind, mid, payloads, layers, ssrcs, clock_rate, muted, max_bitrate, max_size })
 }
 
 /// The rids that `a=simulcast` sends (RFC 8853 section 5.3), or the only one that there is; from the smallest up if

@@ -12,7 +12,7 @@ use crate::control::negotiate::Ours;
 use crate::router::command::{IceCredentials, Kind, SessionParams};
 use crate::router::event::Event;
 use crate::router::id::{LayerId, SessionId, ShardId, TrackId};
-use crate::signal::message::{Muted, Refusal, StreamId};
+use crate::signal::message::{Muted, Notice, Refusal, StreamId};
 use crate::units::{Instant, PictureSize};
 
 /// How often an unclaimed session's claim is looked at, in case the event was dropped.
@@ -94,6 +94,7 @@ impl Rooms {
                 }
             }
             Event::TrackLive { track, layers, .. } => self.track_live(track, &layers),
+            Event::LayersWanted { track, layers } => self.layers_wanted(track, layers),
             Event::Talking(tracks) => self.talking(shard, tracks),
             Event::SlotLayer { session, slot, layer, why } => self.slot_layer(session, slot, layer, why),
             Event::Stats { session, stats } => self.measured(session, &stats),
@@ -172,6 +173,28 @@ impl Rooms {
                 info!(session = %id, reason, "a viewer's connection could not be secured");
                 self.renew_viewing(link, id);
             }
+        }
+    }
+
+    /// Which layers somebody wants: the publisher is told, and again when it takes its session up again.
+    fn layers_wanted(&mut self, id: TrackId, active: Vec<bool>) {
+        let Some(stream) = self.tracks.get(id).map(|track| track.stream) else { return };
+        let Some(published) = self.streams.get_mut(&stream).filter(|p| p.video == Some(id)) else { return };
+        published.active.clone_from(&active);
+        let link = published.link;
+        self.tell(link, Notice::Layers { sid: stream.sid, active });
+    }
+
+    /// Says again which layers of a link's streams are wanted.
+    pub(super) fn tell_layers(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        let uid = link.user.uid;
+        let streams = link.streams.iter().filter_map(|sid| {
+            let published = self.streams.get(&StreamId { uid, sid: *sid })?;
+            Some((*sid, published.active.clone())).filter(|(_, active)| !active.is_empty())
+        });
+        for (sid, active) in streams.collect::<Vec<_>>() {
+            self.tell(id, Notice::Layers { sid, active });
         }
     }
 

@@ -89,6 +89,7 @@ impl Rooms {
             self.tell_people(id, gid);
         }
         self.tell_viewing(id);
+        self.tell_layers(id);
         Ok((attachment, welcome))
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Published {
     pub(super) video: Option<TrackId>,
     /// The pictures that arrive, or were promised, by layer.
     pub(super) sizes: Vec<(LayerId, PictureSize)>,
+    /// Which layers somebody wants, from the smallest; empty while it was not said.
+    pub(super) active: Vec<bool>,
     /// Who watches it where.
     pub(super) viewers: BTreeSet<(Gid, LinkId)>,
     pub(super) muted: Muted,
@@ -121,6 +123,7 @@ impl Rooms {
             audio: kept_audio,
             video: kept_video,
             sizes: sizes.collect(),
+            active: Vec::new(),
             viewers: BTreeSet::new(),
             muted: ask.muted,
             name: ask.name.as_deref().map(clipped),

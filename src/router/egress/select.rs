@@ -7,7 +7,7 @@ use crate::units::PictureSize;
 
 /// The best of a track's rungs for a view, and why no better one; `None` if there are none.
 pub(crate) fn choose(view: &View, rungs: &[Rung]) -> Option<(usize, Why)> {
-    let allowed = |rung: &Rung| rung.size.is_none_or(|s| within(s, view.cap));
+    let allowed = |rung: &Rung| rung.size.is_none_or(|s| s.is_within(view.cap));
     // Without a size a rung is taken for large enough only when nothing is above it.
     let fills = |rung: &Rung| rung.size.is_some_and(|s| fills(s, view.tile));
     // Of the smallest size that fills the tile, all there is.
@@ -25,13 +25,6 @@ pub(crate) fn choose(view: &View, rungs: &[Rung]) -> Option<(usize, Why)> {
 fn fills(picture: PictureSize, tile: PictureSize) -> bool {
     let enough = |has: u16, wants: u16| u32::from(has) * 9 >= u32::from(wants) * 8;
     enough(picture.width, tile.width) || enough(picture.height, tile.height)
-}
-
-/// Whether a picture is within the cap, lying or standing.
-fn within(picture: PictureSize, cap: PictureSize) -> bool {
-    let sides = |s: PictureSize| (s.width.max(s.height), s.width.min(s.height));
-    let ((long, short), (long_cap, short_cap)) = (sides(picture), sides(cap));
-    long <= long_cap && short <= short_cap
 }
 
 #[cfg(test)]

@@ -205,6 +205,7 @@ export class Millrace extends Emitter {
         if (message.watching) this.#viewer.setQuality(message);
         else this.publishers.get(message.sid)?.setQuality(message);
         return this.emit('quality', message);
+      case 'layers': return this.publishers.get(message.sid)?.setLayers(message.active);
       case 'viewer': {
         this.publishers.get(message.sid)?.dispatchEvent(new CustomEvent('viewer', { detail: message }));
         return this.emit('viewer', message);

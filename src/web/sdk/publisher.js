@@ -69,6 +69,10 @@ export class Publisher extends Emitter {
   #on = { audio: true, video: true };
   /** @type {Promise<void>} */
   #settled = Promise.resolve();
+  /** Which layers somebody wants; nothing while all are. @type {boolean[]} */
+  #wanted = [];
+  /** Parameters are read and set one after the other. @type {Promise<void>} */
+  #steered = Promise.resolve();
   /** Whether the server was asked to publish it. */
   #asked = false;
 
@@ -180,6 +184,15 @@ export class Publisher extends Emitter {
     this.#end(reason);
   }
 
+  /**
+   * Which layers somebody wants, from the smallest: the others rest, and cost neither encoder nor uplink.
+   * @param {boolean[]} active
+   */
+  setLayers(active) {
+    this.#wanted = active;
+    this.#steered = this.#steered.then(() => this.#steer()).catch(() => {});
+  }
+
   /** @param {Quality} quality */
   setQuality(quality) {
     this.quality = quality;
@@ -258,6 +271,7 @@ export class Publisher extends Emitter {
     });
     this.#pc = pc;
     this.#senders = {};
+    this.#wanted = [];
     const { audio, video } = this.#options;
     if (audio) this.#addAudio(pc);
     const layers = video ? this.#addVideo(pc) : [];
@@ -330,6 +344,17 @@ export class Publisher extends Emitter {
   async #tell(muted) {
     // Before it is published nobody has it; publishing says what is muted.
     if (this.state !== 'ended' && this.#asked && Object.keys(muted).length) await this.#signal.request('mute', { sid: this.sid, ...muted });
+  }
+
+  /** Brings the encoder to what was said last of its layers. */
+  async #steer() {
+    const sender = this.#senders.video;
+    const parameters = sender?.getParameters();
+    if (!sender || !parameters || parameters.encodings.length !== this.#wanted.length) return;
+    const changed = parameters.encodings.filter((encoding, at) => encoding.active !== this.#wanted[at]);
+    if (!changed.length) return;
+    for (const [at, encoding] of parameters.encodings.entries()) encoding.active = this.#wanted[at] ?? true;
+    await sender.setParameters(parameters);
   }
 
   /** Brings the devices to what was asked for last. */

@@ -83,6 +83,28 @@ fn a_claim_is_seen_also_when_its_event_was_dropped() {
 }
 
 #[test]
+fn which_layers_are_wanted_is_told_and_told_again_to_who_was_away() {
+    let mut house = House::new();
+    let (attachment, welcome) = house.hello(1, None);
+    house.join(attachment.link, ROOM, Rights::ALL);
+    house.publish(attachment.link, &[ROOM], OFFER).expect("publishes");
+    let stream = StreamId { uid: Uid(1), sid: CAMERA };
+    let track = house.rooms.streams[&stream].video.expect("a video track");
+    house.forget_all();
+    let wanted = Notice::Layers { sid: CAMERA, active: vec![true, false] };
+    house.event(Event::LayersWanted { track, layers: vec![true, false] });
+    assert_eq!(house.heard(attachment.link), [wanted.clone()]);
+    house.rooms.detach(house.now, attachment, false);
+    let (again, _) = house.hello(1, Some(&welcome.resume));
+    assert!(house.heard(again.link).contains(&wanted));
+    // What a track wanted that was replaced says nothing of the one in its place.
+    house.publish(again.link, &[ROOM], OFFER).expect("publishes");
+    house.forget_all();
+    house.event(Event::LayersWanted { track, layers: vec![true, true] });
+    assert!(house.heard(again.link).is_empty());
+}
+
+#[test]
 fn a_mute_reaches_the_owner_also_when_it_came_before_the_claim() {
     let mut house = House::new();
     let ann = house.member(1, Rights::ALL);

@@ -52,6 +52,7 @@ fn an_outage_is_over_when_it_is_over() {
 fn a_publisher_learns_how_it_does() {
     let mut world = World::new(1, 86);
     let (publisher, _, _) = world.publish(Link::good(), &HD);
+    world.publishers.get_mut(&publisher).expect("is there").heeds = false;
     world.peers[publisher].up.loss = 0.1;
     world.run_ms(10_000);
     let seen = world.publisher(publisher);

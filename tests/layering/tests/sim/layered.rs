@@ -35,6 +35,7 @@ pub fn track(id: TrackId, codec: Codec) -> TrackParams {
         clock_rate: 90_000,
         muted: false,
         max_bitrate: Bitrate::MAX,
+        max_size: millrace::units::PictureSize::new(u16::MAX, u16::MAX),
     }
 }
 

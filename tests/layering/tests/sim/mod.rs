@@ -106,6 +106,8 @@ pub struct World {
     pub routers: Vec<Router>,
     pub publishers: HashMap<usize, Publisher>,
     pub layered: HashMap<usize, Layered>,
+    /// Which publisher a video track is of.
+    published: HashMap<TrackId, usize>,
     pub viewers: HashMap<usize, Viewer>,
     /// Viewers as exact as Chromium.
     pub browsers: HashMap<usize, Browser>,
@@ -140,6 +142,7 @@ impl World {
             routers: (0..shards).map(|n| Router::new(config(n))).collect(),
             publishers: HashMap::new(),
             layered: HashMap::new(),
+            published: HashMap::new(),
             viewers: HashMap::new(),
             browsers: HashMap::new(),
             bottlenecks: Vec::new(),
@@ -202,6 +205,7 @@ impl World {
             seed: id.index.into(),
         });
         self.publishers.insert(place, Publisher::new(place as u64, sizes, self.now));
+        self.published.insert(video, place);
         (place, audio, video)
     }
 
@@ -456,6 +460,12 @@ impl World {
                         router.handle_command(now, Command::AnnounceTrack { track, kind, home: *shard });
                     }
                 }
+            }
+        }
+        if let Event::LayersWanted { track, layers } = &event {
+            let place = self.published.get(track).copied();
+            if let Some(publisher) = place.and_then(|place| self.publishers.get_mut(&place)) {
+                publisher.heed(layers);
             }
         }
         self.events.push((now, event));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use millrace::router::command::{Kind, LayerParams, TrackParams};
 use millrace::router::id::{LayerId, TrackId};
-use millrace::units::{Bitrate, Duration, Instant};
+use millrace::units::{Bitrate, Duration, Instant, PictureSize};
 use millrace::wire::id::{Mid, Pt, Rid, RtpTs, Seq, Seq16, Ssrc};
 use millrace::wire::rtcp::{self, Packet, SenderInfo, Writer};
 use millrace::wire::rtp;
@@ -19,6 +19,8 @@ const FRAME: Duration = Duration::from_micros(33_333);
 const AUDIO: Duration = Duration::from_millis(20);
 /// The clock of the publisher is ahead of the server's by this much.
 const CLOCK: u64 = 1_234_567_890;
+
+const ANY_SIZE: PictureSize = PictureSize::new(u16::MAX, u16::MAX);
 
 /// How the publisher's tracks are signalled.
 pub fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<TrackParams> {
@@ -38,6 +40,7 @@ pub fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<Track
             clock_rate: 48_000,
             muted: false,
             max_bitrate: Bitrate::MAX,
+            max_size: ANY_SIZE,
         },
         TrackParams {
             id: video,
@@ -49,6 +52,7 @@ pub fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<Track
             clock_rate: 90_000,
             muted: false,
             max_bitrate: Bitrate::from_kbps(2500),
+            max_size: ANY_SIZE,
         },
     ]
 }
@@ -63,6 +67,7 @@ struct Source {
     /// If there is one, it says how large frames are.
     encoder: Option<Encoder>,
     sending: bool,
+    resting: bool,
     seq: u64,
     rtx_seq: u64,
     ts_base: u32,
@@ -79,6 +84,8 @@ pub struct Publisher {
     audio_seq: u64,
     /// -dBov.
     pub level: u8,
+    /// Whether layers that nobody wants rest.
+    pub heeds: bool,
     /// Whether every packet of sound repeats the one before (RFC 2198).
     pub red: bool,
     began: Instant,
@@ -113,6 +120,7 @@ impl Publisher {
             packets_per_frame: [1, 2, 5][n.min(2)],
             encoder: None,
             sending: true,
+            resting: false,
             // Near the rollover, so that every test crosses it.
             seq: 65_300 + rng.next() % 200,
             rtx_seq: rng.next() & 0x7fff,
@@ -129,6 +137,7 @@ impl Publisher {
             audio_ssrc: Ssrc(rng.next() as u32),
             audio_seq: rng.next() & 0x7fff,
             level: 127,
+            heeds: true,
             red: false,
             began: now,
             next_frame: now,
@@ -152,6 +161,19 @@ impl Publisher {
     pub fn send_layer(&mut self, layer: usize, sending: bool) {
         self.layers[layer].sending = sending;
         self.layers[layer].wants_key |= sending;
+    }
+
+    /// What a client does that is told which layers somebody wants.
+    pub fn heed(&mut self, wanted: &[bool]) {
+        for (layer, wanted) in self.layers.iter_mut().zip(wanted).filter(|_| self.heeds) {
+            layer.wants_key |= *wanted && layer.resting;
+            layer.resting = !wanted;
+        }
+    }
+
+    /// Which layers rest.
+    pub fn resting(&self) -> Vec<bool> {
+        self.layers.iter().map(|layer| layer.resting).collect()
     }
 
     /// Fills these rates, one for each layer, with frames of many sizes.
@@ -205,7 +227,7 @@ impl Publisher {
         let Some(ts) = self.layers.get(at).map(|l| self.ts(l.ts_base, 90_000, now)) else { return };
         let frames = self.frames;
         let source = &mut self.layers[at];
-        if !source.sending {
+        if !source.sending || source.resting {
             return;
         }
         let key = source.wants_key && source.encoder.as_ref().is_none_or(|e| e.allows_keyframe(now));

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a publisher sends follows what is watched: layers that nobody wants rest, and are back at once.
+
+import { assert, note, test, time, until } from '../lib/check.js';
+import { world } from '../lib/world.js';
+
+/** What A sends, from the smallest layer. */
+async function sent(a) {
+  const all = await a.page.evaluate(() => window.h.publisher.stats());
+  const video = all.filter(({ kind }) => kind === 'video');
+  return ['q', 'h', 'f'].map((rid) => video.find((s) => s.rid === rid));
+}
+
+/** Which layers send frames within this time. */
+async function sending(a, ms = 700) {
+  const before = await sent(a);
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  const after = await sent(a);
+  return after.map((layer, at) => (layer?.framesSent ?? 0) > (before[at]?.framesSent ?? 0));
+}
+
+for (const codec of ['vp8', 'h264']) {
+  test(`${codec}: layers that nobody watches rest at the publisher, and are back when a tile grows`, () => resting(codec));
+}
+
+/** @param {string} codec */
+async function resting(codec) {
+  await world({ name: `resting-${codec}` }, async ({ person }) => {
+    const a = await person('Ada').bare();
+    const b = await person('Bob').bare();
+    await Promise.all([a.enter(), b.enter()]);
+    await a.publish({ source: 'camera', codec });
+    await b.watch(320, 180);
+    await until(async () => (await b.inbound())?.framesDecoded > 30);
+    const began = Date.now();
+    await until(async () => (await sending(a)).join() === 'true,false,false', { what: 'only the smallest layer is sent' });
+    time('the larger layers rest', Date.now() - began);
+    note(`active: ${(await sent(a)).map((layer) => layer?.active)}`);
+
+    // A busy machine can hold up a camera or a decoder by itself: a layer that wakes with a freeze does so every time.
+    let freezes = Infinity;
+    for (let attempt = 0; attempt < 3 && freezes > 0; attempt += 1) {
+      const before = await b.inbound();
+      await b.resize(1280, 720);
+      time('720p is back', await b.page.evaluate(() => window.h.untilWidth(1280, 20_000)), 1000);
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      const after = await b.inbound();
+      freezes = after.freezeCount - before.freezeCount;
+      note(`freezes ${freezes}, keyframes decoded ${after.keyFramesDecoded - before.keyFramesDecoded}, plis ${after.pliCount - before.pliCount}`);
+      assert.equal((await sending(a))[2], true);
+      await b.resize(320, 180);
+      await until(async () => (await sending(a)).join() === 'true,false,false', { what: 'the larger layers rest again' });
+    }
+    assert.equal(freezes, 0, 'B froze each time that a layer woke');
+  });
+}
+
+test('a second viewer wakes a layer for itself, and the first does not notice', () => world({ name: 'resting-two' }, async ({ person }) => {
+  const a = await person('Ada').bare();
+  const b = await person('Bob').bare();
+  const c = await person('Cyd').bare();
+  await Promise.all([a.enter(), b.enter(), c.enter()]);
+  await a.publish({ source: 'camera' });
+  await b.watch(320, 180);
+  await until(async () => (await sending(a)).join() === 'true,false,false', { what: 'only the smallest layer is sent' });
+  const before = await b.inbound();
+  time('first frame for a large tile', await c.watch(1280, 720), 1000);
+  time('720p', await c.page.evaluate(() => window.h.untilWidth(1280, 20_000)), 1000);
+  const after = await b.inbound();
+  assert.ok(after.framesDecoded > before.framesDecoded);
+  assert.ok(after.frameWidth <= 320);
+}));
