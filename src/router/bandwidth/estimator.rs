@@ -18,6 +18,12 @@ const LIMITED: f64 = 0.65;
 /// Without feedback for so long, while packets leave, the way is worse than is known: by this factor each time.
 const SILENCE: Duration = Duration::from_millis(1500);
 const SILENT: f64 = 0.7;
+/// A queue that never falls under so much though the rate fell so often, at most once in this time, is another's: who
+/// keeps giving way to it ends with nothing. Then losses alone bound the rate, unless the delay grows by so much.
+const EMPTY_MS: f32 = 40.0;
+const GAVE_WAY: u8 = 4;
+const GIVE_WAY_EVERY: Duration = Duration::from_secs(1);
+const STEEP: f32 = 0.1;
 /// The round trip that is assumed before one was measured.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
@@ -39,6 +45,9 @@ pub struct Estimator {
     wanted: f64,
     round_trip: Duration,
     heard: Option<Instant>,
+    /// How often the rate fell since the queue was last empty, and when it did last.
+    gave_way: u8,
+    gave_way_at: Instant,
 }
 
 impl Estimator {
@@ -64,6 +73,8 @@ impl Estimator {
             wanted: 0.0,
             round_trip: ROUND_TRIP,
             heard: None,
+            gave_way: 0,
+            gave_way_at: Instant::ZERO,
         }
     }
 
@@ -116,7 +127,15 @@ impl Estimator {
     }
 
     fn judge(&mut self, now: Instant, over: bool, newest_us: i64) {
-        let usage = if over { Usage::Over } else { self.trend.usage() };
+        if self.trend.queue_ms() < EMPTY_MS {
+            self.gave_way = 0;
+        }
+        let crowded = self.gave_way >= GAVE_WAY && self.trend.slope() < STEEP;
+        let usage = match self.trend.usage() {
+            _ if over && !crowded => Usage::Over,
+            Usage::Over | Usage::Under if crowded => Usage::Normal,
+            usage => usage,
+        };
         let acknowledged = self.acknowledged.rate();
         if self.aimd.rate().is_none()
             && let Some(rate) = acknowledged
@@ -137,8 +156,13 @@ impl Estimator {
             round_trip: self.round_trip,
         };
         match higher {
-            Some(shown) if !over => self.aimd.probed(now, shown.rate),
-            _ if self.aimd.update(now, &seen) => self.prober.fell(now),
+            Some(shown) if usage != Usage::Over => self.aimd.probed(now, shown.rate),
+            _ if self.aimd.update(now, &seen) => {
+                self.prober.fell(now);
+                if now.since(self.gave_way_at) >= GIVE_WAY_EVERY {
+                    (self.gave_way, self.gave_way_at) = (self.gave_way.saturating_add(1), now);
+                }
+            }
             _ => {}
         }
         if let Some(rate) = self.aimd.rate() {

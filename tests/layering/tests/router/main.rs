@@ -20,6 +20,7 @@ mod loss_recovery;
 mod mute;
 mod nack_rtx;
 mod no_index_twice;
+mod pacing;
 mod redundant_audio;
 mod resting_layers;
 mod spatial_layers;
