@@ -13,6 +13,10 @@ use crate::units::{Bitrate, Instant};
 
 /// What sound costs before it was measured.
 const SOUND: Bitrate = Bitrate::from_kbps(40);
+/// So many tenths of the last second someone must talk to be served first: no word in between counts.
+const TALKS: u32 = 5;
+/// Packets of the sound before it was found worth sending that are sent, too: the beginning of a word.
+const BEFORE: u64 = 3;
 
 /// What is to become of a slot.
 enum Wish {
@@ -89,6 +93,7 @@ impl Router {
         if track.kind == Kind::Audio {
             let rate = track.layers.first().and_then(|l| l.meter.rate()).unwrap_or(SOUND);
             return Some(match track.muted {
+                _ if track.voice.quiet => Wish::Nothing(Why::Silent),
                 true => Wish::Nothing(Why::Silent),
                 false if !slot.takes(track) => Wish::Nothing(Why::Codec),
                 false => Wish::Sound(rate),
@@ -104,7 +109,10 @@ impl Router {
         asks.push(Ask {
             slot: me.slot,
             priority: slot.view.priority,
-            talking: false,
+            talking: track
+                .sound()
+                .and_then(|id| self.tracks.find(id))
+                .is_some_and(|t| t.voice.long() >= TALKS),
             area: slot.view.tile.area(),
             now: place_of(slot.target, &rungs),
             rungs,
@@ -141,7 +149,7 @@ impl Router {
             track.join(target.layer, me);
             if sent == NONE {
                 let head = track.layers.get(usize::from(target.layer)).map_or(0, |l| l.log.head());
-                slot.begin_at(head);
+                slot.begin_at(head.saturating_sub(BEFORE));
             }
             // The layer may have a keyframe at hand; if not, the first pull asks for one.
             self.queue.mark_slot(me);

@@ -161,7 +161,7 @@ impl Allocation {
         now.since(self.given) >= OLD
     }
 
-    /// Gives each slot its rung. Returns what all would cost if each got what it wants.
+    /// Gives each slot its rung. Returns the budget of which each would get what it wants.
     pub(crate) fn give_out(
         &mut self,
         now: Instant,
@@ -181,7 +181,7 @@ impl Allocation {
         self.remember(now, asks);
         (self.given, self.budget) = (now, budget);
         self.used = Bitrate::from_bps(purse.used);
-        Bitrate::from_bps(all)
+        Bitrate::from_bps(all.saturating_add(all / HEADROOM).saturating_add(all / WORTH))
     }
 
     /// The least budget of late.

@@ -77,6 +77,18 @@ pub enum Command {
         /// How to show it.
         view: View,
     },
+    /// To the owner: a viewer with more sound to hear than slots hears this track while it is among the loudest. It
+    /// takes an audio slot then, and what was there joins the crowd in its place: see [`Event::SlotTrack`].
+    ///
+    /// [`Event::SlotTrack`]: super::event::Event::SlotTrack
+    Crowd {
+        /// The subscribing session.
+        session: SessionId,
+        /// What to hear.
+        track: TrackId,
+        /// Whether to hear it.
+        on: bool,
+    },
     /// To the owner: what all slots of a viewer may send together, whatever its link carries.
     LimitSession {
         /// The subscribing session.

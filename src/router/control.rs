@@ -20,6 +20,7 @@ fn concerned(command: &Command) -> Option<SessionId> {
         | Command::InstallKeys { session, .. }
         | Command::AddSlots { session, .. }
         | Command::Watch { session, .. }
+        | Command::Crowd { session, .. }
         | Command::LimitSession { session, .. }
         | Command::SetView { session, .. } => Some(*session),
         Command::AnnounceTrack { .. }
@@ -61,6 +62,7 @@ impl Router {
             Command::WithdrawTrack(track) => self.withdraw(track),
             Command::Watch { session, slot, track, view } => self.watch(now, session, slot, track, view),
             Command::SetView { session, slot, view } => self.set_view(session, slot, view),
+            Command::Crowd { session, track, on } => self.set_crowd(now, session, track, on),
             Command::LimitSession { session, max_bitrate } => {
                 let place = session.index;
                 if let Some(session) = self.session(session) {
@@ -107,6 +109,9 @@ impl Router {
             return;
         }
         let seat = self.sessions.get_mut(id.index as usize).and_then(Option::take);
+        for track in seat.iter().flat_map(|s| &s.crowd) {
+            self.leave_crowd(*track, id.index);
+        }
         for (place, slot) in seat.iter().flat_map(|s| s.slots.iter().enumerate()) {
             if let Some(track) = slot.track {
                 let me = Sub { session: id.index, slot: place as u16 };
@@ -125,7 +130,11 @@ impl Router {
 
     fn withdraw(&mut self, id: TrackId) {
         let Some(track) = self.tracks.remove(id) else { return };
-        self.speakers.forget(id);
+        for place in track.crowd {
+            if let Some(session) = session_at(&mut self.sessions, place) {
+                session.crowd.retain(|t| *t != id);
+            }
+        }
         for sub in track.watchers {
             let Some(session) = session_at(&mut self.sessions, sub.session) else { continue };
             let Some(slot) = session.slots.get_mut(usize::from(sub.slot)) else { continue };
@@ -154,22 +163,8 @@ impl Router {
         let me = Sub { session: id.index, slot: place as u16 };
         let Some(slot) = session.slots.get_mut(place) else { return };
         slot.view = view;
-        let from = slot.track;
-        if from != to {
-            slot.stop();
-            slot.track = to;
-            slot.target = Target::NOTHING;
-            slot.why = if to.is_some() { Why::Silent } else { Why::Inactive };
-            let kind = slot.params.kind;
-            if let Some(from) = from {
-                self.leave(from, me);
-            }
-            // A track that is not known yet waits here for its announcement.
-            if let Some(track) = to.and_then(|to| self.tracks.enter(to, kind))
-                && !track.watchers.contains(&me)
-            {
-                track.watchers.push(me);
-            }
+        if slot.track != to {
+            self.put(me, to);
             self.start_ticking(now);
         }
         self.slot_news.push(me);
@@ -177,6 +172,27 @@ impl Router {
         // Whatever its state here, its home must know that it is watched.
         if let Some(to) = to {
             self.want(to);
+        }
+    }
+
+    /// Empties a slot and gives it something else.
+    pub(super) fn put(&mut self, me: Sub, to: Option<TrackId>) {
+        let Some(session) = session_at(&mut self.sessions, me.session) else { return };
+        let Some(slot) = session.slots.get_mut(usize::from(me.slot)) else { return };
+        let kind = slot.params.kind;
+        let from = std::mem::replace(&mut slot.track, to);
+        slot.stop();
+        slot.target = Target::NOTHING;
+        slot.why = if to.is_some() { Why::Silent } else { Why::Inactive };
+        session.crowd.retain(|t| Some(*t) != to);
+        if let Some(from) = from {
+            self.leave(from, me);
+        }
+        // A track that is not known yet waits here for its announcement.
+        let Some(track) = to.and_then(|to| self.tracks.enter(to, kind)) else { return };
+        track.crowd.retain(|place| *place != me.session);
+        if !track.watchers.contains(&me) {
+            track.watchers.push(me);
         }
     }
 
@@ -194,6 +210,7 @@ impl Router {
             return;
         }
         track.silence();
+        track.voice.forget();
         let layers = track.layers.len();
         if !muted {
             // What was dropped leaves a hole in the numbers that no viewer shall take for loss.
@@ -204,7 +221,6 @@ impl Router {
                 }
             }
         }
-        self.speakers.forget(id);
         self.tracks.changed(id.index);
         self.reselect(id);
     }

@@ -41,7 +41,7 @@ pub enum Event {
         /// From the smallest up.
         layers: Vec<bool>,
     },
-    /// Who is talking, loudest first; sent when it changes, at most every 200 ms.
+    /// Who is talking, the dominant first; sent when it changes, at most every 200 ms.
     Talking(Vec<TrackId>),
     /// What a slot sends changed.
     SlotLayer {
@@ -53,6 +53,15 @@ pub enum Event {
         layer: Option<(LayerId, Option<PictureSize>)>,
         /// Why this and no other.
         why: Why,
+    },
+    /// An audio slot was given to a louder track of the viewer's crowd.
+    SlotTrack {
+        /// The subscribing session.
+        session: SessionId,
+        /// Which slot.
+        slot: SlotId,
+        /// What it carries now.
+        track: TrackId,
     },
     /// Statistics of a session, about once a second while anything flows.
     Stats {

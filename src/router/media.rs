@@ -153,7 +153,7 @@ impl Router {
         let came_alive = track.heard(stream.layer, len, now);
         self.tracks.freshen(id.index, stream.layer);
         if read.entry.level != ABSENT && !resent {
-            self.speakers.hear(id, read.entry.level, now);
+            self.hear(now, id, read.entry.level);
         }
         if came_alive || resized {
             if self.tracks.find(id).is_some_and(|t| t.unmeasured(stream.layer)) {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::command::Kind;
 use super::history::KEYFRAME;
 use super::id::{ShardId, TrackId};
 use super::peer::{LayerState, MediaBatch, PeerMessage, Relayed, TrackState};
@@ -133,6 +134,7 @@ impl Router {
                     track: track.id,
                     muted: track.muted,
                     clock_offset: track.clock_offset,
+                    voice: track.voice,
                     layers: layers(track),
                 };
                 self.to_peers.push_back((*to, PeerMessage::State(Box::new(state))));
@@ -288,15 +290,22 @@ impl Router {
     fn take_state(&mut self, state: &TrackState) {
         let us = self.config.shard;
         let Some(track) = self.tracks.find_mut(state.track).filter(|t| t.home != Some(us)) else { return };
+        // Voices are told of often, and are all the same to who hears them.
+        let same =
+            track.kind == Kind::Audio && (track.muted, track.voice.quiet) == (state.muted, state.voice.quiet);
         track.muted = state.muted;
         track.clock_offset = state.clock_offset;
+        track.voice = state.voice;
         for (layer, told) in track.layers.iter_mut().zip(&state.layers) {
             (layer.live, layer.size, layer.clock) = (told.live, told.size, told.clock);
             layer.shape = told.shape;
             layer.meter.set(told.rate);
             layer.demand.told(told.on_demand, told.live);
         }
-        self.reselect(state.track);
+        if !same {
+            self.reselect(state.track);
+        }
+        self.admit(state.track);
         self.want(state.track);
     }
 }

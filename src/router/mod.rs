@@ -15,6 +15,7 @@ pub mod bandwidth;
 pub mod command;
 mod control;
 pub mod counters;
+mod crowd;
 mod demand;
 mod egress;
 pub mod event;
@@ -218,7 +219,7 @@ impl Router {
             self.tracks.changed(id.index);
             self.reselect(id);
         }
-        self.speakers.tick(now);
+        self.listen(now);
         self.remind_homes(now);
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::history::{Entry, Log};
 use super::id::{LayerId, TrackId};
 use super::ingest::shape::Shape;
+use super::speakers::Voice;
 use super::track::Clock;
 use crate::batch::Path;
 use crate::units::{Bitrate, PictureSize};
@@ -103,6 +104,7 @@ pub struct TrackState {
     pub(crate) track: TrackId,
     pub(crate) muted: bool,
     pub(crate) clock_offset: Option<i64>,
+    pub(crate) voice: Voice,
     pub(crate) layers: Vec<LayerState>,
 }
 

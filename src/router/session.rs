@@ -11,6 +11,7 @@ use super::egress::pacer::next_on_grid;
 use super::egress::repair::Repair;
 use super::egress::slot::{Pulled, Slot};
 use super::event::SessionStats;
+use super::id::TrackId;
 use super::ingest::arrivals::Arrivals;
 use super::ingest::round_trip::RoundTrip;
 use super::ingest::streams::Streams;
@@ -65,6 +66,8 @@ pub(crate) struct Session {
     pub(crate) lost: bool,
     // What it watches.
     pub(crate) slots: Vec<Slot>,
+    /// What it hears while that is among the loudest.
+    pub(crate) crowd: Vec<TrackId>,
     pub(crate) repair: Repair,
     /// What a peer without transport-wide feedback tells of its way.
     pub(crate) reported: Reported,
@@ -119,6 +122,7 @@ impl Session {
             heard: now,
             lost: false,
             slots: Vec::new(),
+            crowd: Vec::new(),
             repair: Repair::default(),
             reported: Reported::default(),
             limit: Bitrate::MAX,

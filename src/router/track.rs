@@ -14,6 +14,7 @@ use super::ingest::meter::Meter;
 use super::ingest::reception::Reception;
 use super::ingest::shape::{Shape, Shaper};
 use super::keyframes::Keyframes;
+use super::speakers::Voice;
 use super::target::{ALL, Rung, Rungs, Target, guessed_rate};
 use crate::units::{Duration, Instant, PictureSize};
 use crate::wire::payload::Codec;
@@ -110,6 +111,10 @@ pub(crate) struct Track {
     /// What we asked of its home.
     pub(crate) wanted: u32,
     pub(crate) muted: bool,
+    /// What is heard of it.
+    pub(crate) voice: Voice,
+    /// Sessions that hear it only while it is among the loudest, by place.
+    pub(crate) crowd: Vec<u32>,
     /// Which of its payloads came last.
     pub(crate) payload: u8,
     /// Our clock minus the sender's, in microseconds.
@@ -139,6 +144,8 @@ impl Track {
             remote: Vec::new(),
             wanted: 0,
             muted: false,
+            voice: Voice::default(),
+            crowd: Vec::new(),
             payload: 0,
             clock_offset: None,
             limit: Limit::default(),
@@ -154,6 +161,12 @@ impl Track {
     pub(crate) fn params(&self) -> Option<&TrackParams> {
         let (session, at) = self.source.as_ref()?;
         session.tracks.get(*at)
+    }
+
+    /// The sound that belongs to this picture.
+    pub(crate) fn sound(&self) -> Option<TrackId> {
+        let (session, _) = self.source.as_ref()?;
+        session.tracks.iter().find(|t| t.kind == Kind::Audio).map(|t| t.id)
     }
 
     pub(crate) fn codec(&self, payload: u8) -> Option<Codec> {
@@ -284,7 +297,7 @@ impl Track {
         let wanted = self.layers.iter().enumerate().filter(|(_, l)| !l.subs.is_empty() || l.demand.wished());
         let layers = wanted.fold(0, |bits, (at, _)| bits | 1 << at);
         // Someone watches but no layer is known to be live: the state of all is still to be learned.
-        if layers == 0 && !self.watchers.is_empty() { 1 << 31 } else { layers }
+        if layers == 0 && !(self.watchers.is_empty() && self.crowd.is_empty()) { 1 << 31 } else { layers }
     }
 
     /// Notes a packet of a layer, of so many bytes; true if that changed what is live.

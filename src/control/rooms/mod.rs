@@ -6,6 +6,7 @@
 //! on one connection, its *viewing*, whose slots are filled as it asks.
 
 mod connection;
+mod crowd;
 mod effect;
 mod group;
 mod link;

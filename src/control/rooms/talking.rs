@@ -29,19 +29,24 @@ impl Rooms {
         }
     }
 
-    /// The talking streams of a group, loudest first within each shard.
+    /// The talking streams of a group, the dominant first. Shards say who leads among theirs; who led already goes on
+    /// leading over those of another shard.
     fn talkers_in(&self, gid: crate::control::ids::Gid) -> Vec<StreamId> {
-        let tracks = self.talkers.values().flatten().filter_map(|track| self.tracks.get(*track));
+        let before = self.groups.get(&gid).map(|group| &group.talking[..]).unwrap_or_default();
+        let place = |stream: &StreamId| before.iter().position(|s| s == stream).unwrap_or(usize::MAX);
+        let here = |track: &TrackId| {
+            let stream = self.tracks.get(*track)?.stream;
+            let published = self.streams.get(&stream)?;
+            (published.gids.contains(&gid) && !published.muted.audio).then_some(stream)
+        };
+        let mut lists: Vec<_> =
+            self.talkers.values().map(|tracks| tracks.iter().filter_map(here).peekable()).collect();
         let mut streams = Vec::new();
-        for track in tracks {
-            let here = self
-                .streams
-                .get(&track.stream)
-                .is_some_and(|published| published.gids.contains(&gid) && !published.muted.audio);
-            if here && !streams.contains(&track.stream) {
-                streams.push(track.stream);
-            }
+        loop {
+            let next = lists.iter_mut().filter_map(|list| Some((place(list.peek()?), list)));
+            let Some((_, list)) = next.min_by_key(|(place, _)| *place) else { return streams };
+            let stream = list.next().filter(|stream| !streams.contains(stream));
+            streams.extend(stream);
         }
-        streams
     }
 }

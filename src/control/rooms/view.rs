@@ -1,6 +1,6 @@
 //! A link's viewing: what it wishes to watch, and the slots of its one connection that carry it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::control::negotiate::Subscriber;
 use crate::router::command::{IceCredentials, Kind, SlotParams, View};
@@ -11,8 +11,9 @@ use crate::wire::id::Mid;
 
 /// Slots of each kind that a connection begins with, video and audio, ...
 const FIRST_SLOTS: (usize, usize) = (2, 3);
-/// ... and that it grows to, by doubling.
-pub(super) const MAX_SLOTS: usize = 48;
+/// ... and that it grows to, by doubling. Of more voices nobody understands a word: whoever is among the loudest then
+/// takes a slot.
+const MAX_SLOTS: (usize, usize) = (48, 8);
 
 /// What a link watches.
 #[derive(Debug, Default)]
@@ -53,6 +54,10 @@ impl Wish {
         }
     }
 
+    pub(super) const fn hears(&self) -> bool {
+        self.audio
+    }
+
     /// As a shard is told. A hidden tile is still heard.
     pub(super) fn view(&self, kind: Kind, cap: PictureSize) -> View {
         let (tile, active) = match kind {
@@ -78,6 +83,8 @@ pub(super) struct Peer {
     pub(super) slots: Vec<Slot>,
     /// What the answers said of the first slots.
     pub(super) answered: Vec<SlotParams>,
+    /// Tracks that the shards were told are heard when they are loud.
+    pub(super) crowd: BTreeSet<TrackId>,
     /// How many of `answered` the shards know.
     pub(super) known: usize,
 }
@@ -100,13 +107,13 @@ pub(super) struct Slot {
 
 /// The slots of a kind that a connection should have, so that `missing` more streams find one.
 pub(super) fn grown(have: usize, missing: usize, kind: Kind) -> usize {
-    let first = match kind {
-        Kind::Video => FIRST_SLOTS.0,
-        Kind::Audio => FIRST_SLOTS.1,
+    let (first, most) = match kind {
+        Kind::Video => (FIRST_SLOTS.0, MAX_SLOTS.0),
+        Kind::Audio => (FIRST_SLOTS.1, MAX_SLOTS.1),
     };
     let mut count = have.max(first);
-    while count < have + missing && count < MAX_SLOTS {
-        count = (count * 2).min(MAX_SLOTS);
+    while count < have + missing && count < most {
+        count = (count * 2).min(most);
     }
     count
 }
@@ -156,6 +163,11 @@ impl Peer {
             }
         }
         missing
+    }
+
+    /// Whether an audio slot carries a stream.
+    pub(super) fn carries(&self, stream: StreamRef) -> bool {
+        self.place_of(stream, Kind::Audio).is_some()
     }
 
     /// The number of the slot that carries a stream.

@@ -5,8 +5,10 @@
 //! 3. Its `answer` opens the session, or adds the slots to it.
 //! 4. Once a shard owns the session, [`Rooms::sync_slots`] tells it what each slot shows, and what changes.
 
+use std::collections::BTreeSet;
+
 use super::connection::Purpose;
-use super::view::{MAX_SLOTS, Peer, Viewing, Wish, grown};
+use super::view::{Peer, Viewing, Wish, grown};
 use super::{Effect, LinkId, Rooms, ToAll, secret};
 use crate::control::ids::Gid;
 use crate::control::negotiate::Subscriber;
@@ -17,8 +19,8 @@ use crate::signal::message::{self, Notice, Refusal, StreamId, StreamRef, Watch};
 use crate::units::{Instant, PictureSize};
 use crate::wire::id::Ssrc;
 
-/// Streams that one link may watch at once: as many as there can be slots.
-const MAX_WATCHES: usize = MAX_SLOTS;
+/// Streams that one link may watch at once; more than are seen at once can be heard.
+const MAX_WATCHES: usize = 512;
 /// The source of a stream that is a screen: it counts one higher when not all fits.
 const SCREEN: u8 = 2;
 /// Connections in a row that may fail to be secured before we stop offering new ones.
@@ -168,6 +170,7 @@ impl Rooms {
             fresh,
             slots: Vec::new(),
             answered: Vec::new(),
+            crowd: BTreeSet::new(),
             known: 0,
         })
     }
@@ -244,6 +247,7 @@ impl Rooms {
             slot.told = shows;
             self.effects.push(Effect::Shard(owner, command));
         }
+        self.sync_crowd(owner, viewing);
     }
 
     /// What a slot shows that carries `key`.
@@ -361,7 +365,7 @@ fn offer(peer: &mut Peer, counts: (usize, usize)) {
     }
 }
 
-const fn stream_id(key: StreamRef) -> StreamId {
+pub(super) const fn stream_id(key: StreamRef) -> StreamId {
     StreamId { uid: key.uid, sid: key.sid }
 }
 

@@ -126,6 +126,8 @@ pub(crate) struct Slot {
     pub(crate) reported: Option<Shown>,
     /// Since when something is held back; zero while nothing is.
     behind_since: Instant,
+    /// It was given another track by us: the control plane is to know.
+    pub(crate) moved: bool,
 }
 
 impl Slot {
@@ -163,6 +165,7 @@ impl Slot {
             why: Why::Inactive,
             reported: None,
             behind_since: Instant::ZERO,
+            moved: false,
         }
     }
 
@@ -413,7 +416,11 @@ impl Slot {
     fn begin(&mut self, me: Sub, now: Instant, track: &mut Track) -> bool {
         let Some(layer) = track.layers.get(usize::from(self.target.layer)) else { return false };
         let place = match track.kind {
-            Kind::Audio => Some(self.cursor.max(layer.log.tail())),
+            Kind::Audio => {
+                let fresh =
+                    |place: &u64| layer.log.get(*place).is_some_and(|e| e.arrival > self.last_arrival);
+                (self.cursor.max(layer.log.tail())..layer.log.head()).find(fresh)
+            }
             Kind::Video => layer.log.beginning(now),
         };
         let Some(entry) = place.and_then(|p| layer.log.get(p)).copied() else { return false };

@@ -186,9 +186,17 @@ fn talking_is_told_when_it_changes_and_only_where_it_is() {
     assert_eq!(talking(house.heard(listener)), [[2, 1]]);
     house.event(Event::Talking(vec![two, one]));
     assert!(house.heard(listener).is_empty());
-    // Another shard has its own list.
+    // Another shard has its own list: who leads goes on leading.
     house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![]));
     assert!(house.heard(listener).is_empty());
+    house.event(Event::Talking(vec![one]));
+    house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![two]));
+    assert_eq!(talking(house.heard(listener)), [vec![1], vec![1, 2]]);
+    house.event(Event::Talking(vec![]));
+    house.event(Event::Talking(vec![one]));
+    assert_eq!(talking(house.heard(listener)), [vec![2], vec![2, 1]]);
+    house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![]));
+    assert_eq!(talking(house.heard(listener)), [[1]]);
     house.event(Event::Talking(vec![]));
     assert_eq!(talking(house.heard(listener)), [Vec::<u32>::new()]);
     assert!(house.heard(elsewhere).is_empty());

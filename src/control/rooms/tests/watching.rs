@@ -113,14 +113,15 @@ fn many_watches_at_once_make_one_offer_at_a_time() {
         house.watch(bob, uid).expect("watches");
     }
     assert_eq!(offers(&house.answer(bob)), [(1, 2, 3)]);
-    assert_eq!(offers(&house.answer(bob)), [(2, 16, 12)]);
+    assert_eq!(offers(&house.answer(bob)), [(2, 16, 8)]);
     let heard = house.heard(bob);
     assert!(offers(&heard).is_empty());
     let session = house.viewing(bob);
     house.claim(session);
     let watched =
         commands(house.done()).iter().filter(|c| matches!(c, Command::Watch { track: Some(_), .. })).count();
-    assert_eq!(watched, 18);
+    // Nine pictures and, of nine voices, the eight that have slots.
+    assert_eq!(watched, 17);
 }
 
 #[test]
@@ -277,4 +278,72 @@ fn what_one_may_watch_is_checked() {
     // A stream is there only in the groups it was published to.
     house.join(bob, OTHER, VIEWER);
     assert_eq!(refused(house.rooms.watch(bob, &Watch { gid: OTHER, ..watch(1, 1, 1) })), "NOSTREAM");
+}
+
+#[test]
+fn a_screen_counts_one_higher_when_not_all_fits() {
+    let mut house = House::new();
+    let alice = house.member(1, Rights::ALL);
+    for (sid, source) in [(0, 1), (1, 2)] {
+        let ask = Publish { source, ..stream(&[ROOM], Sid(sid), OFFER) };
+        house.rooms.publish(house.now, alice, &ask).expect("publishes");
+    }
+    let bob = house.member(2, VIEWER);
+    for sid in [0, 1] {
+        house.rooms.watch(bob, &Watch { sid: Sid(sid), ..watch(1, 640, 360) }).expect("watches");
+    }
+    house.answer(bob);
+    house.forget_all();
+    let session = house.viewing(bob);
+    house.claim(session);
+    let shown = commands(house.done()).into_iter().filter_map(|command| match command {
+        Command::Watch { slot, view, .. } if slot.0 >= 3 => Some((slot.0, view.priority)),
+        _ => None,
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), [(3, 1), (4, 2)]);
+}
+
+/// What the crowd of a viewer gained and lost.
+fn crowded(done: Vec<Effect>) -> (Vec<TrackId>, Vec<TrackId>) {
+    let crowd = commands(done).into_iter().filter_map(|command| match command {
+        Command::Crowd { track, on, .. } => Some((track, on)),
+        _ => None,
+    });
+    let (on, off): (Vec<_>, Vec<_>) = crowd.partition(|(_, on)| *on);
+    let tracks = |list: Vec<(TrackId, bool)>| list.into_iter().map(|(track, _)| track).collect();
+    (tracks(on), tracks(off))
+}
+
+#[test]
+fn eight_voices_have_slots_and_the_others_wait_for_their_turn() {
+    let mut house = House::new();
+    let people: Vec<u32> = (1..=12).collect();
+    people.iter().for_each(|uid| _ = house.publisher(*uid));
+    let (bob, session) = house.viewer(20, &people);
+    house.answer(bob);
+    let (waiting, gone) = crowded(house.done());
+    let sound = |house: &House, uid| {
+        house.rooms.streams[&StreamId { uid: Uid(uid), sid: CAMERA }].audio.expect("sound")
+    };
+    let peer = house.rooms.links.get(bob).and_then(|l| l.viewing.peer.as_ref()).expect("a connection");
+    assert_eq!((peer.count(Kind::Audio), peer.crowd.len()), (8, 4));
+    let carried: Vec<_> = slots(&[Notice::Slots { slots: peer.map() }]).expect("a map");
+    let hears = |uid| carried.iter().any(|(_, kind, u)| *kind == MediaKind::Audio && *u == uid);
+    let outside: Vec<u32> = people.iter().copied().filter(|uid| !hears(*uid)).collect();
+    assert_eq!((waiting, gone), (outside.iter().map(|uid| sound(&house, *uid)).collect(), vec![]));
+
+    // One of them talks: the shard gave it the first slot.
+    house.forget_all();
+    let slot = SlotId(0);
+    house.event(Event::SlotTrack { session, slot, track: sound(&house, outside[0]) });
+    let heard = slots(&house.heard(bob)).expect("a map");
+    assert!(heard.contains(&("0".to_owned(), MediaKind::Audio, outside[0])), "{heard:?}");
+    assert_eq!(heard.iter().filter(|(_, kind, _)| *kind == MediaKind::Audio).count(), 8);
+    assert_eq!(commands(house.done()).len(), 0, "the shard knows");
+
+    // Whoever made room is watched no more, and another of the crowd neither.
+    house.rooms.unwatch(bob, key(1)).expect("no more");
+    house.rooms.unwatch(bob, key(outside[1])).expect("no more");
+    let (on, off) = crowded(house.done());
+    assert_eq!((on.len(), off), (0, vec![sound(&house, 1), sound(&house, outside[1])]));
 }

@@ -14,6 +14,7 @@ mod dependency_descriptor;
 mod header_extensions;
 mod ice_restart;
 mod keyframe_economy;
+mod large_room;
 mod layer_follows_tile;
 mod limits;
 mod loss_recovery;

@@ -236,7 +236,19 @@ impl World {
         place
     }
 
-    /// The same, as exact as Chromium.
+    /// A viewer with audio slots alone; its place.
+    pub fn listen(&mut self, link: Link, audios: u16) -> usize {
+        let mut slots = self.slots(audios - 1);
+        for slot in &mut slots {
+            (slot.kind, slot.rtx_ssrc, slot.payloads) = (Kind::Audio, None, vec![WATCHED_OPUS]);
+        }
+        let viewer = Viewer::new(&slots);
+        let place = self.add_viewer(link, slots);
+        self.viewers.insert(place, viewer);
+        place
+    }
+
+    /// The same as [`World::view`], as exact as Chromium.
     pub fn browse(&mut self, link: Link, videos: u16) -> usize {
         let slots = self.slots(videos);
         let browser = Browser::new(&slots, self.now);
