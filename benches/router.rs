@@ -30,6 +30,7 @@ const IDS: ExtensionIds = ExtensionIds {
     abs_send_time: 4,
     video_orientation: 5,
     playout_delay: 6,
+    capture_time: 0,
     dependency_descriptor: 7,
 };
 const VP8: PayloadParams = PayloadParams { codec: Codec::Vp8, pt: Pt(96), rtx: Some(Pt(97)) };

@@ -215,6 +215,8 @@ pub struct ExtensionIds {
     pub video_orientation: u8,
     /// `http://www.webrtc.org/experiments/rtp-hdrext/playout-delay`
     pub playout_delay: u8,
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time`
+    pub capture_time: u8,
     /// The AV1 dependency descriptor.
     pub dependency_descriptor: u8,
 }

@@ -59,7 +59,7 @@ pub(crate) struct Entry {
     pub(crate) picture_id: u16,
     /// Its frame's number in the dependency descriptor, if there is one.
     pub(crate) frame: u16,
-    /// Bytes of dependency descriptor.
+    /// Bytes of capture time and dependency descriptor.
     pub(crate) descriptor: u8,
     /// [`MARKER`] and so on.
     pub(crate) flags: u8,
@@ -71,6 +71,8 @@ pub(crate) struct Entry {
     pub(crate) tl0: u8,
     /// Which of the track's payloads.
     pub(crate) payload: u8,
+    /// Bytes of capture time before the descriptor.
+    pub(crate) capture: u8,
     /// Its spatial layer, 0 is the base.
     pub(crate) spatial: u8,
     /// Its temporal layer, 0 is the base.
@@ -99,6 +101,7 @@ impl Default for Entry {
             tl0_at: 0,
             tl0: 0,
             payload: 0,
+            capture: 0,
             spatial: 0,
             temporal: 0,
             level: ABSENT,
@@ -108,6 +111,11 @@ impl Default for Entry {
 }
 
 impl Entry {
+    /// Whether there is a dependency descriptor.
+    pub(crate) const fn is_described(&self) -> bool {
+        self.descriptor > self.capture
+    }
+
     /// Whether all of `flags` are set.
     pub(crate) const fn is(&self, flags: u8) -> bool {
         self.flags & flags == flags
@@ -149,7 +157,7 @@ impl Log {
         self.entries.get(position as usize & (self.entries.len() - 1))
     }
 
-    /// Its dependency descriptor and its payload.
+    /// Its capture time with its dependency descriptor, and its payload.
     pub(crate) fn content(&self, entry: &Entry) -> (&[u8], &[u8]) {
         let start = entry.start as usize & (self.bytes.len().wrapping_sub(1));
         let len = usize::from(entry.descriptor) + usize::from(entry.len);

@@ -129,7 +129,18 @@ impl Router {
         let mut read = packet::read(header, extensions, codec, payload, bytes);
         (read.entry.seq, read.entry.epoch, read.entry.arrival) = (seq, layer.epoch, now);
         layer.dependencies.read(extensions.descriptor, &mut read.entry);
-        layer.log.append(read.entry, extensions.descriptor, bytes);
+        let captured = extensions.captured.zip(session.clock_offset);
+        match captured.map(|(captured, ahead)| captured.passed_on(ahead).bytes()) {
+            None => layer.log.append(read.entry, extensions.descriptor, bytes),
+            Some(captured) => {
+                read.entry.capture = captured.len() as u8;
+                let mut both = [0; 255];
+                let len = captured.len() + extensions.descriptor.len();
+                let parts = captured.iter().chain(extensions.descriptor);
+                both.iter_mut().zip(parts).for_each(|(room, byte)| *room = *byte);
+                layer.log.append(read.entry, both.get(..len).unwrap_or(&captured), bytes)
+            }
+        };
         layer.keyframes.count(read.entry.ts, read.entry.is(KEYFRAME), bytes.len());
         layer.shaper.count(&read.entry, len, now);
         if let Some(structure) = &read.structure {

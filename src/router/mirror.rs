@@ -271,7 +271,7 @@ impl Router {
             layer.epoch = entry.epoch;
             layer.log.append(entry, descriptor, payload);
             if entry.is(KEYFRAME) {
-                if !descriptor.is_empty() {
+                if let Some(descriptor) = descriptor.get(usize::from(entry.capture)..) {
                     layer.dependencies.learn(descriptor);
                 }
                 track.keyframe_came(packet.layer);

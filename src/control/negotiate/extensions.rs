@@ -10,7 +10,7 @@ struct Known {
     field: fn(&mut ExtensionIds) -> &mut u8,
 }
 
-const KNOWN: [Known; 9] = [
+const KNOWN: [Known; 10] = [
     Known { uri: uri::MID, field: |ids| &mut ids.mid },
     Known { uri: uri::RID, field: |ids| &mut ids.rid },
     Known { uri: uri::REPAIRED_RID, field: |ids| &mut ids.repaired_rid },
@@ -19,12 +19,13 @@ const KNOWN: [Known; 9] = [
     Known { uri: uri::ABS_SEND_TIME, field: |ids| &mut ids.abs_send_time },
     Known { uri: uri::VIDEO_ORIENTATION, field: |ids| &mut ids.video_orientation },
     Known { uri: uri::PLAYOUT_DELAY, field: |ids| &mut ids.playout_delay },
+    Known { uri: uri::CAPTURE_TIME, field: |ids| &mut ids.capture_time },
     Known { uri: uri::DEPENDENCY_DESCRIPTOR, field: |ids| &mut ids.dependency_descriptor },
 ];
 
 /// In our offers: what goes with audio and with video, with ids that are the same on all m-lines
 /// (RFC 9143 section 9.2 in spirit: one bundle, one meaning).
-const OFFERED: [(u8, &str, bool, bool); 7] = [
+const OFFERED: [(u8, &str, bool, bool); 8] = [
     (1, uri::AUDIO_LEVEL, true, false),
     (2, uri::ABS_SEND_TIME, true, true),
     (3, uri::TRANSPORT_SEQ, true, true),
@@ -32,6 +33,7 @@ const OFFERED: [(u8, &str, bool, bool); 7] = [
     (5, uri::PLAYOUT_DELAY, false, true),
     (6, uri::VIDEO_ORIENTATION, false, true),
     (7, uri::DEPENDENCY_DESCRIPTOR, false, true),
+    (8, uri::CAPTURE_TIME, true, true),
 ];
 
 /// `a=extmap` lines of an m-line of our offer.

@@ -87,7 +87,7 @@ pub(crate) struct Outlet {
 /// Room for a dependency descriptor: what an extension element holds.
 const DESCRIPTOR_ROOM: usize = 255;
 /// Room for a header with all extensions that we ever write in the one-byte form.
-const HEADER_ROOM: usize = 72;
+const HEADER_ROOM: usize = 96;
 
 impl Outlet {
     pub(crate) fn new(extensions: ExtensionIds) -> Self {
@@ -98,6 +98,7 @@ impl Outlet {
             extensions.abs_send_time,
             extensions.video_orientation,
             extensions.playout_delay,
+            extensions.capture_time,
             extensions.dependency_descriptor,
         ];
         Self {
@@ -127,9 +128,10 @@ impl Outlet {
     ) -> Sent {
         let (Some(path), Some(sealer)) = (self.path, self.sealer.as_ref()) else { return Sent::Never };
         let Some(room) = batch.reserve() else { return Sent::Full };
-        let (descriptor, payload) = if head.blank { Default::default() } else { log.content(entry) };
+        let (extra, payload) = if head.blank { Default::default() } else { log.content(entry) };
         let own = if head.unwrap { red::primary(payload) } else { Some(payload) };
         let Some(payload) = own else { return Sent::Never };
+        let (captured, descriptor) = extra.split_at_checked(entry.capture.into()).unwrap_or_default();
         let mut scratch;
         let descriptor = if descriptor.is_empty() || self.extensions.dependency_descriptor == 0 {
             &[]
@@ -140,9 +142,9 @@ impl Outlet {
             len.and_then(|len| scratch.get(..len)).unwrap_or_default()
         };
         let header = if self.one_byte && descriptor.len() <= 16 {
-            self.short_header(room, turn, head, entry, descriptor, mid)
+            self.short_header(room, turn, head, entry, (captured, descriptor), mid)
         } else {
-            self.long_header(room, turn, head, entry, descriptor, mid)
+            self.long_header(room, turn, head, entry, (captured, descriptor), mid)
         };
         let Some(header) = header else { return Sent::Never };
         let Some(len) = write_payload(room, header, head, entry, payload) else { return Sent::Never };
@@ -213,7 +215,7 @@ impl Outlet {
         turn: &Turn,
         head: &Head,
         entry: &Entry,
-        descriptor: &[u8],
+        (captured, descriptor): (&[u8], &[u8]),
         mid: Option<&Mid>,
     ) -> Option<usize> {
         let ids = &self.extensions;
@@ -239,6 +241,9 @@ impl Outlet {
         }
         if let Some(mid) = mid.filter(|_| ids.mid != 0) {
             out.put_slice(ids.mid, mid.as_bytes());
+        }
+        if !captured.is_empty() && ids.capture_time != 0 {
+            out.put_slice(ids.capture_time, captured);
         }
         if !descriptor.is_empty() && ids.dependency_descriptor != 0 {
             out.put_slice(ids.dependency_descriptor, descriptor);
@@ -268,22 +273,23 @@ impl Outlet {
         turn: &Turn,
         head: &Head,
         entry: &Entry,
-        descriptor: &[u8],
+        (captured, descriptor): (&[u8], &[u8]),
         mid: Option<&Mid>,
     ) -> Option<usize> {
         let ids = &self.extensions;
         let transport_seq = self.transport_seq.to_be_bytes();
         let delay = entry.playout_delay.to_be_bytes();
-        let all: [(u8, &[u8], bool); 7] = [
+        let all: [(u8, &[u8], bool); 8] = [
             (ids.twcc, &transport_seq, true),
             (ids.abs_send_time, &turn.abs_send_time, ids.twcc == 0),
             (ids.audio_level, &[entry.level], entry.level != ABSENT),
             (ids.video_orientation, &[entry.orientation], entry.orientation != ABSENT),
             (ids.playout_delay, delay.get(1..)?, entry.playout_delay != ABSENT_DELAY),
             (ids.mid, mid.map(Mid::as_bytes).unwrap_or_default(), mid.is_some()),
+            (ids.capture_time, captured, !captured.is_empty()),
             (ids.dependency_descriptor, descriptor, !descriptor.is_empty()),
         ];
-        let mut elements: [(u8, &[u8]); 7] = Default::default();
+        let mut elements: [(u8, &[u8]); 8] = Default::default();
         let mut count = 0;
         for (id, value, present) in all {
             if let Some(place) = elements.get_mut(count).filter(|_| present && id != 0) {

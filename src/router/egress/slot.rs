@@ -314,7 +314,7 @@ impl Slot {
                 picture_shift: self.segment.picture_shift(shift),
                 tl0_shift: self.segment.tl0_shift,
                 frame_shift: self.segment.frame_shift,
-                active: if entry.descriptor == 0 { None } else { self.active(layer, entry) },
+                active: if entry.is_described() { self.active(layer, entry) } else { None },
                 blank,
                 original: None,
                 unwrap: self.unwraps,
@@ -362,7 +362,7 @@ impl Slot {
         if head.blank {
             return sent;
         }
-        if entry.descriptor != 0 {
+        if entry.is_described() {
             let frame = entry.frame.wrapping_add(head.frame_shift);
             if frame.wrapping_sub(self.last_frame) < 1 << 15 {
                 self.last_frame = frame;

@@ -5,6 +5,7 @@ use crate::router::history::{
     ABSENT, ABSENT_DELAY, ENDS_LAYER, Entry, KEYFRAME, MARKER, UP_FROM_HERE, UP_HERE, UP_SPATIAL, WIDE_ID,
 };
 use crate::units::PictureSize;
+use crate::wire::ext::capture_time::CaptureTime;
 use crate::wire::id::{Pt, Seq16};
 use crate::wire::payload::{self, Codec};
 use crate::wire::rtp;
@@ -14,6 +15,7 @@ use crate::wire::rtp;
 pub(crate) struct Extensions<'a> {
     pub(crate) transport_seq: Option<Seq16>,
     pub(crate) descriptor: &'a [u8],
+    pub(crate) captured: Option<CaptureTime>,
     level: u8,
     orientation: u8,
     playout_delay: u32,
@@ -24,6 +26,7 @@ impl<'a> Extensions<'a> {
         let mut all = Self {
             transport_seq: None,
             descriptor: &[],
+            captured: None,
             level: ABSENT,
             orientation: ABSENT,
             playout_delay: ABSENT_DELAY,
@@ -38,6 +41,7 @@ impl<'a> Extensions<'a> {
                 [a, b, c] if id == ids.playout_delay => {
                     all.playout_delay = u32::from_be_bytes([0, *a, *b, *c])
                 }
+                _ if id == ids.capture_time => all.captured = CaptureTime::read(value),
                 _ if id == ids.dependency_descriptor => all.descriptor = value,
                 _ => {}
             }

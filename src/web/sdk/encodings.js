@@ -70,3 +70,22 @@ export function codecsBy(wanted) {
   };
   return [...all].sort((a, b) => rank(a) - rank(b));
 }
+
+const CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
+
+/**
+ * Tells viewers when a picture or sound was captured, where the browser can but does not by itself (W3C webrtc-extensions).
+ * @param {RTCRtpTransceiver} transceiver
+ */
+export function offerCaptureTime(transceiver) {
+  const able = /** @type {any} */ (transceiver);
+  const extensions = able.getHeaderExtensionsToNegotiate?.();
+  const captured = extensions?.find((/** @type {{uri: string}} */ { uri }) => uri === CAPTURE_TIME);
+  if (!captured) return;
+  captured.direction = 'sendrecv';
+  try {
+    able.setHeaderExtensionsToNegotiate(extensions);
+  } catch {
+    // It is a help, not a need.
+  }
+}

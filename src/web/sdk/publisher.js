@@ -4,7 +4,7 @@ import { captureCamera, captureScreen } from './capture.js';
 import { connection, statsOf } from './connection.js';
 import { RESOLUTIONS, STREAM_CAMERA, STREAM_RESOLUTION_DEFAULT, STREAM_SCREEN } from './constants.js';
 import { Emitter } from './emitter.js';
-import { codecsBy, layersOf } from './encodings.js';
+import { codecsBy, layersOf, offerCaptureTime } from './encodings.js';
 import { Failure } from './failure.js';
 
 /** @import { Codec, Media, Quality } from './types.js' */
@@ -294,8 +294,9 @@ export class Publisher extends Emitter {
   /** @param {RTCPeerConnection} pc */
   #addAudio(pc) {
     const track = this.media.getAudioTracks()[0];
-    const { sender } = pc.addTransceiver(track ?? 'audio', { direction: 'sendonly', streams: [this.media] });
-    this.#senders.audio = sender;
+    const transceiver = pc.addTransceiver(track ?? 'audio', { direction: 'sendonly', streams: [this.media] });
+    offerCaptureTime(transceiver);
+    this.#senders.audio = transceiver.sender;
   }
 
   /** @param {RTCPeerConnection} pc */
@@ -319,6 +320,7 @@ export class Publisher extends Emitter {
       sendEncodings: encodings,
     });
     transceiver.setCodecPreferences(codecsBy(this.#codec));
+    offerCaptureTime(transceiver);
     this.#senders.video = transceiver.sender;
     return layers;
   }

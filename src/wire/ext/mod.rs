@@ -4,6 +4,7 @@
 
 pub mod abs_send_time;
 pub mod audio_level;
+pub mod capture_time;
 pub mod dependency_descriptor;
 pub mod playout_delay;
 pub mod transport_seq;
@@ -26,6 +27,8 @@ pub mod uri {
         "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
     /// Bounds on the receiver's delay.
     pub const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+    /// When it was captured, by whose clock.
+    pub const CAPTURE_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
     /// How the camera is held (3GPP TS 26.114 section 7.4.5).
     pub const VIDEO_ORIENTATION: &str = "urn:3gpp:video-orientation";
     /// Frame dependencies of AV1 and, in Chromium, of other codecs.

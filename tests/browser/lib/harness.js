@@ -71,6 +71,14 @@ const h = {
     return { ...entry, codec: codec?.mimeType };
   },
 
+  /** When what is heard and what is seen now was captured, by the sender's clock in ms. */
+  async playout() {
+    const ids = h.view.media.getTracks().map(({ id }) => id);
+    const all = [...(await h.client.viewer.pc.getStats()).values()];
+    const of = (kind) => all.find((s) => s.type === 'inbound-rtp' && s.kind === kind && ids.includes(s.trackIdentifier));
+    return ['audio', 'video'].map((kind) => of(kind)?.estimatedPlayoutTimestamp);
+  },
+
   /** The time until frames of this width are decoded. */
   async untilWidth(width, ms) {
     const started = performance.now();

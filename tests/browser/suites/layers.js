@@ -47,3 +47,31 @@ for (const { name, codec, options, encodings } of STREAMS) {
     assert.equal(freezes, 0, 'B froze at each switch');
   }));
 }
+
+test('sound and picture stay in step through twenty switches', () => world({ name: 'lip-sync' }, async ({ person }) => {
+  const a = await person('Ada').bare();
+  const b = await person('Bob').bare();
+  await Promise.all([a.enter(), b.enter()]);
+  await a.publish({ source: 'camera', codec: 'vp8' });
+  await b.watch(320, 180, { muted: false });
+  const sizes = [[1280, 720], [320, 180], [640, 360], [1280, 720], [640, 360], [320, 180]];
+  for (let round = 0; round < 20; round += 1) {
+    const [width, height] = sizes[round % sizes.length];
+    await b.resize(width, height);
+    await b.page.evaluate((w) => window.h.untilWidth(w, 20_000), width);
+  }
+  // One report of each after the last switch, and some seconds for the receiver to follow.
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  const apart = [];
+  for (let sample = 0; sample < 15; sample += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const [sound, picture] = await b.page.evaluate(() => window.h.playout());
+    assert.ok(sound > 0 && picture > 0, `played out: ${sound}, ${picture}`);
+    apart.push(Math.abs(sound - picture));
+  }
+  apart.sort((x, y) => x - y);
+  note(`sound and picture apart: median ${apart[7].toFixed(1)} ms, most ${apart[14].toFixed(1)} ms`);
+  assert.ok(apart[7] <= 40, `${apart[7]} ms apart`);
+  const offered = await b.page.evaluate(() => window.h.client.viewer.pc.remoteDescription.sdp.includes('abs-capture-time'));
+  assert.ok(offered);
+}));

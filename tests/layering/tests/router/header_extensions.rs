@@ -1,5 +1,5 @@
 //! What the headers of packets to viewers carry: the mid until it is known, transport-wide numbers for all packets of a
-//! connection, the publisher's audio level.
+//! connection, the publisher's audio level, and when sound and picture were captured.
 
 use crate::sim::network::Link;
 use crate::sim::{World, tile};
@@ -26,4 +26,31 @@ fn mid_at_first_levels_and_transport_numbers_always() {
     let mut numbers: Vec<_> = both.map(|got| got.transport_seq.expect("negotiated")).collect();
     numbers.sort_unstable();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "one count for the whole connection");
+}
+
+#[test]
+fn capture_times_are_told_against_our_clock() {
+    for shards in [1, 2] {
+        let mut world = World::new(shards, 111);
+        let (_, audio, video) = world.publish(Link::good(), &[(320, 180)]);
+        let viewers = [world.view(Link::good(), 1), world.view(Link::good(), 1)];
+        world.run_ms(1000);
+        for viewer in viewers {
+            world.watch(viewer, 0, Some(audio), tile(0, 0));
+            world.watch(viewer, 1, Some(video), tile(640, 360));
+        }
+        world.run_ms(3000);
+        for (viewer, slot) in viewers.into_iter().flat_map(|viewer| [(viewer, 0), (viewer, 1)]) {
+            let got = world.viewer(viewer).slot(slot).packets.values();
+            let told: Vec<_> = got.filter_map(|got| Some((got.at, got.captured?))).collect();
+            assert!(told.len() > 3, "{}", told.len());
+            for (at, captured) in told {
+                // Captured by our clock; 20 ms lie between, and the publisher's way is taken for its clock's error.
+                let ours =
+                    i128::from(captured.ntp) - i128::from(captured.clock_offset.expect("the long form"));
+                let late = at.as_micros() as i128 - ((ours * 1_000_000) >> 32);
+                assert!((0..40_000).contains(&late), "{late} us");
+            }
+        }
+    }
 }

@@ -27,4 +27,5 @@ mod resting_layers;
 mod spatial_layers;
 mod survives_loss;
 mod switch_is_continuous;
+mod temporal_layers;
 mod two_shards;

@@ -53,6 +53,7 @@ pub const EXTENSIONS: ExtensionIds = ExtensionIds {
     video_orientation: 7,
     playout_delay: 8,
     dependency_descriptor: 9,
+    capture_time: 10,
 };
 /// Payload types of the publishers ...
 pub const PUBLISHED_VP8: PayloadParams = PayloadParams { codec: Codec::Vp8, pt: Pt(96), rtx: Some(Pt(97)) };

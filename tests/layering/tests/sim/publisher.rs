@@ -89,6 +89,7 @@ pub struct Publisher {
     /// Whether every packet of sound repeats the one before (RFC 2198).
     pub red: bool,
     began: Instant,
+    awake: Instant,
     next_frame: Instant,
     next_audio: Instant,
     next_report: Instant,
@@ -140,6 +141,7 @@ impl Publisher {
             heeds: true,
             red: false,
             began: now,
+            awake: now,
             next_frame: now,
             next_audio: now,
             next_report: now + Duration::from_millis(300),
@@ -201,6 +203,7 @@ impl Publisher {
     }
 
     pub fn wake(&mut self, now: Instant) -> Vec<Clear> {
+        self.awake = now;
         if self.next_frame <= now {
             self.next_frame += FRAME;
             self.frames += 1;
@@ -301,6 +304,11 @@ impl Publisher {
         }
         if level.is_some() {
             extensions.push((EXTENSIONS.audio_level, &level_bytes));
+        }
+        let captured =
+            (((u128::from(self.awake.as_micros() + CLOCK) << 32) / 1_000_000) as u64).to_be_bytes();
+        if self.transport_seq.is_multiple_of(17) {
+            extensions.push((EXTENSIONS.capture_time, &captured));
         }
         let mut packet = vec![0; 100 + payload.len()];
         let len = header.write(&mut packet, &extensions).expect("fits");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use millrace::router::command::{Kind, SlotParams};
 use millrace::units::{Duration, Instant};
+use millrace::wire::ext::capture_time::CaptureTime;
 use millrace::wire::id::{Seq, Seq16, Ssrc};
 use millrace::wire::payload::vp8;
 use millrace::wire::rtcp::{self, Packet, ReportBlock, SenderInfo, Writer};
@@ -23,6 +24,7 @@ pub struct Got {
     pub transport_seq: Option<u16>,
     pub level: Option<u8>,
     pub descriptor: Option<Vec<u8>>,
+    pub captured: Option<CaptureTime>,
     pub payload: Vec<u8>,
 }
 
@@ -223,6 +225,7 @@ impl Receiver {
             transport_seq: packet.extension(EXTENSIONS.twcc).map(|v| u16::from_be_bytes([v[0], v[1]])),
             level: packet.extension(EXTENSIONS.audio_level).map(|v| v[0]),
             descriptor: packet.extension(EXTENSIONS.dependency_descriptor).map(<[u8]>::to_vec),
+            captured: packet.extension(EXTENSIONS.capture_time).and_then(CaptureTime::read),
             payload: payload.to_vec(),
         };
         if let Some(before) = self.packets.insert(seq, got.clone()) {
