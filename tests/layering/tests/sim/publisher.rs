@@ -90,6 +90,8 @@ pub struct Publisher {
     pub red: bool,
     began: Instant,
     awake: Instant,
+    /// Whether it tells now and then when it captured.
+    pub tells_capture: bool,
     next_frame: Instant,
     next_audio: Instant,
     next_report: Instant,
@@ -142,6 +144,7 @@ impl Publisher {
             red: false,
             began: now,
             awake: now,
+            tells_capture: false,
             next_frame: now,
             next_audio: now,
             next_report: now + Duration::from_millis(300),
@@ -307,7 +310,7 @@ impl Publisher {
         }
         let captured =
             (((u128::from(self.awake.as_micros() + CLOCK) << 32) / 1_000_000) as u64).to_be_bytes();
-        if self.transport_seq.is_multiple_of(17) {
+        if self.tells_capture && self.transport_seq.is_multiple_of(17) {
             extensions.push((EXTENSIONS.capture_time, &captured));
         }
         let mut packet = vec![0; 100 + payload.len()];
