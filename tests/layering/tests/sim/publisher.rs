@@ -183,8 +183,13 @@ impl Publisher {
 
     /// Fills these rates, one for each layer, with frames of many sizes.
     pub fn encode_at(&mut self, rates: &[Bitrate]) {
+        self.encode_differently(rates, 0);
+    }
+
+    /// The same with frames of other sizes.
+    pub fn encode_differently(&mut self, rates: &[Bitrate], seed: u64) {
         for (layer, rate) in self.layers.iter_mut().zip(rates) {
-            layer.encoder = Some(Encoder::new(*rate, u64::from(layer.ssrc.0)));
+            layer.encoder = Some(Encoder::new(*rate, u64::from(layer.ssrc.0) ^ seed << 32));
         }
     }
 

@@ -119,7 +119,7 @@ impl Scenario {
         let mut audio = None;
         for n in 0..SOURCES {
             let (place, sound, video) = world.publish(Link::narrow(UPLINK), &SIZES);
-            world.publishers.get_mut(&place).expect("is there").encode_at(&rates);
+            world.publishers.get_mut(&place).expect("is there").encode_differently(&rates, seed);
             audio.get_or_insert(sound);
             videos.push(video);
             // Their frames do not come together.
