@@ -71,6 +71,9 @@ impl Router {
         }
         if let Some(session) = session_at(&mut self.sessions, place) {
             session.share(now, Bitrate::from_bps(sound), &mut asks);
+            let paused = asks.iter().filter(|ask| ask.given.is_none()).count();
+            let short = asks.iter().filter(|ask| ask.given != Some(ask.wanted)).count();
+            (session.stats.limited, session.stats.paused) = ((short - paused) as u16, paused as u16);
         }
         for ask in asks.drain(..) {
             let me = Sub { session: place, slot: ask.slot };

@@ -120,4 +120,8 @@ pub struct SessionStats {
     pub bitrate_out: Bitrate,
     /// What the way to the peer is taken to carry; `None` while nothing is known of it.
     pub estimate: Option<Bitrate>,
+    /// Pictures that bandwidth keeps below what their tiles ask for, and those that it pauses.
+    pub limited: u16,
+    /// See `limited`.
+    pub paused: u16,
 }

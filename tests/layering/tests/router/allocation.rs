@@ -1,7 +1,7 @@
 //! What a viewer gets fits what its link carries: everyone something, the stage first, and each stream says why.
 
 use millrace::router::command::{Command, View};
-use millrace::router::event::Why;
+use millrace::router::event::{Event, Why};
 use millrace::router::id::{LayerId, TrackId};
 use millrace::units::{Bitrate, Duration};
 
@@ -50,6 +50,24 @@ fn a_small_budget_gets_a_small_picture_and_says_so() {
     world.run_ms(8000);
     assert_eq!(world.shown(viewer, 1), Some((Some(LayerId(2)), Why::Tile)));
     world.viewer(viewer).slot(1).assert_continuous();
+}
+
+/// How many pictures bandwidth holds back and pauses, as the statistics last said.
+fn told(world: &World, viewer: usize) -> Option<(u16, u16)> {
+    let id = world.peers[viewer].id;
+    world.events.iter().rev().find_map(|(_, event)| match event {
+        Event::Stats { session, stats } if *session == id => Some((stats.limited, stats.paused)),
+        _ => None,
+    })
+}
+
+#[test]
+fn statistics_count_what_bandwidth_holds_back() {
+    let (mut world, viewer, _) = grid(6, 1, 3);
+    assert_eq!(told(&world, viewer), Some((0, 0)));
+    limit(&mut world, viewer, 420);
+    world.run_ms(4000);
+    assert_eq!(told(&world, viewer), Some((2, 1)));
 }
 
 #[test]
