@@ -100,10 +100,7 @@ pub(crate) struct Session {
     pub(crate) stats: SessionStats,
     /// Packets and bytes in and out at the last statistics.
     counted: (u64, u64),
-    counted_again: u64,
     counted_at: Instant,
-    /// What was sent again of late.
-    repairs: Bitrate,
     random: u64,
 }
 
@@ -147,8 +144,6 @@ impl Session {
             news: News { claimed: true, ..News::default() },
             stats: SessionStats::default(),
             counted: (0, 0),
-            counted_again: 0,
-            repairs: Bitrate::ZERO,
             counted_at: now,
             random: params.seed,
             params,
@@ -268,10 +263,7 @@ impl Session {
         let layers = self.params.tracks.iter().filter_map(|t| tracks.find(t.id)).flat_map(|t| &t.layers);
         self.stats.lost_in = layers.filter_map(|l| l.reception.as_ref()).map(|r| r.lost()).sum();
         self.news.stats |= self.counted != (bytes_in, bytes_out);
-        let again = self.repair.again();
-        self.repairs = Bitrate::of(again - self.counted_again, passed);
         self.counted = (bytes_in, bytes_out);
-        self.counted_again = again;
         self.counted_at = now;
     }
 
@@ -292,10 +284,7 @@ impl Session {
 
     /// Fits what the slots ask for to the budget.
     pub(crate) fn share(&mut self, now: Instant, sound: Bitrate, asks: &mut [Ask]) {
-        // What is sent again passes the same way: there is room for an eighth, more is taken from what is new, up to half.
-        let excess = |b: u64| self.repairs.as_bps().saturating_sub(b / 8).min(b / 2);
-        let less = |b: Bitrate| Bitrate::from_bps(b.as_bps() - excess(b.as_bps()));
-        let budget = self.budget(now).map(less);
+        let budget = self.budget(now);
         let all = self.allocation.give_out(now, budget, sound, asks);
         self.outlet.want(all.min(self.limit));
     }
@@ -407,7 +396,7 @@ impl Session {
     ) -> bool {
         while let Some((at, out)) = self.repair.next() {
             if !self.outlet.pacer.lets_repairs() {
-                self.pace_at = self.pace_at.min(next_on_grid(turn.now));
+                self.pace_at = self.pace_at.min(self.outlet.pacer.hold(turn.now));
                 return true;
             }
             let slot = self.slots.get_mut(usize::from(at));
@@ -424,7 +413,6 @@ impl Session {
                 Some(Sent::Never) | None => counters.drops.not_resent += 1,
             }
             self.repair.done(bytes);
-            self.outlet.pacer.repaired(bytes);
         }
         true
     }

@@ -2,8 +2,7 @@
 //!
 //! A bucket that fills at a multiple of the estimate. Its queue is the logs: a slot that may not send stays where it is,
 //! and its session is woken on a coarse grid, so that what was held back leaves together. Sound and reports never wait,
-//! but they take from the bucket; retransmissions may overdraw it by as much as it holds. They have a bucket of their own
-//! besides: what was lost because too much was sent must not keep a narrowed way full.
+//! but they take from the bucket; retransmissions may overdraw it by as much as it holds.
 
 use crate::units::{Bitrate, Duration, Instant};
 
@@ -13,11 +12,6 @@ const HALVES: u64 = 5;
 const HOLDS_MS: u64 = 16;
 /// ... and at least two packets.
 const HOLDS_AT_LEAST: i32 = 2_500;
-/// Retransmissions take at most half of what the way is taken to carry, a fifth of what fills the bucket ...
-const REPAIRS_SHARE: u64 = 5;
-/// ... but for what was saved in so long, and at least these bytes.
-const REPAIRS_SAVED_MS: u64 = 200;
-const REPAIRS_AT_LEAST: i32 = 12_000;
 /// Before anything is known of the way: a large keyframe is no burst, and yet soon there.
 const START: Bitrate = Bitrate::from_kbps(8_000);
 /// What is held back waits for the next multiple of this.
@@ -32,9 +26,6 @@ pub(crate) struct Pacer {
     holds: i32,
     /// Bytes that fill it in a second.
     rate: u64,
-    /// Bytes that may be sent again, and the most that are saved.
-    repairs: i32,
-    saves: i32,
     filled: Instant,
     /// Until when nothing is let through.
     until: Instant,
@@ -43,11 +34,10 @@ pub(crate) struct Pacer {
 impl Pacer {
     /// For a peer that gives feedback, or for one that does not, which is not paced.
     pub(crate) fn new(feedback: bool) -> Self {
-        let (filled, until) = (Instant::ZERO, Instant::ZERO);
-        let mut pacer = Self { left: 0, holds: 0, rate: 0, repairs: 0, saves: 0, filled, until };
+        let mut pacer = Self { left: 0, holds: 0, rate: 0, filled: Instant::ZERO, until: Instant::ZERO };
         if feedback {
             pacer.pour(START.as_bps() / 8);
-            (pacer.left, pacer.repairs) = (pacer.holds, pacer.saves);
+            pacer.left = pacer.holds;
         }
         pacer
     }
@@ -64,8 +54,6 @@ impl Pacer {
         // Beyond 8 GB/s nothing is to be held back anyhow.
         self.rate = rate.min(1 << 33);
         self.holds = i32::try_from(self.rate * HOLDS_MS / 1000).unwrap_or(i32::MAX).max(HOLDS_AT_LEAST);
-        let saves = self.rate / REPAIRS_SHARE * REPAIRS_SAVED_MS / 1000;
-        self.saves = i32::try_from(saves).unwrap_or(i32::MAX).max(REPAIRS_AT_LEAST);
     }
 
     /// Time has passed. To be called before packets are sent.
@@ -78,7 +66,6 @@ impl Pacer {
         self.filled = now;
         let more = i32::try_from(self.rate * passed_us / 1_000_000).unwrap_or(i32::MAX);
         self.left = self.left.saturating_add(more).min(self.holds);
-        self.repairs = self.repairs.saturating_add(more / REPAIRS_SHARE as i32).min(self.saves);
         if self.until <= now {
             self.until = Instant::ZERO;
         }
@@ -98,12 +85,7 @@ impl Pacer {
 
     /// Whether retransmissions may be sent.
     pub(crate) const fn lets_repairs(&self) -> bool {
-        self.holds == 0 || (self.left > -self.holds && self.repairs > 0)
-    }
-
-    /// A retransmission was sent, and [`Pacer::spend`] told.
-    pub(crate) const fn repaired(&mut self, bytes: usize) {
-        self.repairs = self.repairs.saturating_sub(bytes as i32);
+        self.holds == 0 || self.left > -self.holds
     }
 
     /// Something was held back: until when.
@@ -182,25 +164,6 @@ mod tests {
         assert!(run(&mut pacer, Instant::from_millis(1), 300).0 > Duration::from_millis(300));
         pacer.set(None);
         assert_eq!(run(&mut pacer, Instant::from_millis(1000), 5000).0, Duration::ZERO);
-    }
-
-    #[test]
-    fn repairs_take_at_most_half_of_the_way() {
-        let mut pacer = Pacer::new(true);
-        pacer.set(Some(Bitrate::from_kbps(600)));
-        let (mut repairs, mut ms) = (0, 1000);
-        // Everything is asked for again, all the time, and nothing else is sent.
-        while ms < 11_000 {
-            pacer.fill(Instant::from_millis(ms));
-            while pacer.lets_repairs() {
-                pacer.spend(1000);
-                pacer.repaired(1000);
-                repairs += 1000;
-            }
-            ms += 5;
-        }
-        let half = 600_000 / 8 / 2 * 10;
-        assert!((half..half + 20_000).contains(&repairs), "{repairs} of {half}");
     }
 
     #[test]

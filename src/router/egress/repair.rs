@@ -70,11 +70,6 @@ impl Repair {
         true
     }
 
-    /// Bytes sent again since the beginning.
-    pub(crate) const fn again(&self) -> u64 {
-        self.again
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
