@@ -31,6 +31,7 @@ async fn everything_is_there_again() {
                 name: Some("Room".to_owned()),
                 preset: Some(Preset::Classroom),
                 resolution: Some(3),
+                max_publish_kbps: None,
                 guests: Some(true),
             };
             let group = directory.create_group(owner.uid, &settings).expect("a group");

@@ -8,7 +8,7 @@ use super::id::{SessionId, ShardId, SlotId, TrackId};
 use super::target::Target;
 use super::track::Sub;
 use super::{Router, TICK, session_at};
-use crate::units::Instant;
+use crate::units::{Bitrate, Instant};
 
 /// The session that a command is about.
 fn concerned(command: &Command) -> Option<SessionId> {
@@ -73,7 +73,10 @@ impl Router {
             Command::MuteTrack { track, muted } => self.mute(track, muted),
             Command::LimitTrack { track, max_bitrate, max_size } => {
                 if let Some(track) = self.tracks.find_mut(track) {
-                    (track.limit.max_bitrate, track.limit.max_size) = (max_bitrate, max_size);
+                    // A browser holds to what it was told until it is told more.
+                    let limited = track.limit.max_bitrate != Bitrate::MAX;
+                    let most = if limited { Bitrate::from_kbps(100_000) } else { Bitrate::MAX };
+                    (track.limit.max_bitrate, track.limit.max_size) = (max_bitrate.min(most), max_size);
                 }
             }
         }

@@ -35,6 +35,7 @@ impl Directory {
             resolution: settings.resolution.unwrap_or(0),
             call_flags: DEFAULT_CALL_FLAGS,
             call_duration: 0,
+            max_publish_kbps: settings.max_publish_kbps.unwrap_or(0),
             expires: 0,
             guests: settings.guests.unwrap_or(false),
             pins: Vec::with_capacity(2),
@@ -80,6 +81,7 @@ impl Directory {
             group.choices = preset.choices();
         }
         group.resolution = settings.resolution.unwrap_or(group.resolution);
+        group.max_publish_kbps = settings.max_publish_kbps.unwrap_or(group.max_publish_kbps);
         group.guests = settings.guests.unwrap_or(group.guests);
         self.changes.push(Change::PutGroup(gid, group.clone()));
         self.happenings.push(Happening::GroupChanged(gid));
@@ -424,6 +426,7 @@ impl GroupEntry {
             resolution: own.map(|own| own.resolution).filter(|value| *value != 0).unwrap_or(group.resolution),
             call_flags: over(own.map(|own| own.call_flags), group.call_flags),
             call_duration: over(own.map(|own| own.call_duration), group.call_duration),
+            max_publish_kbps: group.max_publish_kbps,
             expires: expiries.into_iter().filter(|at| *at != 0).min().unwrap_or(0),
             rights: self.rights(uid),
             pins: (group.owner == uid)

@@ -108,6 +108,9 @@ pub struct Group {
     /// How long a call may last, in seconds; 0 is without limit.
     #[serde(default)]
     pub call_duration: u32,
+    /// What one may publish, in kbit/s, all layers of a stream together; 0 is without limit.
+    #[serde(default)]
+    pub max_publish_kbps: u32,
     /// When nobody joins or publishes any more.
     #[serde(default)]
     pub expires: u64,
@@ -278,6 +281,8 @@ pub struct Membership {
     pub call_flags: u32,
     /// How long this person's call may last, in seconds; 0 is without limit.
     pub call_duration: u32,
+    /// What this person may publish, in kbit/s, all layers of a stream together; 0 is without limit.
+    pub max_publish_kbps: u32,
     /// When the person must go, in seconds since 1970; 0 is never.
     pub expires: u64,
     /// What the person may do.
@@ -310,6 +315,8 @@ pub struct Settings {
     pub preset: Option<Preset>,
     /// The largest picture, 0-5.
     pub resolution: Option<u8>,
+    /// What one may publish, in kbit/s; 0 is without limit.
+    pub max_publish_kbps: Option<u32>,
     /// Whether a pin is enough to come in, with no user.
     pub guests: Option<bool>,
 }

@@ -293,6 +293,7 @@ fn editing_keeps_the_pins_and_is_the_owners() {
         name: Some("Lecture".to_owned()),
         preset: Some(Preset::Classroom),
         resolution: Some(3),
+        max_publish_kbps: Some(900),
         guests: None,
     };
     assert_eq!(directory.edit_group(ada.uid, gid, &edit), Err(Failure::BadGroup));

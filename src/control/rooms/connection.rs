@@ -121,6 +121,9 @@ impl Rooms {
                     self.effects.push(Effect::Shards(ToAll::AnnounceTrack(track, kind, shard)));
                 }
                 self.sync_mutes(id, stream, begun);
+                if let Some(link) = self.streams.get(&stream).map(|published| published.link) {
+                    self.sync_limits(link);
+                }
             }
         }
     }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::connection::Purpose;
 use super::watch::{bad_sdp, no_stream};
-use super::{Effect, LinkId, Rooms, ToAll, Track, secret};
+use super::{Effect, LinkId, Rooms, Seat, ToAll, Track, secret};
 use crate::control::ids::{Gid, Sid};
 use crate::control::negotiate::{self, PublishIds};
 use crate::handshake::Fingerprint;
 use crate::router::command::{Claim, Command, Kind, SessionParams};
 use crate::router::id::{LayerId, SessionId, TrackId};
 use crate::signal::message::{Answer, Muted, Notice, Publish, Refusal, Stream, StreamId};
-use crate::units::{Instant, PictureSize};
+use crate::units::{Bitrate, Instant, PictureSize};
 use crate::wire::id::{Rid, Ssrc};
 
 /// Streams that one user may publish at once.
@@ -36,6 +36,8 @@ pub(super) struct Published {
     pub(super) sizes: Vec<(LayerId, PictureSize)>,
     /// Which layers somebody wants, from the smallest; empty while it was not said.
     pub(super) active: Vec<bool>,
+    /// How much of its picture the shards let through.
+    pub(super) limits: (Bitrate, PictureSize),
     /// Who watches it where.
     pub(super) viewers: BTreeSet<(Gid, LinkId)>,
     pub(super) muted: Muted,
@@ -94,8 +96,9 @@ impl Rooms {
 
         let session = self.new_session(Purpose::Publishing(stream))?;
         let (audio, video) = (self.new_track(stream, Kind::Audio), self.new_track(stream, Kind::Video));
+        let limits = self.limits(id, &gids);
         let negotiated = match (audio, video) {
-            (Some(audio), Some(video)) => self.negotiate(session, audio, video, ask),
+            (Some(audio), Some(video)) => self.negotiate(limits, session, audio, video, ask),
             _ => Err(Refusal::new("TOOMANY", "The server carries as many streams as it can.")),
         };
         let negotiated = negotiated.inspect_err(|_| {
@@ -124,6 +127,7 @@ impl Rooms {
             video: kept_video,
             sizes: sizes.collect(),
             active: Vec::new(),
+            limits,
             viewers: BTreeSet::new(),
             muted: ask.muted,
             name: ask.name.as_deref().map(clipped),
@@ -343,8 +347,38 @@ impl Rooms {
         self.tracks.insert(Track { stream, kind })
     }
 
+    /// What a link may publish to these groups: the strictest rate, and the largest picture that some of them has use for.
+    fn limits(&self, id: LinkId, gids: &BTreeSet<Gid>) -> (Bitrate, PictureSize) {
+        let groups = self.links.get(id).map(|link| &link.groups);
+        let seats = || gids.iter().filter_map(|gid| groups?.get(gid));
+        let rate = seats().map(Seat::max_publish).min().unwrap_or(Bitrate::MAX);
+        let size = seats().map(Seat::cap).max_by_key(|cap| cap.area());
+        (rate, size.unwrap_or(PictureSize::new(u16::MAX, u16::MAX)))
+    }
+
+    /// Tells the owners of what a link publishes by how much it is limited, where that changed.
+    pub(super) fn sync_limits(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        let (uid, sids) = (link.user.uid, link.streams.clone());
+        for stream in sids.into_iter().map(|sid| StreamId { uid, sid }) {
+            let Some(published) = self.streams.get(&stream) else { continue };
+            let limits = self.limits(id, &published.gids);
+            let owner = self.sessions.get(published.session).and_then(|session| session.owner);
+            let (Some(owner), Some(track)) = (owner, published.video) else { continue };
+            if limits == published.limits {
+                continue;
+            }
+            let (max_bitrate, max_size) = limits;
+            self.effects.push(Effect::Shard(owner, Command::LimitTrack { track, max_bitrate, max_size }));
+            if let Some(published) = self.streams.get_mut(&stream) {
+                published.limits = limits;
+            }
+        }
+    }
+
     fn negotiate(
         &self,
+        limits: (Bitrate, PictureSize),
         session: SessionId,
         audio: TrackId,
         video: TrackId,
@@ -360,6 +394,8 @@ impl Rooms {
             audio_muted: ask.muted.audio,
             video_muted: ask.muted.video,
             layers: &layers,
+            max_bitrate: limits.0,
+            max_size: limits.1,
             ..PublishIds::new(audio, video)
         };
         let published = negotiate::publish(&ask.sdp, &ours, &ids).map_err(bad_sdp)?;

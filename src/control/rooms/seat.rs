@@ -8,7 +8,7 @@ use crate::control::directory::Membership;
 use crate::control::ids::{Gid, Uid};
 use crate::control::rights::{Preset, Rights};
 use crate::signal::message::{Joined, Notice};
-use crate::units::{Instant, PictureSize};
+use crate::units::{Bitrate, Instant, PictureSize};
 
 /// What the directory says of somebody in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub struct Seat {
     name: String,
     preset: Preset,
     resolution: u8,
+    max_publish_kbps: u32,
     call_flags: u32,
     /// What the holder may do.
     pub(super) rights: Rights,
@@ -34,6 +35,7 @@ impl Seat {
             name: membership.name.clone(),
             preset: membership.preset,
             resolution: membership.resolution,
+            max_publish_kbps: membership.max_publish_kbps,
             call_flags: membership.call_flags,
             rights: membership.rights,
             expires,
@@ -54,6 +56,14 @@ impl Seat {
             4 => PictureSize::new(1920, 1080),
             5 => PictureSize::new(3840, 2160),
             _ => PictureSize::new(u16::MAX, u16::MAX),
+        }
+    }
+
+    /// What this member may publish, all layers of a stream together.
+    pub(super) const fn max_publish(&self) -> Bitrate {
+        match self.max_publish_kbps {
+            0 => Bitrate::MAX,
+            kbps => Bitrate::from_kbps(kbps as u64),
         }
     }
 
@@ -127,6 +137,7 @@ impl Rooms {
         if before.cap() != after.cap() {
             self.arrange(link);
         }
+        self.sync_limits(link);
     }
 
     /// Puts a link out of a group.

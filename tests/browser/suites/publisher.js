@@ -70,3 +70,31 @@ test('a second viewer wakes a layer for itself, and the first does not notice', 
   assert.ok(after.framesDecoded > before.framesDecoded);
   assert.ok(after.frameWidth <= 320);
 }));
+
+test('maxPublishKbps holds, is raised in a running call, and what ignores it is dropped', () => world({ name: 'limited' }, async ({ server, person }) => {
+  const owner = await server.token('Olga');
+  const group = await server.api({ op: 'setgroup', token: owner, name: 'Limited', type: 0, resolution: 0, guests: 1, maxPublishKbps: 500 });
+  assert.equal(group.result, 'OK', JSON.stringify(group));
+  const a = await person('Ada').bare();
+  const b = await person('Bob').bare();
+  const room = { gid: group.gid, pin: group.pin };
+  await Promise.all([a.enter(room), b.enter(room)]);
+  await a.publish({ source: 'camera' });
+  await b.watch(1280, 720);
+  /** In kbit/s, over two seconds. */
+  const rate = async () => {
+    const bytes = async () => (await sent(a)).reduce((sum, layer) => sum + (layer?.bytesSent ?? 0), 0);
+    const [before, at] = [await bytes(), Date.now()];
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    return (await bytes() - before) * 8 / (Date.now() - at);
+  };
+  let limited = 0;
+  await until(async () => (limited = await rate()) < 560, { what: 'A sends no more than 500 kbit/s' });
+  note(`A sends ${Math.round(limited)} kbit/s of 500`);
+  assert.ok((await b.inbound()).frameWidth < 1280);
+  const raised = await server.api({ op: 'setgroup', token: owner, gid: group.gid, maxPublishKbps: 4000 });
+  assert.equal(raised.result, 'OK', JSON.stringify(raised));
+  const began = Date.now();
+  await b.page.evaluate(() => window.h.untilWidth(1280, 40_000));
+  time('720p after the limit was raised', Date.now() - began);
+}));

@@ -173,6 +173,7 @@ fn membership(gid: Gid, rights: Rights) -> Membership {
         resolution: 0,
         call_flags: 0x8107,
         call_duration: 0,
+        max_publish_kbps: 0,
         expires: 0,
         rights,
         pins: None,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::router::event::SessionStats;
 use crate::signal::message::Layer;
-use crate::units::PictureSize;
+use crate::units::{Bitrate, PictureSize};
 
 fn ended(heard: &[Notice]) -> Vec<u8> {
     let status = |notice: &Notice| match notice {
@@ -80,6 +80,47 @@ fn a_claim_is_seen_also_when_its_event_was_dropped() {
     }
     house.pass(Duration::from_secs(3));
     assert!(matches!(house.done().as_slice(), [Effect::Shards(ToAll::AnnounceTrack(..)), _]));
+}
+
+#[test]
+fn limits_hold_from_the_start_and_follow_the_group() {
+    let mut house = House::new();
+    let link = house.hello(1, None).0.link;
+    let limited = |kbps, resolution| Membership {
+        max_publish_kbps: kbps,
+        resolution,
+        ..membership(ROOM, Rights::ALL)
+    };
+    let seat = |membership: &Membership, now| Seat::new(membership, now, Duration::ZERO);
+    let strict = seat(&limited(500, 2), house.now);
+    house.rooms.join(house.now, link, ROOM, strict).expect("joins");
+    house.publish(link, &[ROOM], OFFER).expect("publishes");
+    let began = house.done().into_iter().find_map(|effect| match effect {
+        Effect::Shards(ToAll::AddSession(params)) => Some(params),
+        _ => None,
+    });
+    let began = began.expect("a session");
+    let video = began.tracks.iter().find(|track| track.kind == Kind::Video).expect("a video track");
+    assert_eq!(video.max_bitrate, Bitrate::from_kbps(500));
+    assert_eq!(video.max_size, PictureSize::new(640, 480));
+    // Raised before the owner is known: it hears of it when it is.
+    let raised = seat(&limited(900, 2), house.now);
+    house.rooms.set_seat(link, ROOM, raised);
+    house.done();
+    house.claim(began.id);
+    let limits = |done: Vec<Effect>| -> Vec<Bitrate> {
+        let limit = |effect: &Effect| match effect {
+            Effect::Shard(SHARD, Command::LimitTrack { max_bitrate, .. }) => Some(*max_bitrate),
+            _ => None,
+        };
+        done.iter().filter_map(limit).collect()
+    };
+    assert_eq!(limits(house.done()), [Bitrate::from_kbps(900)]);
+    let free = seat(&limited(0, 0), house.now);
+    house.rooms.set_seat(link, ROOM, free.clone());
+    assert_eq!(limits(house.done()), [Bitrate::MAX]);
+    house.rooms.set_seat(link, ROOM, free);
+    assert!(limits(house.done()).is_empty());
 }
 
 #[test]
