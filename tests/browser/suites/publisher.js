@@ -71,7 +71,7 @@ test('a second viewer wakes a layer for itself, and the first does not notice', 
   assert.ok(after.frameWidth <= 320);
 }));
 
-test('maxPublishKbps holds, is raised in a running call, and what ignores it is dropped', () => world({ name: 'limited' }, async ({ server, person }) => {
+test('maxPublishKbps holds, and can be raised in a running call', () => world({ name: 'limited' }, async ({ server, person }) => {
   const owner = await server.token('Olga');
   const group = await server.api({ op: 'setgroup', token: owner, name: 'Limited', type: 0, resolution: 0, guests: 1, maxPublishKbps: 500 });
   assert.equal(group.result, 'OK', JSON.stringify(group));
