@@ -119,8 +119,6 @@ fn set_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &P
     let preset = parameters.number("type")?.map(|number| Preset::from_number(number).ok_or(Refusal::BadArg));
     let resolution = parameters.number("resolution")?;
     let resolution = resolution.map(|n| u8::try_from(n).ok().filter(|n| *n <= 5).ok_or(Refusal::BadArg));
-    let max_publish_kbps = parameters.number("maxPublishKbps")?;
-    let max_publish_kbps = max_publish_kbps.map(|n| u32::try_from(n).map_err(|_| Refusal::BadArg));
     let guests = parameters.number("guests")?.map(|number| match number {
         0 => Ok(false),
         1 => Ok(true),
@@ -130,7 +128,7 @@ fn set_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &P
         name: parameters.text("name").map(str::to_owned),
         preset: preset.transpose()?,
         resolution: resolution.transpose()?,
-        max_publish_kbps: max_publish_kbps.transpose()?,
+        max_publish_kbps: parameters.number("maxPublishKbps")?,
         guests: guests.transpose()?,
     };
     // Clients that create send no number, or 0.

@@ -1,8 +1,8 @@
 //! How much the way to one viewer carries.
 //!
 //! An [`Estimator`] judges from transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01): the delay
-//! ([`groups`], [`trend`], [`aimd`]: draft-ietf-rmcat-gcc-02), the losses ([`loss`]), and what short bursts show
-//! ([`probe`]). [`reported::Reported`] serves peers that do not give it.
+//! (`groups`, `trend`, `aimd`: draft-ietf-rmcat-gcc-02), the losses (`loss`), and what short bursts show
+//! (`probe`). [`reported::Reported`] serves peers that do not give it.
 
 mod acknowledged;
 mod aimd;

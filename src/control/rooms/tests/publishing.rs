@@ -86,11 +86,8 @@ fn a_claim_is_seen_also_when_its_event_was_dropped() {
 fn limits_hold_from_the_start_and_follow_the_group() {
     let mut house = House::new();
     let link = house.hello(1, None).0.link;
-    let limited = |kbps, resolution| Membership {
-        max_publish_kbps: kbps,
-        resolution,
-        ..membership(ROOM, Rights::ALL)
-    };
+    let limited =
+        |kbps, resolution| Membership { max_publish_kbps: kbps, resolution, ..membership(ROOM, Rights::ALL) };
     let seat = |membership: &Membership, now| Seat::new(membership, now, Duration::ZERO);
     let strict = seat(&limited(500, 2), house.now);
     house.rooms.join(house.now, link, ROOM, strict).expect("joins");
@@ -134,7 +131,7 @@ fn which_layers_are_wanted_is_told_and_told_again_to_who_was_away() {
     house.forget_all();
     let wanted = Notice::Layers { sid: CAMERA, active: vec![true, false] };
     house.event(Event::LayersWanted { track, layers: vec![true, false] });
-    assert_eq!(house.heard(attachment.link), [wanted.clone()]);
+    assert_eq!(house.heard(attachment.link), std::slice::from_ref(&wanted));
     house.rooms.detach(house.now, attachment, false);
     let (again, _) = house.hello(1, Some(&welcome.resume));
     assert!(house.heard(again.link).contains(&wanted));
