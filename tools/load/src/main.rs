@@ -76,6 +76,9 @@ struct Webinar {
     /// How long to measure.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// Publish nothing: watch what somebody else publishes in the room already.
+    #[arg(long)]
+    watch_only: bool,
     /// What the publisher sends, in kbit/s of RTP packets.
     #[arg(long, default_value_t = 1920)]
     bitrate: u32,
@@ -141,7 +144,7 @@ fn run(arguments: Webinar) -> Result<bool, millrace_load::Error> {
         room: Room::from_link(&link)?,
         viewers: arguments.viewers,
         seconds: arguments.seconds,
-        plan: webinar::plan(bitrate, packet.into(), burst, simulcast, audio),
+        plan: (!arguments.watch_only).then(|| webinar::plan(bitrate, packet.into(), burst, simulcast, audio)),
         tile: arguments.tile,
         joins: arguments.joins,
         server_pid: arguments.server_pid,

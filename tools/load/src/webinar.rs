@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use millrace::control::ids::{Gid, Sid, Uid};
+use millrace::control::ids::{Gid, Sid};
 use millrace::handshake::Identity;
-use millrace::signal::message::{Joined, Layer, Muted, Notice, Publish, Request, Secret, Watch};
+use millrace::signal::message::{Joined, Layer, Muted, Notice, Publish, Request, Secret, StreamId, Watch};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -38,8 +38,8 @@ pub struct Options {
     pub viewers: usize,
     /// How long to measure.
     pub seconds: u64,
-    /// What the publisher sends.
-    pub plan: Plan,
+    /// What a publisher of ours sends; `None` to watch what is published in the room already.
+    pub plan: Option<Plan>,
     /// The tile of every viewer, in device pixels.
     pub tile: (u16, u16),
     /// Viewers that join at the same time.
@@ -180,11 +180,17 @@ pub struct Shared {
 /// Runs it. `progress` gets a line a second.
 pub async fn run(options: Options, progress: impl Fn(String)) -> Result<Report, Error> {
     let shared = Arc::new(Shared::new(options).await?);
-    let (publisher, session, sent) = publish(&shared).await?;
-    progress(format!("publishing as user {}", session.welcome().uid));
-    let uid = session.welcome().uid;
+    let source = match &shared.options.plan {
+        Some(plan) => {
+            let (publisher, session, sent) = publish(&shared, plan).await?;
+            let stream = StreamId { uid: session.welcome().uid, sid: Sid(0) };
+            progress(format!("publishing as user {}", stream.uid));
+            Source { stream, sent, session, publisher: Some(publisher) }
+        }
+        None => find(&shared).await?,
+    };
 
-    let viewers = join_all(&shared, uid, &progress).await?;
+    let viewers = join_all(&shared, source.stream, &progress).await?;
     let (joined, failures): (Vec<_>, Vec<_>) = viewers.into_iter().partition(Result::is_ok);
     let joined: Vec<Watching> = joined.into_iter().flatten().collect();
     let failure = failures.into_iter().find_map(Result::err);
@@ -193,7 +199,7 @@ pub async fn run(options: Options, progress: impl Fn(String)) -> Result<Report, 
     }
     tokio::time::sleep(SETTLE).await;
 
-    let measured = measure(&shared, &sent, &progress).await;
+    let measured = measure(&shared, &source.sent, &progress).await;
     tokio::time::sleep(DRAIN).await;
 
     let mut tally = Tally::default();
@@ -205,14 +211,16 @@ pub async fn run(options: Options, progress: impl Fn(String)) -> Result<Report, 
         tally.add(&one);
     }
     first_frames.sort_unstable();
-    publisher.stop().await?;
-    session.bye().await;
+    if let Some(publisher) = source.publisher {
+        publisher.stop().await?;
+    }
+    source.session.bye().await;
     let at = |n: usize| first_frames.get(n).copied().unwrap_or_default();
     Ok(Report {
         viewers: (count, shared.options.viewers),
         failure: failure.map(|e| e.to_string()),
         tally,
-        exact: shared.options.plan.encodings.len() == 1,
+        exact: shared.options.plan.as_ref().is_some_and(|plan| plan.encodings.len() == 1),
         first_frame: (at(first_frames.len() / 2), at(first_frames.len().saturating_sub(1))),
         seconds: measured.seconds,
         sent: measured.sent,
@@ -220,6 +228,26 @@ pub async fn run(options: Options, progress: impl Fn(String)) -> Result<Report, 
         tool: measured.tool,
         server: measured.server,
     })
+}
+
+/// What is watched, and the session that knows of it.
+struct Source {
+    stream: StreamId,
+    sent: Arc<Sent>,
+    session: Session,
+    /// Unless somebody else publishes it.
+    publisher: Option<Running<Publisher>>,
+}
+
+/// The first stream that is published in the room.
+async fn find(shared: &Shared) -> Result<Source, Error> {
+    let mut session = shared.enter(&shared.endpoint()?, "Load observer").await?;
+    let first = |notice| match notice {
+        Notice::Roster { joined, .. } => joined.first().map(|s| StreamId { uid: s.uid, sid: s.sid }),
+        _ => None,
+    };
+    let stream = session.wait_for("a published stream", first).await?;
+    Ok(Source { stream, sent: Arc::default(), session, publisher: None })
 }
 
 struct Measured {
@@ -294,20 +322,19 @@ impl Shared {
 }
 
 /// A publisher with its media up, its signalling session, and its counters.
-pub async fn publish(shared: &Shared) -> Result<(Running<Publisher>, Session, Arc<Sent>), Error> {
+pub async fn publish(
+    shared: &Shared,
+    plan: &Plan,
+) -> Result<(Running<Publisher>, Session, Arc<Sent>), Error> {
     let mut session = shared.enter(&shared.endpoint()?, "Load publisher").await?;
     let now = Instant::now();
-    let mut publisher = Publisher::new(now, shared.options.plan.clone());
+    let mut publisher = Publisher::new(now, plan.clone());
     let credentials = random_credentials();
     let fingerprint = identity::fingerprint(&shared.identity);
     let (audio, video) = publisher.offered();
     let offer = sdp::offer(&Ours { ice: &credentials, fingerprint: &fingerprint }, audio, &video);
-    let layers = shared
-        .options
-        .plan
-        .encodings
-        .iter()
-        .filter_map(|e| Some(Layer { rid: e.rid.clone()?, width: e.width, height: e.height }));
+    let layers = plan.encodings.iter();
+    let layers = layers.filter_map(|e| Some(Layer { rid: e.rid.clone()?, width: e.width, height: e.height }));
     let request = Request::Publish(Publish {
         gids: vec![shared.gid()],
         sid: Sid(0),
@@ -344,7 +371,7 @@ impl Watching {
 
 async fn join_all(
     shared: &Arc<Shared>,
-    publisher: Uid,
+    stream: StreamId,
     progress: &impl Fn(String),
 ) -> Result<Vec<Result<Watching, Error>>, Error> {
     let turns = Arc::new(Semaphore::new(shared.options.joins.max(1)));
@@ -357,7 +384,7 @@ async fn join_all(
         let (shared, endpoint, turns) = (shared.clone(), endpoint.clone(), turns.clone());
         tasks.push(tokio::spawn(async move {
             let _turn = turns.acquire_owned().await;
-            watch(shared, endpoint, n, publisher).await
+            watch(shared, endpoint, n, stream).await
         }));
     }
     let mut viewers = Vec::new();
@@ -374,14 +401,13 @@ async fn watch(
     shared: Arc<Shared>,
     endpoint: quinn::Endpoint,
     n: usize,
-    publisher: Uid,
+    stream: StreamId,
 ) -> Result<Watching, Error> {
     let mut session = shared.enter(&endpoint, &format!("Load viewer {n}")).await?;
-    let (gid, sid) = (shared.gid(), Sid(0));
+    let (gid, StreamId { uid, sid }) = (shared.gid(), stream);
     let (width, height) = shared.options.tile;
-    let audio = shared.options.plan.audio;
-    let watch =
-        Watch { gid, uid: publisher, sid, audio, video: true, width, height, visible: true, priority: 1 };
+    let audio = shared.options.plan.as_ref().is_none_or(|plan| plan.audio);
+    let watch = Watch { gid, uid, sid, audio, video: true, width, height, visible: true, priority: 1 };
     session.request("watch", &Request::Watch(watch)).await?;
     let (rev, offer) = session
         .wait_for("offer", |notice| match notice {

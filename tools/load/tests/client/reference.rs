@@ -147,9 +147,9 @@ async fn watch(link: &str) -> Viewing {
     let room = Room::from_link(link).expect("a room");
     let plan = plan(1920, 1200, 8, false, false);
     let options =
-        Options { room, viewers: 1, seconds: 0, plan, tile: (1280, 720), joins: 1, server_pid: None };
+        Options { room, viewers: 1, seconds: 0, plan: None, tile: (1280, 720), joins: 1, server_pid: None };
     let shared = Shared::new(options).await.expect("a server");
-    let (publisher, publishing, _) = publish(&shared).await.expect("published");
+    let (publisher, publishing, _) = publish(&shared, &plan).await.expect("published");
     let uid = publishing.welcome().uid;
 
     // Signalling is ours: there is no other.
