@@ -270,9 +270,10 @@ impl Desk {
         let State::InFlight(exchange) = std::mem::replace(&mut session.state, State::Over) else { return };
         let outcome = Outcome::Secured { version: exchange.version(), profile: keys.profile };
         session.state = State::Answering(exchange, until);
+        // Media must not overtake the last flight: without it the peer cannot open any.
+        self.send(id, step.datagrams);
         self.effects
             .push_back(Effect::Command(shard, Command::InstallKeys { session: id, keys: Box::new(keys) }));
-        self.send(id, step.datagrams);
         self.effects.push_back(Effect::Outcome(id, outcome));
         self.set_timer(id, Some(until));
         self.in_flight -= 1;

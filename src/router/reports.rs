@@ -14,7 +14,9 @@ use crate::wire::rtcp::{self, Packet, ReportBlock, SenderInfo, Writer};
 const CNAME: &[u8] = b"millrace";
 /// Room for a compound: a datagram less what SRTCP adds.
 const ROOM: usize = 1200;
-/// A keyframe wish so soon after a keyframe was sent does not know of it yet: a round trip, within these bounds.
+/// A keyframe wish so soon after a keyframe was sent does not know of it yet: a round trip, within these bounds; who has
+/// just come has not reported one, and is busy.
+const UNMEASURED: Duration = Duration::from_millis(200);
 const MIN_STALE: Duration = Duration::from_millis(50);
 const MAX_STALE: Duration = Duration::from_millis(400);
 /// Blocks in one report (RFC 3550 section 6.4.1: a count of 5 bits).
@@ -222,7 +224,7 @@ impl Session {
         let Some(slot) = self.slots.iter().find(|s| s.ssrc() == media) else { return };
         counters.keyframe_wishes += 1;
         // Who asked before the keyframe that we just sent was there has what it wants; if it was lost, the wish comes again.
-        let on_its_way = self.stats.rtt.map_or(MIN_STALE, |rtt| (rtt * 5 / 4).clamp(MIN_STALE, MAX_STALE));
+        let on_its_way = self.stats.rtt.map_or(UNMEASURED, |rtt| (rtt * 5 / 4).clamp(MIN_STALE, MAX_STALE));
         if now.since(slot.keyframe_at) < on_its_way {
             return;
         }

@@ -130,11 +130,16 @@ impl Pair {
     }
 
     pub(crate) fn collect(&mut self) {
+        let mut installed = false;
         while let Some(effect) = self.desk.poll_effect() {
             match effect {
-                Effect::Command(HOME, Command::SendDtls { datagram, .. }) => self.to_client.push(datagram),
+                Effect::Command(HOME, Command::SendDtls { datagram, .. }) => {
+                    assert!(!installed, "media under the new keys would overtake the last flight");
+                    self.to_client.push(datagram);
+                }
                 Effect::Command(HOME, Command::InstallKeys { keys, .. }) => {
                     assert!(self.keys.is_none(), "keys are installed once");
+                    installed = true;
                     self.keys = Some(*keys);
                 }
                 Effect::Outcome(_, outcome) => self.outcomes.push(outcome),

@@ -26,7 +26,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 const ASKS: u8 = 10;
 /// A wider gap is a new beginning.
 const WIDEST_GAP: u64 = 1000;
-/// Keyframe requests while none comes.
+/// A stream that does not begin with a keyframe: when one is first asked for, as browsers do ...
+const FIRST_KEYFRAME: Duration = Duration::from_millis(200);
+/// ... and again while none comes.
 const KEYFRAMES: Duration = Duration::from_millis(500);
 /// Statuses in one transport-wide feedback.
 const STATUSES: u64 = 400;
@@ -150,7 +152,8 @@ struct Stream {
     last_sr: Option<(u32, Instant)>,
     reported: (u64, u64),
     has_key: bool,
-    asked_key: Option<Instant>,
+    /// When a keyframe is asked for if none has come.
+    ask_key: Instant,
 }
 
 /// A packet as its source numbered it, whether it came at first or as a retransmission.
@@ -171,7 +174,7 @@ enum Arrival {
 }
 
 impl Stream {
-    fn new(payload: Payload, seq: Seq16) -> Self {
+    fn new(payload: Payload, seq: Seq16, now: Instant) -> Self {
         // Far from zero, so that what came just before is no underflow.
         let seq = Seq(0x1_0000 + u64::from(seq.0));
         Self {
@@ -185,7 +188,7 @@ impl Stream {
             last_sr: None,
             reported: (0, 0),
             has_key: false,
-            asked_key: None,
+            ask_key: now + FIRST_KEYFRAME,
         }
     }
 
@@ -351,7 +354,7 @@ impl Viewer {
 
     fn take(&mut self, now: Instant, came: Came, body: &[u8]) {
         let Came { ssrc, payload, seq, ts, repair } = came;
-        let stream = self.streams.entry(ssrc).or_insert_with(|| Stream::new(payload, seq));
+        let stream = self.streams.entry(ssrc).or_insert_with(|| Stream::new(payload, seq, now));
         let arrival = stream.arrive(now, seq, &mut self.tally);
         if !stream.missing.is_empty() {
             self.next_ask.get_or_insert(now);
@@ -426,11 +429,10 @@ impl Viewer {
 
     fn ask_keyframes(&mut self, now: Instant, peer: &mut Peer) {
         for (&ssrc, stream) in &mut self.streams {
-            let due = stream.asked_key.is_none_or(|at| now.duration_since(at) >= KEYFRAMES);
-            if stream.payload.audio || stream.has_key || !due {
+            if stream.payload.audio || stream.has_key || now < stream.ask_key {
                 continue;
             }
-            stream.asked_key = Some(now);
+            stream.ask_key = now + KEYFRAMES;
             self.tally.requests += 1;
             peer.send_rtcp(|writer| {
                 writer.receiver_report(self.ssrc, &[]);
