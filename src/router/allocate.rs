@@ -12,6 +12,10 @@ use crate::units::{Bitrate, Duration, Instant};
 
 /// An upgrade must leave one in so many of what is used then.
 const HEADROOM: u64 = 10;
+/// Where one in so many is left besides, nothing has to be proven first.
+const AMPLE: u64 = 2;
+/// A keyframe that takes longer freezes the picture that it is to improve.
+const OPENS_WITHIN_MS: u64 = 160;
 /// How long after something was taken back nothing more is given: at first, ...
 const HOLD: Duration = Duration::from_secs(2);
 /// ... and at the most, after upgrades that did not last.
@@ -83,8 +87,9 @@ struct Purse {
     keep: u64,
     /// For more than that.
     more: u64,
-    /// Whether those that bandwidth held back may have more now.
+    /// Whether those that bandwidth held back may have more now: of what is proven, or where there is ample.
     released: bool,
+    rested: bool,
 }
 
 impl Purse {
@@ -94,10 +99,32 @@ impl Purse {
         if ask.now.is_some_and(|now| to <= now) {
             return after <= self.keep;
         }
-        (self.released || !ask.limited) && after.saturating_add(after / HEADROOM) <= self.more
+        if !self.opens(ask, to) {
+            return false;
+        }
+        let leaves = |part: u64| after.saturating_add(after / part);
+        let proven = leaves(HEADROOM) <= self.more;
+        if ask.limited {
+            self.released && proven || self.rested && leaves(AMPLE) <= self.keep
+        } else {
+            proven
+        }
+    }
+
+    /// Whether the keyframe with which a better picture begins is through before anybody sees that the one before stands
+    /// still.
+    fn opens(&self, ask: &Ask, to: usize) -> bool {
+        let layer = |at: usize| ask.rungs.get(at).map(|rung| rung.target.layer);
+        let opening = ask.rungs.get(to).map_or(0, |rung| u64::from(rung.opening) * 8);
+        let goes_over = ask.now.is_some_and(|now| layer(now) != layer(to));
+        !goes_over || opening <= self.keep / 1000 * OPENS_WITHIN_MS
     }
 
     fn give(&mut self, ask: &mut Ask, rung: usize) {
+        if ask.limited && ask.now.is_some_and(|now| rung > now) {
+            // One at a time: what it does shall be seen first.
+            (self.released, self.rested) = (false, false);
+        }
         self.used = self.used.saturating_sub(ask.rate(ask.given)).saturating_add(ask.rate(Some(rung)));
         ask.given = Some(rung);
     }
@@ -122,6 +149,8 @@ pub(crate) struct Allocation {
     since: Instant,
     /// No upgrade of what bandwidth held back before this.
     up_after: Instant,
+    /// Nor, where there is ample, before this.
+    rest_until: Instant,
     hold: Duration,
     upgraded: Option<Instant>,
     /// When, and what budget, was given out last.
@@ -138,6 +167,7 @@ impl Allocation {
             least_before: u64::MAX,
             since: now,
             up_after: Instant::ZERO,
+            rest_until: Instant::ZERO,
             hold: HOLD,
             upgraded: None,
             given: Instant::ZERO,
@@ -175,7 +205,8 @@ impl Allocation {
         let keep = budget.map_or(u64::MAX, Bitrate::as_bps);
         let more = self.proven(now, keep);
         let released = now >= self.up_after;
-        let mut purse = Purse { used: sound.as_bps(), keep, more, released };
+        let rested = now >= self.rest_until;
+        let mut purse = Purse { used: sound.as_bps(), keep, more, released, rested };
         asks.iter_mut().for_each(|ask| ask.given = None);
         share(&mut purse, asks);
         self.remember(now, asks);
@@ -204,11 +235,13 @@ impl Allocation {
         if raised {
             self.upgraded = Some(now);
             self.up_after = self.up_after.max(now + BETWEEN);
+            self.rest_until = now + BETWEEN;
         } else if lowered {
             if self.upgraded.take().is_some() {
                 self.hold = (self.hold * 2).min(MAX_HOLD);
             }
             self.up_after = now + self.hold;
+            self.rest_until = now + HOLD;
         }
     }
 }

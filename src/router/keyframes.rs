@@ -97,6 +97,11 @@ impl Keyframes {
         self.forget();
     }
 
+    /// What the last one cost.
+    pub(crate) fn bytes(&self) -> u32 {
+        u32::try_from(self.bytes).unwrap_or_default()
+    }
+
     /// Counts a packet of the layer. `begins`: it begins a keyframe.
     pub(crate) fn count(&mut self, ts: u32, begins: bool, bytes: usize) {
         let bytes = bytes as i64;

@@ -210,7 +210,7 @@ impl Session {
                     counters.feedback_in += 1;
                     if let Some(estimator) = self.outlet.estimator.as_deref_mut() {
                         estimator.on_feedback(now, &twcc);
-                        self.outlet.pacer.set(estimator.estimate());
+                        self.outlet.pacer.set(estimator.estimate(), estimator.drains(now));
                     }
                 }
                 Packet::Remb(remb) => self.reported.on_remb(now, remb.bitrate),

@@ -300,7 +300,8 @@ impl Session {
             estimator.on_tick(now);
         }
         let estimate = self.estimate(now);
-        self.outlet.pacer.set(estimate);
+        let drains = self.outlet.estimator.as_ref().is_some_and(|e| e.drains(now));
+        self.outlet.pacer.set(estimate, drains);
     }
 
     /// The marks of slots whose packets were held back and may now be sent.

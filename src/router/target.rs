@@ -42,6 +42,8 @@ pub(crate) struct Rung {
     pub(crate) size: Option<PictureSize>,
     /// What it costs.
     pub(crate) rate: Bitrate,
+    /// What going over to it costs at once: its last keyframe, in bytes.
+    pub(crate) opening: u32,
 }
 
 /// The ways to send a track that arrive now, from the least up.
@@ -53,7 +55,7 @@ pub(crate) struct Rungs {
 
 impl Rungs {
     pub(crate) const fn new() -> Self {
-        let nothing = Rung { target: Target::NOTHING, size: None, rate: Bitrate::ZERO };
+        let nothing = Rung { target: Target::NOTHING, size: None, rate: Bitrate::ZERO, opening: 0 };
         Self { list: [nothing; MAX_RUNGS], count: 0 }
     }
 

@@ -207,7 +207,8 @@ impl Track {
                 let target =
                     Target { layer: at as u8, spatial: all(spatial, top), temporal: all(temporal, last) };
                 let size = layer.shape.size(spatial).or(size);
-                rungs.push(Rung { target, size, rate: layer.shape.part(rate, spatial, temporal) });
+                let rate = layer.shape.part(rate, spatial, temporal);
+                rungs.push(Rung { target, size, rate, opening: layer.keyframes.bytes() });
             }
         }
         rungs

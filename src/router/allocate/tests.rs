@@ -10,7 +10,8 @@ const SOUND: Bitrate = Bitrate::from_kbps(40);
 fn ask(slot: u16, priority: u8, kbps: &[u64]) -> Ask {
     let mut rungs = Rungs::new();
     for (at, rate) in kbps.iter().enumerate() {
-        rungs.push(Rung { target: Target::whole(at as u8), size: None, rate: Bitrate::from_kbps(*rate) });
+        let rate = Bitrate::from_kbps(*rate);
+        rungs.push(Rung { target: Target::whole(at as u8), size: None, rate, opening: 0 });
     }
     Ask {
         slot,

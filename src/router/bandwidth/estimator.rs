@@ -24,6 +24,8 @@ const EMPTY_MS: f32 = 40.0;
 const GAVE_WAY: u8 = 4;
 const GIVE_WAY_EVERY: Duration = Duration::from_secs(1);
 const STEEP: f32 = 0.1;
+/// What did not drain in this time after the rate fell is somebody else's.
+const DRAINS: Duration = Duration::from_millis(2000);
 /// The round trip that is assumed before one was measured.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
@@ -48,6 +50,8 @@ pub struct Estimator {
     /// How often the rate fell since the queue was last empty, and when it did last.
     gave_way: u8,
     gave_way_at: Instant,
+    /// Since when a queue is let drain.
+    drains: Option<Instant>,
 }
 
 impl Estimator {
@@ -75,6 +79,7 @@ impl Estimator {
             heard: None,
             gave_way: 0,
             gave_way_at: Instant::ZERO,
+            drains: None,
         }
     }
 
@@ -129,6 +134,7 @@ impl Estimator {
     fn judge(&mut self, now: Instant, over: bool, newest_us: i64) {
         if self.trend.queue_ms() < EMPTY_MS {
             self.gave_way = 0;
+            self.drains = None;
         }
         let crowded = self.gave_way >= GAVE_WAY && self.trend.slope() < STEEP;
         let usage = match self.trend.usage() {
@@ -159,6 +165,7 @@ impl Estimator {
             Some(shown) if usage != Usage::Over => self.aimd.probed(now, shown.rate),
             _ if self.aimd.update(now, &seen) => {
                 self.prober.fell(now);
+                self.drains = Some(now);
                 if now.since(self.gave_way_at) >= GIVE_WAY_EVERY {
                     (self.gave_way, self.gave_way_at) = (self.gave_way.saturating_add(1), now);
                 }
@@ -204,6 +211,11 @@ impl Estimator {
         let due = self.prober.due(now);
         self.cluster = self.prober.cluster();
         if self.heard.is_some() { due } else { 0 }
+    }
+
+    /// Whether a queue on the way is to drain: nothing beyond the estimate is to be sent, not even for a moment.
+    pub fn drains(&self, now: Instant) -> bool {
+        self.gave_way < GAVE_WAY && self.drains.is_some_and(|since| now.since(since) < DRAINS)
     }
 
     /// Whether a probing cluster is being sent.

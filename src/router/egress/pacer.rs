@@ -6,8 +6,9 @@
 
 use crate::units::{Bitrate, Duration, Instant};
 
-/// The bucket fills so many times as fast as the way is taken to carry, in halves: a keyframe passes soon.
-const HALVES: u64 = 5;
+/// The bucket fills so many times as fast as the way is taken to carry, in quarters: a keyframe passes soon.
+const QUARTERS: u64 = 10;
+const DRAINING_QUARTERS: u64 = 3;
 /// It holds what fills it in this time: the pictures of an ordinary frame, so that they do not wait at all ...
 const HOLDS_MS: u64 = 16;
 /// ... and at least two packets.
@@ -42,10 +43,12 @@ impl Pacer {
         pacer
     }
 
-    /// The way is taken to carry so much; `None`: nobody knows, so nothing is held back.
-    pub(crate) fn set(&mut self, estimate: Option<Bitrate>) {
+    /// The way is taken to carry so much; `None`: nobody knows, so nothing is held back. `drains`: a queue on the way is
+    /// to drain, so that a burst would only make it longer.
+    pub(crate) fn set(&mut self, estimate: Option<Bitrate>, drains: bool) {
+        let quarters = if drains { DRAINING_QUARTERS } else { QUARTERS };
         match estimate {
-            Some(estimate) => self.pour(estimate.as_bps().saturating_mul(HALVES) / 16),
+            Some(estimate) => self.pour(estimate.as_bps().saturating_mul(quarters) / 32),
             None => (self.holds, self.until) = (0, Instant::ZERO),
         }
     }
@@ -132,7 +135,7 @@ mod tests {
     fn a_keyframe_is_spread_at_two_and_a_half_times_the_estimate() {
         for kbps in [300, 1000, 4000] {
             let mut pacer = Pacer::new(true);
-            pacer.set(Some(Bitrate::from_kbps(kbps)));
+            pacer.set(Some(Bitrate::from_kbps(kbps)), false);
             pacer.fill(Instant::from_millis(1000));
             let (took, most) = run(&mut pacer, Instant::from_millis(1000), 80);
             let ideal_ms = 80 * 1200 * 8 / (kbps * 5 / 2);
@@ -149,7 +152,7 @@ mod tests {
     #[test]
     fn an_ordinary_frame_does_not_wait() {
         let mut pacer = Pacer::new(true);
-        pacer.set(Some(Bitrate::from_kbps(2000)));
+        pacer.set(Some(Bitrate::from_kbps(2000)), false);
         for frame in 0..100u64 {
             let (took, _) = run(&mut pacer, Instant::from_millis(1000 + frame * 33), 7);
             assert_eq!(took, Duration::ZERO, "{frame}");
@@ -162,14 +165,14 @@ mod tests {
         assert_eq!(run(&mut pacer, Instant::from_millis(1), 5000).0, Duration::ZERO);
         let mut pacer = Pacer::new(true);
         assert!(run(&mut pacer, Instant::from_millis(1), 300).0 > Duration::from_millis(300));
-        pacer.set(None);
+        pacer.set(None, false);
         assert_eq!(run(&mut pacer, Instant::from_millis(1000), 5000).0, Duration::ZERO);
     }
 
     #[test]
     fn sound_and_repairs_are_owed_and_pictures_wait_for_them() {
         let mut pacer = Pacer::new(true);
-        pacer.set(Some(Bitrate::from_kbps(800)));
+        pacer.set(Some(Bitrate::from_kbps(800)), false);
         let now = Instant::from_millis(1000);
         pacer.fill(now);
         let mut repairs = 0;

@@ -39,7 +39,7 @@ mod tests {
         live.map(|at| {
             let (width, height) = sizes[usize::from(at)];
             let size = Some(PictureSize::new(width, height));
-            Rung { target: Target::whole(at), size, rate: guessed_rate(size, at) }
+            Rung { target: Target::whole(at), size, rate: guessed_rate(size, at), opening: 0 }
         })
         .collect()
     }
@@ -94,8 +94,12 @@ mod tests {
     #[test]
     fn unknown_sizes_are_taken_from_the_top() {
         let view = View { tile: PictureSize::new(320, 180), active: true, cap: ALL, priority: 1 };
-        let unknown =
-            [0, 1].map(|at| Rung { target: Target::whole(at), size: None, rate: guessed_rate(None, at) });
+        let unknown = [0, 1].map(|at| Rung {
+            target: Target::whole(at),
+            size: None,
+            rate: guessed_rate(None, at),
+            opening: 0,
+        });
         assert_eq!(choose(&view, &unknown), Some((1, Why::Source)));
     }
 }

@@ -206,6 +206,11 @@ impl Slot {
         !self.target.is_nothing() && (!self.running || self.segment.layer != self.target.layer)
     }
 
+    /// Whether it waits for a lower layer.
+    const fn descends(&self) -> bool {
+        self.running && self.target.layer < self.segment.layer
+    }
+
     /// Whether the peer can decode any of the track's payloads.
     pub(crate) fn takes(&self, track: &Track) -> bool {
         let theirs = track.params().map(|p| &p.payloads[..]).unwrap_or_default();
@@ -245,7 +250,11 @@ impl Slot {
                         self.stop();
                         self.behind_since = Instant::ZERO;
                     }
-                    Pulled::Held => return Pulled::Held,
+                    // What does not fit is of no use if what is to come instead is there.
+                    Pulled::Held if !(self.descends() && self.begin(me, turn.now, track)) => {
+                        return Pulled::Held;
+                    }
+                    Pulled::Held => continue,
                 }
             }
             if !self.waits() || !self.begin(me, turn.now, track) {
@@ -455,7 +464,9 @@ impl Slot {
             if before.layer != self.target.layer {
                 track.leave(before.layer, me);
             }
-            self.previous = before;
+            // Where there is room for less, what is missing of more is not sent again: the keyframe makes up for it.
+            let lower = self.segment.track == before.track && self.segment.layer < before.layer;
+            self.previous = if lower { Segment::EMPTY } else { before };
         }
         true
     }

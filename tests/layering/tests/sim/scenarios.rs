@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use millrace_sim::scenario::figures::kbps;
+use millrace_sim::scenario::figures::{self, kbps};
 use millrace_sim::scenario::{Outcome, Scenario, Verdict, list};
 
 const HELP: &str = "\
@@ -106,6 +106,12 @@ fn print_trace(outcome: &Outcome) {
                 s.dropped,
                 layers.join(" "),
             );
+        }
+        for (slot, shown) in (1..).zip(&viewer.shown) {
+            for (at, long) in figures::freezes(shown, outcome.zero) {
+                let (at, long) = (at.since(outcome.zero).as_secs_f64(), long.as_millis());
+                println!("viewer {n}: slot {slot} froze at {at:.2} for {long} ms");
+            }
         }
         println!(
             "viewer {n}: {} asked for again, {} keyframes asked for, {} bytes of padding",

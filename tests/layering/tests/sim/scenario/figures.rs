@@ -42,7 +42,8 @@ impl Figures {
     }
 }
 
-fn freezes(shown: &[super::Shown], from: Instant) -> Vec<(Instant, Duration)> {
+/// When one slot showed nothing new for too long, by the rules of webrtc-stats, and for how long.
+pub fn freezes(shown: &[super::Shown], from: Instant) -> Vec<(Instant, Duration)> {
     let shown: Vec<_> = shown.iter().map(|f| f.at).collect();
     playout::freezes(&shown).into_iter().filter(|(at, _)| *at >= from).collect()
 }
