@@ -20,6 +20,7 @@ const LIMITED: f64 = 0.6;
 /// ... unless the delay grows by so much of the time, or the queue is so long.
 const STEEP: f32 = 0.1;
 const LONG_MS: f32 = 80.0;
+const FULL_MS: f32 = 100.0;
 /// Who sends less than this share on the whole overused the link in a burst, which passes: what of it arrived, less a
 /// little, is what the link carries.
 const BURSTY: f64 = 0.8;
@@ -101,7 +102,9 @@ impl Aimd {
     fn decrease(&mut self, now: Instant, seen: &Seen) -> bool {
         let Some(rate) = self.rate.or(seen.arrives) else { return false };
         let arrives = seen.arrives.unwrap_or(rate / 2.0);
-        let busy = arrives.max(seen.recent);
+        // Behind a queue this long the link was busy all the time.
+        let full = seen.queue_ms >= FULL_MS && seen.recent > 0.0;
+        let busy = if full { seen.recent } else { arrives.max(seen.recent) };
         // What was lowered takes a round trip to show.
         let wait = seen.round_trip.clamp(Duration::from_millis(10), Duration::from_millis(200));
         if self.rate.is_some() && now.since(self.changed) < wait && busy >= rate / 2.0 {

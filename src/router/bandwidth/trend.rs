@@ -16,6 +16,9 @@ const GAIN: f32 = 4.0;
 const OVERUSE_MS: f32 = 10.0;
 /// A shorter queue is that of a keyframe, which passes by itself.
 const QUEUE_MS: f32 = 25.0;
+/// So many groups, each later than the one before, and by so much in all: nobody need wait for the slope.
+const CLIMB: u8 = 3;
+const CLIMB_MS: f32 = 80.0;
 /// The least delay is forgotten by so much of the time, as clocks drift and ways change.
 const DRIFT: f32 = 0.001;
 /// The threshold: at the start, its bounds, and how fast it follows up and down (gcc-02 section 5.4).
@@ -60,6 +63,9 @@ pub(super) struct Trend {
     threshold: f32,
     over_ms: f32,
     over_count: u32,
+    /// Groups in a row that were later than the one before, and by how much in all.
+    climbs: u8,
+    climbed_ms: f32,
     last_us: i64,
     usage: Usage,
 }
@@ -79,6 +85,8 @@ impl Trend {
             threshold: THRESHOLD,
             over_ms: 0.0,
             over_count: 0,
+            climbs: 0,
+            climbed_ms: 0.0,
             last_us: 0,
             usage: Usage::Normal,
         }
@@ -110,6 +118,9 @@ impl Trend {
             self.slope = slope(times, delays).unwrap_or(self.slope);
         }
         self.detect(ms(step.sent_us), step.at_us, before);
+        if self.climb(ms(step.arrived_us - step.sent_us)) {
+            self.usage = Usage::Over;
+        }
         self.usage
     }
 
@@ -126,6 +137,17 @@ impl Trend {
     /// What the delay did at last.
     pub(super) const fn usage(&self) -> Usage {
         self.usage
+    }
+
+    /// Whether the delay grows so fast that this is neither noise nor a stall: that is one late group before others that
+    /// are less and less so.
+    fn climb(&mut self, later_ms: f32) -> bool {
+        if later_ms > 0.0 {
+            (self.climbs, self.climbed_ms) = (self.climbs.saturating_add(1), self.climbed_ms + later_ms);
+        } else {
+            (self.climbs, self.climbed_ms) = (0, 0.0);
+        }
+        self.climbs >= CLIMB && self.climbed_ms >= CLIMB_MS
     }
 
     fn detect(&mut self, sent_ms: f32, at_us: i64, before: f32) {
