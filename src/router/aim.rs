@@ -61,10 +61,10 @@ impl Router {
         let mut sound = 0;
         for me in (0..count).map(|slot| Sub { session: place, slot }) {
             match self.wish(me, &mut asks) {
-                Some(Wish::Nothing(why)) => self.turn_to(me, Target::NOTHING, why),
+                Some(Wish::Nothing(why)) => self.turn_to(now, me, Target::NOTHING, why),
                 Some(Wish::Sound(rate)) => {
                     sound += rate.as_bps();
-                    self.turn_to(me, Target::whole(0), Why::Source);
+                    self.turn_to(now, me, Target::whole(0), Why::Source);
                 }
                 Some(Wish::Picture) | None => {}
             }
@@ -78,9 +78,9 @@ impl Router {
         for ask in asks.drain(..) {
             let me = Sub { session: place, slot: ask.slot };
             match ask.given.and_then(|given| ask.rungs.get(given)) {
-                Some(rung) if ask.given == Some(ask.wanted) => self.turn_to(me, rung.target, ask.why),
-                Some(rung) => self.turn_to(me, rung.target, Why::Bandwidth),
-                None => self.turn_to(me, Target::NOTHING, Why::Paused),
+                Some(rung) if ask.given == Some(ask.wanted) => self.turn_to(now, me, rung.target, ask.why),
+                Some(rung) => self.turn_to(now, me, rung.target, Why::Bandwidth),
+                None => self.turn_to(now, me, Target::NOTHING, Why::Paused),
             }
         }
         self.asks = asks;
@@ -128,7 +128,7 @@ impl Router {
     }
 
     /// Tells a slot what to send, and everyone concerned.
-    fn turn_to(&mut self, me: Sub, target: Target, why: Why) {
+    fn turn_to(&mut self, now: Instant, me: Sub, target: Target, why: Why) {
         let Some(session) = session_at(&mut self.sessions, me.session) else { return };
         let Some(slot) = session.slots.get_mut(usize::from(me.slot)) else { return };
         let Some(id) = slot.track else { return };
@@ -154,11 +154,29 @@ impl Router {
                 let head = track.layers.get(usize::from(target.layer)).map_or(0, |l| l.log.head());
                 slot.begin_at(head.saturating_sub(BEFORE));
             }
+            let layer = track.layers.get(usize::from(target.layer));
+            if !session.is_secured() && layer.is_some_and(|l| l.log.beginning(now).is_none()) {
+                // It is there when the handshake is done; asked for once, since that may never be.
+                self.tracks.want_keyframe(id.index, target.layer);
+            }
             // The layer may have a keyframe at hand; if not, the first pull asks for one.
             self.queue.mark_slot(me);
         }
         self.slot_news.push(me);
         self.want(id);
+    }
+
+    /// A session may send from now on: its pictures begin with what is at hand, its sound with what is said now.
+    pub(super) fn begin_slots(&mut self, place: u32) {
+        let Some(session) = session_at(&mut self.sessions, place) else { return };
+        for (at, slot) in session.slots.iter_mut().enumerate() {
+            let track = slot.track.and_then(|id| self.tracks.find(id));
+            let Some(layer) = track.and_then(|t| t.layers.get(usize::from(slot.target.layer))) else {
+                continue;
+            };
+            slot.begin_at(layer.log.head().saturating_sub(BEFORE));
+            self.queue.mark_slot(Sub { session: place, slot: at as u16 });
+        }
     }
 }
 

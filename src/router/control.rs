@@ -41,12 +41,12 @@ impl Router {
             Command::SendDtls { session, datagram } => self.send_dtls(session, datagram),
             Command::InstallKeys { session, keys } => {
                 let place = session.index;
-                if let Some(session) = self.session(session) {
-                    session.install(&keys);
-                }
-                if let Some(session) = session_at(&mut self.sessions, place) {
+                if let Some(session) = self.session(session)
+                    && session.install(&keys)
+                    && let Some(session) = session_at(&mut self.sessions, place)
+                {
                     session.arm(place, &mut self.timers);
-                    self.mark_all_slots(place);
+                    self.begin_slots(place);
                 }
             }
             Command::AddSlots { session, slots } => match self.session(session) {
@@ -226,12 +226,5 @@ impl Router {
         }
         self.tracks.changed(id.index);
         self.reselect(id);
-    }
-
-    fn mark_all_slots(&mut self, place: u32) {
-        let Some(session) = session_at(&mut self.sessions, place) else { return };
-        for slot in 0..session.slots.len() as u16 {
-            self.queue.mark_slot(Sub { session: place, slot });
-        }
     }
 }

@@ -181,12 +181,20 @@ impl Session {
         self.slots.iter().position(|s| s.params.slot.0 == slot)
     }
 
-    /// Media may flow. Keys that come again while the old ones serve are not taken: indices would begin anew.
-    pub(crate) fn install(&mut self, keys: &Keys) {
-        if self.outlet.sealer.is_none() {
+    /// Media may flow; true if it could not before. Keys that come again while the old ones serve are not taken:
+    /// indices would begin anew.
+    pub(crate) fn install(&mut self, keys: &Keys) -> bool {
+        let first = !self.is_secured();
+        if first {
             self.outlet.sealer = Some(Sealer::new(keys));
             self.opener = Some(Opener::new(keys));
         }
+        first
+    }
+
+    /// Whether media may flow.
+    pub(crate) const fn is_secured(&self) -> bool {
+        self.outlet.sealer.is_some()
     }
 
     /// A valid check came; `nominated` if it selects its path. True if the peer was lost before.
@@ -204,7 +212,7 @@ impl Session {
     /// When this session wants to be woken.
     pub(crate) fn deadline(&self) -> Instant {
         let consent = if self.lost { Instant::NEVER } else { self.heard + CONSENT };
-        let report = if self.outlet.sealer.is_some() && !self.lost { self.report_at } else { Instant::NEVER };
+        let report = if self.is_secured() && !self.lost { self.report_at } else { Instant::NEVER };
         consent.min(report).min(self.feedback_at).min(self.ask_at).min(self.pace_at)
     }
 
@@ -330,6 +338,10 @@ impl Session {
                 && self.write_again(turn, batch, tracks, counters))
         {
             return false;
+        }
+        // Nothing can leave before the handshake is done, so nothing is begun: what is in the logs serves afterwards.
+        if !self.is_secured() {
+            return true;
         }
         let count = self.slots.len();
         for at in marks.slots(count) {

@@ -182,3 +182,51 @@ fn a_first_watcher_on_another_shard_begins_with_the_keyframe_at_hand() {
     assert_eq!(world.publisher(publisher).plis.len(), before);
     world.viewer(viewers[1]).slot(1).assert_continuous();
 }
+
+#[test]
+fn what_comes_while_hands_are_shaken_is_still_there_afterwards() {
+    let mut world = World::new(1, 68);
+    let (publisher, sound, video) = world.publish(Link::good(), &[(640, 360)]);
+    let viewers = [world.view(Link::good(), 1), world.view(Link::good(), 1)];
+    world.peers[viewers[1]].secures = false;
+    world.run_ms(3000);
+    world.watch(viewers[0], 1, Some(video), tile(640, 360));
+    world.run_ms(200);
+    let before = world.publisher(publisher).plis.len();
+    world.watch(viewers[1], 0, Some(sound), tile(0, 0));
+    world.watch(viewers[1], 1, Some(video), tile(640, 360));
+    world.run_ms(300);
+    world.secure(viewers[1]);
+    world.run_ms(50);
+    let viewer = world.viewer(viewers[1]);
+    assert!(viewer.slot(1).frames.len() > 12, "{} frames", viewer.slot(1).frames.len());
+    viewer.slot(1).assert_continuous();
+    // Sound of the past would only delay what is said now.
+    assert!((2..8).contains(&viewer.slot(0).packets.len()), "{}", viewer.slot(0).packets.len());
+    assert_eq!(world.publisher(publisher).plis.len(), before);
+}
+
+#[test]
+fn a_keyframe_is_asked_for_while_hands_are_shaken_and_only_once() {
+    let mut world = World::new(1, 69);
+    let (publisher, _, video) = world.publish(Link::good(), &[(640, 360)]);
+    let viewer = world.view(Link::good(), 1);
+    world.peers[viewer].secures = false;
+    world.run_ms(3000);
+    let before = world.publisher(publisher).plis.len();
+    world.watch(viewer, 1, Some(video), tile(640, 360));
+    world.run_ms(300);
+    world.secure(viewer);
+    // No longer than the packets take to the viewer.
+    world.run_ms(25);
+    assert!(!world.viewer(viewer).slot(1).frames.is_empty());
+    assert_eq!(world.publisher(publisher).plis.len() - before, 1);
+
+    let silent = world.view(Link::good(), 1);
+    world.peers[silent].secures = false;
+    world.run_ms(1000);
+    let before = world.publisher(publisher).plis.len();
+    world.watch(silent, 1, Some(video), tile(640, 360));
+    world.run_ms(10_000);
+    assert!(world.publisher(publisher).plis.len() - before <= 1, "it may never come");
+}

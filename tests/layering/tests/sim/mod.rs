@@ -454,15 +454,27 @@ impl World {
         }
     }
 
+    /// The handshake with a peer that was claimed is done.
+    pub fn secure(&mut self, place: usize) {
+        let shard = self.owner(place).expect("claimed");
+        self.install(place, ShardId(shard));
+        self.settle();
+    }
+
+    fn install(&mut self, place: usize, shard: ShardId) {
+        let peer = &mut self.peers[place];
+        peer.secured = true;
+        let install = Command::InstallKeys { session: peer.id, keys: Box::new(peer.server_keys.clone()) };
+        self.routers[usize::from(shard.0)].handle_command(self.now, install);
+    }
+
     /// What the control plane does about an event.
     fn heed(&mut self, event: Event) {
         let now = self.now;
         if let Event::Claimed { session, shard } = &event {
-            let peer = &self.peers[session.index as usize];
-            let install =
-                Command::InstallKeys { session: *session, keys: Box::new(peer.server_keys.clone()) };
-            self.routers[usize::from(shard.0)].handle_command(now, install);
-            self.peers[session.index as usize].secured = true;
+            if self.peers[session.index as usize].secures {
+                self.install(session.index as usize, *shard);
+            }
             let mut publishers: Vec<_> = self.publishers.keys().chain(self.layered.keys()).copied().collect();
             publishers.retain(|p| *p <= session.index as usize);
             if publishers.contains(&(session.index as usize)) {

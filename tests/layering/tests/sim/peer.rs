@@ -34,6 +34,8 @@ pub struct Peer {
     pub server_keys: Keys,
     /// Whether the handshake is done on the server.
     pub secured: bool,
+    /// Whether it is done as soon as the session is claimed; if not, [`super::World::secure`] says when.
+    pub secures: bool,
     pub nominates: bool,
     pub next_check: Instant,
     pub check_every: Duration,
@@ -69,6 +71,7 @@ impl Peer {
             down: link,
             server_keys,
             secured: false,
+            secures: true,
             nominates: true,
             next_check: now,
             check_every: Duration::from_millis(500),
