@@ -12,8 +12,14 @@ const GROWTH: f64 = 1.08;
 /// The rate grows no further beyond what arrives: nothing shows that there is more room.
 const BEYOND: f64 = 1.5;
 const BEYOND_BPS: f64 = 50_000.0;
+const BEYOND_CROWDED_BPS: f64 = 300_000.0;
 /// Near the capacity it grows by a packet in a response time, but at least by so much in a second.
 const PACKET_BITS: f64 = 9_600.0;
+/// Beside another flow it grows by a packet in each round trip, as that does, and a loss leaves this share: what was lost
+/// within so long, or two round trips, is one loss.
+const LEAST_ROUND_TRIP: f64 = 0.1;
+const SHARE: f64 = 0.7;
+const SHARED_FOR: Duration = Duration::from_millis(500);
 const LEAST_GROWTH_BPS: f64 = 4_000.0;
 /// Less than this share of the rate is sent: what little arrives does not tell what the link carries ...
 const LIMITED: f64 = 0.6;
@@ -37,6 +43,9 @@ pub(super) struct Seen {
     pub(super) arrives: Option<f64>,
     pub(super) recent: f64,
     pub(super) round_trip: Duration,
+    /// Whether the queue is another's, and whether a packet was lost.
+    pub(super) crowded: bool,
+    pub(super) lost: bool,
 }
 
 /// See the module.
@@ -47,6 +56,7 @@ pub(super) struct Aimd {
     /// The queue drains: wait.
     holds: bool,
     changed: Instant,
+    shared: Instant,
 }
 
 impl Aimd {
@@ -70,6 +80,7 @@ impl Aimd {
     /// Takes in what the delay does and how much arrives. True if the rate fell.
     pub(super) fn update(&mut self, now: Instant, seen: &Seen) -> bool {
         match (seen.usage, self.rate) {
+            (_, Some(rate)) if seen.crowded && seen.lost => return self.share(now, rate, seen),
             (Usage::Over, _) => return self.decrease(now, seen),
             (Usage::Under, _) => self.holds = true,
             (Usage::Normal, None) => {}
@@ -79,18 +90,32 @@ impl Aimd {
         false
     }
 
+    /// Gives way to another flow as that does to this one.
+    fn share(&mut self, now: Instant, rate: f64, seen: &Seen) -> bool {
+        if now.since(self.shared) < (seen.round_trip * 2).max(SHARED_FOR) {
+            return false;
+        }
+        (self.shared, self.changed) = (now, now);
+        self.rate = Some((rate * SHARE).max(floor()));
+        true
+    }
+
     fn increase(&mut self, now: Instant, rate: f64, seen: &Seen) {
         let Some(arrives) = seen.arrives else { return };
         if self.capacity.is_below(arrives) {
             self.capacity = Capacity::default();
         }
-        let most = BEYOND * arrives + BEYOND_BPS;
+        let beyond = if seen.crowded { BEYOND_CROWDED_BPS } else { BEYOND_BPS };
+        let most = BEYOND * arrives + beyond;
         let passed = now.since(self.changed).as_secs_f64().min(1.0);
         self.changed = now;
         if rate >= most {
             return;
         }
-        let by = if self.capacity.is_known() {
+        let by = if seen.crowded {
+            let round_trip = seen.round_trip.as_secs_f64().max(LEAST_ROUND_TRIP);
+            PACKET_BITS / (round_trip * round_trip) * passed
+        } else if self.capacity.is_known() {
             let response = (seen.round_trip.as_secs_f64() + 0.1) * 2.0;
             (PACKET_BITS / response).max(LEAST_GROWTH_BPS) * passed
         } else {
@@ -202,7 +227,16 @@ mod tests {
     }
 
     fn seen(usage: Usage, slope: f32, arrives: f64) -> Seen {
-        Seen { usage, slope, queue_ms: 30.0, arrives: Some(arrives), recent: 0.0, round_trip: RTT }
+        Seen {
+            usage,
+            slope,
+            queue_ms: 30.0,
+            arrives: Some(arrives),
+            recent: 0.0,
+            round_trip: RTT,
+            crowded: false,
+            lost: false,
+        }
     }
 
     fn set(rate: f64) -> Aimd {

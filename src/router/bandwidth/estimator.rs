@@ -24,6 +24,8 @@ const EMPTY_MS: f32 = 40.0;
 const GAVE_WAY: u8 = 4;
 const GIVE_WAY_EVERY: Duration = Duration::from_secs(1);
 const STEEP: f32 = 0.1;
+/// More loss than this is not the other flow's finding out how much there is.
+const HEAVY: f32 = 0.15;
 /// What did not drain in this time after the rate fell is somebody else's.
 const DRAINS: Duration = Duration::from_millis(2000);
 /// The round trip that is assumed before one was measured.
@@ -50,6 +52,7 @@ pub struct Estimator {
     /// How often the rate fell since the queue was last empty, and when it did last.
     gave_way: u8,
     gave_way_at: Instant,
+    crowded: bool,
     /// Since when a queue is let drain.
     drains: Option<Instant>,
 }
@@ -79,6 +82,7 @@ impl Estimator {
             heard: None,
             gave_way: 0,
             gave_way_at: Instant::ZERO,
+            crowded: false,
             drains: None,
         }
     }
@@ -94,7 +98,7 @@ impl Estimator {
 
     /// Takes in what the peer says of arrivals.
     pub fn on_feedback(&mut self, now: Instant, twcc: &Twcc<'_>) {
-        let mut over = false;
+        let (mut over, mut lost) = (false, false);
         let mut newest_us = i64::MIN;
         let limited = self.is_limited();
         let after_outage = self.heard.is_some_and(|heard| now.since(heard) >= SILENCE);
@@ -103,6 +107,7 @@ impl Estimator {
             newest_us = newest_us.max(packet.sent_us);
             let Some(arrival) = arrival else {
                 self.loss.note(packet.sent_us, packet.bytes, true);
+                lost = true;
                 continue;
             };
             if packet.was_lost {
@@ -128,15 +133,16 @@ impl Estimator {
         let took = Duration::from_micros((now.as_micros() as i64).saturating_sub(newest_us).max(0) as u64);
         // The least of late: what feedback waited for is not on the way.
         self.round_trip = took.min(self.round_trip + Duration::from_millis(2));
-        self.judge(now, over, newest_us);
+        self.judge(now, (over, lost), newest_us);
     }
 
-    fn judge(&mut self, now: Instant, over: bool, newest_us: i64) {
+    fn judge(&mut self, now: Instant, (over, lost): (bool, bool), newest_us: i64) {
         if self.trend.queue_ms() < EMPTY_MS {
             self.gave_way = 0;
             self.drains = None;
         }
         let crowded = self.gave_way >= GAVE_WAY && self.trend.slope() < STEEP;
+        self.crowded = crowded;
         let usage = match self.trend.usage() {
             _ if over && !crowded => Usage::Over,
             Usage::Over | Usage::Under if crowded => Usage::Normal,
@@ -160,6 +166,8 @@ impl Estimator {
             arrives: acknowledged,
             recent: self.acknowledged.recent(),
             round_trip: self.round_trip,
+            crowded,
+            lost,
         };
         match higher {
             Some(shown) if usage != Usage::Over => self.aimd.probed(now, shown.rate),
@@ -230,7 +238,8 @@ impl Estimator {
 
     fn rate(&self) -> Option<f64> {
         let rate = self.aimd.rate()?;
-        Some(self.loss.limit().map_or(rate, |limit| limit.min(rate)).max(super::LEAST.as_bps() as f64))
+        let limit = self.loss.limit().filter(|_| !self.crowded || self.loss.fraction() > HEAVY);
+        Some(limit.map_or(rate, |limit| limit.min(rate)).max(super::LEAST.as_bps() as f64))
     }
 
     /// Whether less is sent than could be.
