@@ -124,6 +124,12 @@ impl Seen {
         count
     }
 
+    /// Freezes longer than this that begin at such a second of the story.
+    pub fn freezes_between(&self, outcome: &Outcome, least: Duration, when: impl Fn(f64) -> bool) -> usize {
+        let all = self.shown.iter().flat_map(|s| freezes(s, outcome.zero));
+        all.filter(|(at, long)| *long > least && when(at.since(outcome.zero).as_secs_f64())).count()
+    }
+
     /// The longest time in which some slot showed nothing new.
     pub fn longest_gap(&self, outcome: &Outcome) -> Duration {
         let from = outcome.time(outcome.settled);

@@ -75,9 +75,14 @@ fn periodic() -> Scenario {
     let bounds = |o: &Outcome| {
         vec![
             Bound::at_most(
-                "freezes over 200 ms <= 4: one for each drop",
-                o.viewer().freezes_over(o, FREEZE) as f64,
-                4.0,
+                "freezes over 200 ms that begin later than 1 s after a drop <= 0",
+                o.viewer().freezes_between(o, FREEZE, |at| at >= 15.0 && (at + 15.0) % 30.0 > 1.0) as f64,
+                0.0,
+            ),
+            Bound::at_most(
+                "longest time without a new frame, s <= 1",
+                o.viewer().longest_gap(o).as_secs_f64(),
+                1.0,
             ),
             Bound::at_least(
                 "estimate in the last 5 s of 4 Mbit/s, kbit/s >= 3000",
