@@ -15,7 +15,7 @@ const HEADROOM: u64 = 10;
 /// Where one in so many is left besides, nothing has to be proven first.
 const AMPLE: u64 = 2;
 /// A keyframe that takes longer freezes the picture that it is to improve.
-const OPENS_WITHIN_MS: u64 = 160;
+const OPENS_WITHIN_MS: u64 = 200;
 /// How long after something was taken back nothing more is given: at first, ...
 const HOLD: Duration = Duration::from_secs(2);
 /// ... and at the most, after upgrades that did not last.
@@ -99,7 +99,7 @@ impl Purse {
         if ask.now.is_some_and(|now| to <= now) {
             return after <= self.keep;
         }
-        if !self.opens(ask, to) {
+        if !self.opens(ask, to, after) {
             return false;
         }
         let leaves = |part: u64| after.saturating_add(after / part);
@@ -111,13 +111,14 @@ impl Purse {
         }
     }
 
-    /// Whether the keyframe with which a better picture begins is through before anybody sees that the one before stands
-    /// still.
-    fn opens(&self, ask: &Ask, to: usize) -> bool {
+    /// Whether the keyframe with which a better picture begins is through, beside the others, before anybody sees that the
+    /// one before stands still.
+    fn opens(&self, ask: &Ask, to: usize, after: u64) -> bool {
         let layer = |at: usize| ask.rungs.get(at).map(|rung| rung.target.layer);
         let opening = ask.rungs.get(to).map_or(0, |rung| u64::from(rung.opening) * 8);
         let goes_over = ask.now.is_some_and(|now| layer(now) != layer(to));
-        !goes_over || opening <= self.keep / 1000 * OPENS_WITHIN_MS
+        let others = after.saturating_sub(ask.rate(Some(to)));
+        !goes_over || opening <= self.keep.saturating_sub(others) / 1000 * OPENS_WITHIN_MS
     }
 
     fn give(&mut self, ask: &mut Ask, rung: usize) {

@@ -202,6 +202,10 @@ impl Track {
             let rate = layer.meter.rate().unwrap_or_else(|| guessed_rate(size, at as u8));
             let (top, last) = (layer.shape.top_spatial(), layer.shape.top_temporal());
             for (spatial, temporal) in (0..=top).flat_map(|s| (0..=last).map(move |t| (s, t))) {
+                // A quarter of the pictures of a larger size is worse than all of a smaller one.
+                if temporal == 0 && last >= 2 && !rungs.is_empty() && (spatial > 0 || top == 0) {
+                    continue;
+                }
                 // What comes on top of the topmost belongs to it.
                 let all = |layer, top| if layer == top { ALL } else { layer };
                 let target =
