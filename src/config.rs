@@ -14,6 +14,7 @@ use std::thread;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::control::limits::MAX_VOICES;
 use crate::net::Io;
 
 /// Where everything is kept unless told otherwise: in the working directory, in plain sight.
@@ -23,6 +24,8 @@ pub const EXIT_CODE: u8 = 2;
 
 /// More shards than this help nobody.
 const MAX_SHARDS: usize = 128;
+/// Of more voices at once nobody understands a word.
+const DEFAULT_VOICES: u8 = 8;
 
 /// What was asked for on the command line.
 #[derive(Debug)]
@@ -87,6 +90,9 @@ pub struct Options {
     /// Whether to keep a demo room that guests may enter: true or false [default: true]
     #[arg(long, value_name = "true|false")]
     demo: Option<String>,
+    /// Voices that a viewer hears at once, the loudest, where the group says nothing else [default: 8]
+    #[arg(long, value_name = "N")]
+    voices: Option<String>,
 }
 
 /// What `millrace token` was asked for.
@@ -159,6 +165,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// Whether to keep a demo group.
     pub demo: bool,
+    /// Voices that a viewer hears at once, where the group says nothing else.
+    pub voices: u8,
 }
 
 /// One mistake in the settings.
@@ -196,7 +204,7 @@ impl fmt::Display for Problems {
 
 const COMMAND_LINE: &str = "command line";
 /// Every key of the file, and whether it takes a list.
-const KEYS: [(&str, bool); 11] = [
+const KEYS: [(&str, bool); 12] = [
     ("data", false),
     ("listen", true),
     ("http", false),
@@ -207,6 +215,7 @@ const KEYS: [(&str, bool); 11] = [
     ("tls-key", false),
     ("origin", true),
     ("demo", false),
+    ("voices", false),
     ("config", false),
 ];
 
@@ -216,7 +225,7 @@ impl Options {
         let mut check = Check::default();
         let file = self.config.clone();
         let one = |value: &Option<String>| value.iter().cloned().collect();
-        let given: [(&'static str, Vec<String>); 10] = [
+        let given: [(&'static str, Vec<String>); 11] = [
             ("data", one(&self.data)),
             ("listen", self.listen),
             ("http", one(&self.http)),
@@ -227,6 +236,7 @@ impl Options {
             ("tls-key", one(&self.tls_key)),
             ("origin", self.origin),
             ("demo", one(&self.demo)),
+            ("voices", one(&self.voices)),
         ];
         for (key, values) in given {
             for value in values {
@@ -267,6 +277,9 @@ impl Options {
         let origins =
             check.many("origin", "scheme, host and port and no more, as in https://example.org", origin);
         let demo = check.one("demo", "true or false", |text| text.parse::<bool>().ok());
+        let voices = check.one("voices", "a number from 1 to 32", |text| {
+            text.parse::<u8>().ok().filter(|n| (1..=MAX_VOICES).contains(n))
+        });
 
         let tls = match (check.names("tls-cert"), check.names("tls-key")) {
             (Some(place), None) => {
@@ -306,6 +319,7 @@ impl Options {
             tls,
             origins,
             demo: demo.unwrap_or(true),
+            voices: voices.unwrap_or(DEFAULT_VOICES),
         })
     }
 }

@@ -144,7 +144,8 @@ impl Server {
             .map_err(refused("the threads that move media"))?;
 
         // The control plane.
-        let rooms = Rooms::new(rooms::Config { candidates, fingerprint: current.hash() });
+        let rooms =
+            Rooms::new(rooms::Config { candidates, fingerprint: current.hash(), voices: config.voices });
         let actor = inbox.start(Parts {
             state: State::new(directory, rooms),
             keeper: Box::new(StoreThread::start(Box::new(store))),

@@ -37,7 +37,7 @@ fn nothing_given_is_a_whole_configuration() {
         assert_eq!(config.listen, [address("127.0.0.1:4433")]);
         assert_eq!(config.http, address("127.0.0.1:8080"));
         assert!(config.shards >= 1);
-        assert_eq!((config.io, config.demo), (Io::Auto, true));
+        assert_eq!((config.io, config.demo, config.voices), (Io::Auto, true, 8));
         assert!(config.advertise.is_empty() && config.tls.is_none() && config.origins.is_empty());
     }
 }
@@ -72,6 +72,8 @@ fn everything_can_be_given_on_the_line() {
         "https://Example.org:443",
         "--demo",
         "false",
+        "--voices",
+        "3",
     ];
     let config = check(&line).expect("no problem");
     assert_eq!(config.listen, [address("0.0.0.0:443"), address("[::]:443")]);
@@ -81,6 +83,7 @@ fn everything_can_be_given_on_the_line() {
     assert!(config.tls.is_some());
     assert_eq!(config.origins, ["https://example.org"]);
     assert!(!config.demo);
+    assert_eq!(config.voices, 3);
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn the_line_wins_over_the_file() {
 
 #[test]
 fn every_problem_is_told_at_once() {
-    let text = "http = \"localhost\"\nlisten = [\"4433\", 7]\nshards = 0\nio = \"epoll\"\nport = 1\norigin = \"example.org\"\n\
+    let text = "http = \"localhost\"\nlisten = [\"4433\", 7]\nshards = 0\nvoices = 33\nio = \"epoll\"\nport = 1\norigin = \"example.org\"\n\
                 [tls]\ncert = \"a\"\n";
     let (path, result) =
         with_file(text, &["--advertise", "203.0.113.7,nowhere", "--tls-key", "/no/such/key.pem"]);
@@ -117,6 +120,7 @@ fn every_problem_is_told_at_once() {
         (file, "port"),
         (file, "shards"),
         (file, "tls"),
+        (file, "voices"),
     ];
     expected.sort_unstable();
     assert_eq!(told, expected);

@@ -7,6 +7,7 @@
 
 pub mod directory;
 pub mod ids;
+pub mod limits;
 pub mod negotiate;
 pub mod requests;
 pub mod rights;

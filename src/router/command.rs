@@ -95,6 +95,8 @@ pub enum Command {
         session: SessionId,
         /// At most this much.
         max_bitrate: Bitrate,
+        /// At most so many voices: the loudest. The others join the crowd.
+        max_voices: u8,
     },
     /// To the owner of the publishing session: a muted track is dropped at ingest, whatever the client sends.
     MuteTrack {

@@ -63,10 +63,11 @@ impl Router {
             Command::Watch { session, slot, track, view } => self.watch(now, session, slot, track, view),
             Command::SetView { session, slot, view } => self.set_view(session, slot, view),
             Command::Crowd { session, track, on } => self.set_crowd(now, session, track, on),
-            Command::LimitSession { session, max_bitrate } => {
+            Command::LimitSession { session, max_bitrate, max_voices } => {
                 let place = session.index;
                 if let Some(session) = self.session(session) {
-                    session.limit = max_bitrate;
+                    (session.limit, session.voices) = (max_bitrate, max_voices);
+                    self.hush(place);
                     self.aim(place);
                 }
             }
@@ -166,11 +167,16 @@ impl Router {
         let me = Sub { session: id.index, slot: place as u16 };
         let Some(slot) = session.slots.get_mut(place) else { return };
         slot.view = view;
+        let (unknown, taken) = (slot.moved.take(), slot.track);
         if slot.track != to {
             self.put(me, to);
             self.start_ticking(now);
         }
+        if let Some(out) = unknown {
+            self.take_back(id.index, out, taken);
+        }
         self.slot_news.push(me);
+        self.hush(id.index);
         self.aim(id.index);
         // Whatever its state here, its home must know that it is watched.
         if let Some(to) = to {

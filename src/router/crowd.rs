@@ -4,6 +4,7 @@
 
 use super::command::Kind;
 use super::id::{SessionId, TrackId};
+use super::speakers::Voice;
 use super::track::Sub;
 use super::{Router, session_at};
 use crate::units::Instant;
@@ -57,14 +58,10 @@ impl Router {
             session.crowd.retain(|t| *t != track);
             return self.leave_crowd(track, id.index);
         }
-        let held = session.slots.iter().any(|slot| slot.track == Some(track));
-        if held || session.crowd.contains(&track) || session.crowd.len() >= MAX_CROWD {
+        if session.slots.iter().any(|slot| slot.track == Some(track)) {
             return;
         }
-        session.crowd.push(track);
-        if let Some(track) = self.tracks.enter(track, Kind::Audio) {
-            track.crowd.push(id.index);
-        }
+        self.add_to_crowd(id.index, track);
         self.start_ticking(now);
         self.admit(track);
         self.want(track);
@@ -90,33 +87,74 @@ impl Router {
 
     fn admit_to(&mut self, place: u32, id: TrackId) {
         let Some(medium) = self.tracks.find(id).map(|t| t.voice.medium()) else { return };
-        let Some(session) = session_at(&mut self.sessions, place) else { return };
-        let slots = (0..).zip(&session.slots).filter(|(_, slot)| slot.params.kind == Kind::Audio);
-        let held = slots.filter_map(|(at, slot)| Some((at, slot.track?)));
-        let voices = held.filter_map(|(at, held)| Some((at, held, &self.tracks.find(held)?.voice)));
-        let rank = |voice: &super::speakers::Voice| match voice.talking {
-            true => (true, voice.medium(), voice.talked),
-            false => (false, 0, voice.talked),
-        };
-        let least = voices.min_by_key(|(_, _, voice)| rank(voice));
-        let Some((slot, out, voice)) = least else { return };
+        let Some((slot, voice)) = self.least_heard(place) else { return };
         if voice.talking && medium < voice.medium() + CLEARLY {
             return;
         }
-        let me = Sub { session: place, slot };
-        self.put(me, Some(id));
-        if let Some(session) = session_at(&mut self.sessions, place) {
-            session.crowd.push(out);
-            if let Some(slot) = session.slots.get_mut(usize::from(slot)) {
-                slot.moved = true;
+        self.send_out(Sub { session: place, slot }, Some(id));
+        self.want(id);
+    }
+
+    /// Sends those who are heard least into the crowd, until no more are heard than may be.
+    pub(super) fn hush(&mut self, place: u32) {
+        loop {
+            let Some(session) = session_at(&mut self.sessions, place) else { return };
+            let heard = session.slots.iter().filter(|s| s.params.kind == Kind::Audio && s.track.is_some());
+            if heard.count() <= usize::from(session.voices) {
+                return;
             }
+            let Some((slot, _)) = self.least_heard(place) else { return };
+            self.send_out(Sub { session: place, slot }, None);
         }
-        if let Some(out) = self.tracks.find_mut(out) {
-            out.crowd.push(place);
+    }
+
+    /// The audio slot of a viewer that can be missed most easily, and the voice in it.
+    fn least_heard(&mut self, place: u32) -> Option<(u16, Voice)> {
+        let session = session_at(&mut self.sessions, place)?;
+        let slots = (0..).zip(&session.slots).filter(|(_, slot)| slot.params.kind == Kind::Audio);
+        let voices = slots.filter_map(|(at, slot)| Some((at, self.tracks.find(slot.track?)?.voice)));
+        voices.min_by_key(|(_, voice)| match voice.talking {
+            true => (true, voice.medium(), voice.talked),
+            false => (false, 0, voice.talked),
+        })
+    }
+
+    /// What a slot carries joins the crowd, and `to` takes its place.
+    fn send_out(&mut self, me: Sub, to: Option<TrackId>) {
+        let slot = session_at(&mut self.sessions, me.session).and_then(|s| s.slots.get(usize::from(me.slot)));
+        let Some(out) = slot.and_then(|slot| slot.track) else { return };
+        self.put(me, to);
+        self.add_to_crowd(me.session, out);
+        let slot =
+            session_at(&mut self.sessions, me.session).and_then(|s| s.slots.get_mut(usize::from(me.slot)));
+        if let Some(slot) = slot {
+            slot.moved.get_or_insert(out);
         }
         self.slot_news.push(me);
-        self.want(id);
         self.want(out);
-        self.aim(place);
+        self.aim(me.session);
+    }
+
+    /// A slot that `out` lost to `taken` went to something else before the control plane knew of it.
+    pub(super) fn take_back(&mut self, place: u32, out: TrackId, taken: Option<TrackId>) {
+        let Some(session) = session_at(&mut self.sessions, place) else { return };
+        session.crowd.retain(|t| *t != out);
+        let held = session.slots.iter().any(|slot| slot.track == taken);
+        self.leave_crowd(out, place);
+        if let Some(taken) = taken.filter(|_| !held) {
+            self.add_to_crowd(place, taken);
+            self.want(taken);
+        }
+    }
+
+    fn add_to_crowd(&mut self, place: u32, id: TrackId) {
+        let Some(session) = session_at(&mut self.sessions, place) else { return };
+        if session.crowd.len() >= MAX_CROWD || session.crowd.contains(&id) {
+            return;
+        }
+        if let Some(track) = self.tracks.enter(id, Kind::Audio) {
+            session.crowd.push(id);
+            track.crowd.push(place);
+        }
     }
 }

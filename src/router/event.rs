@@ -54,14 +54,16 @@ pub enum Event {
         /// Why this and no other.
         why: Why,
     },
-    /// An audio slot was given to a louder track of the viewer's crowd.
+    /// What an audio slot carried went to the viewer's crowd: for a louder track of it, or since fewer may be heard.
     SlotTrack {
         /// The subscribing session.
         session: SessionId,
         /// Which slot.
         slot: SlotId,
         /// What it carries now.
-        track: TrackId,
+        track: Option<TrackId>,
+        /// What it carried before.
+        out: TrackId,
     },
     /// Statistics of a session, about once a second while anything flows.
     Stats {
@@ -124,4 +126,6 @@ pub struct SessionStats {
     pub limited: u16,
     /// See `limited`.
     pub paused: u16,
+    /// Voices that are not sent because others are louder.
+    pub unheard: u16,
 }

@@ -65,11 +65,10 @@ impl Router {
             let Some(session) = session_at(&mut self.sessions, sub.session) else { continue };
             let id = session.params.id;
             let Some(slot) = session.slots.get_mut(usize::from(sub.slot)) else { continue };
-            let moved = if std::mem::take(&mut slot.moved) { slot.track } else { None };
-            if let Some(track) = moved {
-                let slot = slot.params.slot;
+            if let Some(out) = slot.moved.take() {
+                let (slot, track) = (slot.params.slot, slot.track);
                 self.slot_news.push(sub);
-                return Some(Event::SlotTrack { session: id, slot, track });
+                return Some(Event::SlotTrack { session: id, slot, track, out });
             }
             let shown = slot.shown(&self.tracks);
             if slot.reported == Some(shown) {

@@ -73,6 +73,8 @@ pub(crate) struct Session {
     pub(crate) reported: Reported,
     /// At most this much, whatever its way carries.
     pub(crate) limit: Bitrate,
+    /// At most so many audio slots are filled.
+    pub(crate) voices: u8,
     pub(crate) allocation: Allocation,
     /// In the list of those whose slots are to be looked at.
     pub(crate) aiming: bool,
@@ -126,6 +128,7 @@ impl Session {
             repair: Repair::default(),
             reported: Reported::default(),
             limit: Bitrate::MAX,
+            voices: u8::MAX,
             allocation: Allocation::new(now),
             aiming: false,
             streams,
@@ -267,6 +270,7 @@ impl Session {
         self.stats.bitrate_out = Bitrate::of(bytes_out - self.counted.1, passed);
         self.stats.packets_out = self.outlet.packets;
         self.stats.estimate = self.estimate(now);
+        self.stats.unheard = self.crowd.len() as u16;
         self.stats.bytes_out = bytes_out;
         let layers = self.params.tracks.iter().filter_map(|t| tracks.find(t.id)).flat_map(|t| &t.layers);
         self.stats.lost_in = layers.filter_map(|l| l.reception.as_ref()).map(|r| r.lost()).sum();

@@ -348,6 +348,11 @@ pub enum Notice {
         /// Why this and no other.
         why: Why,
     },
+    /// Why the sound of watched streams is sent or not: of those for which that changed.
+    Sound {
+        /// Which, and why.
+        streams: Vec<Sound>,
+    },
     /// Someone began or ceased to watch one's stream.
     Viewer {
         /// Which group.
@@ -458,6 +463,16 @@ pub struct Slot {
     pub stream: StreamRef,
 }
 
+/// Why the sound of a watched stream is sent, or is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sound {
+    /// Of which stream.
+    #[serde(flatten)]
+    pub stream: StreamRef,
+    /// [`Why::Source`]: all there is of it is sent; [`Why::Loudness`]: nothing is.
+    pub why: Why,
+}
+
 /// Sound or picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -482,6 +497,8 @@ pub enum Why {
     Bandwidth,
     /// The viewer's link carries not even the smallest.
     Paused,
+    /// Others are louder, and no more voices are heard at once.
+    Loudness,
     /// A keyframe is awaited.
     Keyframe,
     /// The viewer hides or muted it.

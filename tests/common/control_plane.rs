@@ -28,7 +28,7 @@ pub(crate) fn start(data: &Path) -> (Control, JoinHandle<()>) {
     let mut store = RedbStore::open(data).expect("a store");
     let snapshot = store.load().expect("a snapshot");
     let directory = Directory::new(snapshot, Box::new(SystemEntropy::default()));
-    let rooms = Rooms::new(Config { candidates: Vec::new(), fingerprint: [0; 32] });
+    let rooms = Rooms::new(Config { candidates: Vec::new(), fingerprint: [0; 32], voices: 8 });
     let (control, inbox) = Control::new();
     let actor = inbox.start(Parts {
         state: State::new(directory, rooms),

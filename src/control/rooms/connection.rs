@@ -96,7 +96,7 @@ impl Rooms {
             Event::TrackLive { track, layers, .. } => self.track_live(track, &layers),
             Event::LayersWanted { track, layers } => self.layers_wanted(track, layers),
             Event::Talking(tracks) => self.talking(shard, tracks),
-            Event::SlotTrack { session, slot, track } => self.slot_track(session, slot, track),
+            Event::SlotTrack { session, slot, track, out } => self.slot_track(session, slot, track, out),
             Event::SlotLayer { session, slot, layer, why } => self.slot_layer(session, slot, layer, why),
             Event::Stats { session, stats } => self.measured(session, &stats),
         }

@@ -66,6 +66,9 @@ pub struct Config {
     pub candidates: Vec<SocketAddr>,
     /// SHA-256 of our DTLS certificate.
     pub fingerprint: [u8; 32],
+    /// How many voices a viewer hears at once, the loudest, where nothing else is said. Of more than a few nobody
+    /// understands a word.
+    pub voices: u8,
 }
 
 /// A track's place in the rooms.

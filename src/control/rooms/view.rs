@@ -1,19 +1,18 @@
 //! A link's viewing: what it wishes to watch, and the slots of its one connection that carry it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::control::negotiate::Subscriber;
 use crate::router::command::{IceCredentials, Kind, SlotParams, View};
 use crate::router::id::{SessionId, SlotId, TrackId};
 use crate::signal::message::{self, MediaKind, StreamRef, Watch};
-use crate::units::PictureSize;
+use crate::units::{Bitrate, PictureSize};
 use crate::wire::id::Mid;
 
 /// Slots of each kind that a connection begins with, video and audio, ...
 const FIRST_SLOTS: (usize, usize) = (2, 3);
-/// ... and that it grows to, by doubling. Of more voices nobody understands a word: whoever is among the loudest then
-/// takes a slot.
-const MAX_SLOTS: (usize, usize) = (48, 8);
+/// ... and that it grows to, by doubling. For sound it is as many as voices may be heard.
+const MAX_VIDEO_SLOTS: usize = 48;
 
 /// What a link watches.
 #[derive(Debug, Default)]
@@ -83,10 +82,21 @@ pub(super) struct Peer {
     pub(super) slots: Vec<Slot>,
     /// What the answers said of the first slots.
     pub(super) answered: Vec<SlotParams>,
-    /// Tracks that the shards were told are heard when they are loud.
-    pub(super) crowd: BTreeSet<TrackId>,
+    /// Tracks that the shards were told are heard when they are loud, and the wishes for them.
+    pub(super) crowd: BTreeMap<TrackId, StreamRef>,
+    /// What the shards were told of how much they may send.
+    pub(super) bounds: Option<Bounds>,
     /// How many of `answered` the shards know.
     pub(super) known: usize,
+}
+
+/// How much one viewer may get, of all groups together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// At most this, whatever its link carries.
+    pub(super) bitrate: Bitrate,
+    /// At most so many voices at once.
+    pub(super) voices: u8,
 }
 
 /// A slot.
@@ -106,10 +116,10 @@ pub(super) struct Slot {
 }
 
 /// The slots of a kind that a connection should have, so that `missing` more streams find one.
-pub(super) fn grown(have: usize, missing: usize, kind: Kind) -> usize {
+pub(super) fn grown(have: usize, missing: usize, kind: Kind, voices: u8) -> usize {
     let (first, most) = match kind {
-        Kind::Video => (FIRST_SLOTS.0, MAX_SLOTS.0),
-        Kind::Audio => (FIRST_SLOTS.1, MAX_SLOTS.1),
+        Kind::Video => (FIRST_SLOTS.0, MAX_VIDEO_SLOTS),
+        Kind::Audio => (FIRST_SLOTS.1, usize::from(voices)),
     };
     let mut count = have.max(first);
     while count < have + missing && count < most {
@@ -135,6 +145,7 @@ impl Peer {
     pub(super) fn fill(
         &mut self,
         wishes: &BTreeMap<StreamRef, Wish>,
+        voices: u8,
         there: impl Fn(StreamRef, Kind) -> bool,
     ) -> (usize, usize) {
         let wanted = |stream: StreamRef, kind| {
@@ -143,6 +154,8 @@ impl Peer {
         for slot in &mut self.slots {
             slot.fill = slot.fill.filter(|stream| !slot.refused && wanted(*stream, slot.kind));
         }
+        let filled = self.slots.iter().filter(|slot| slot.kind == Kind::Audio && slot.fill.is_some()).count();
+        let mut voices = usize::from(voices).saturating_sub(filled);
         let mut missing = (0, 0);
         for stream in wishes.keys().copied() {
             let video = self.place_of(stream, Kind::Video);
@@ -158,7 +171,9 @@ impl Peer {
             if needs_video && !self.put(stream, Kind::Video, pair) {
                 missing.0 += 1;
             }
-            if needs_audio && !self.put(stream, Kind::Audio, pair) {
+            if needs_audio && voices > 0 && self.put(stream, Kind::Audio, pair) {
+                voices -= 1;
+            } else if needs_audio {
                 missing.1 += 1;
             }
         }

@@ -5,7 +5,7 @@
 //! 3. Its `answer` opens the session, or adds the slots to it.
 //! 4. Once a shard owns the session, [`Rooms::sync_slots`] tells it what each slot shows, and what changes.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::connection::Purpose;
 use super::view::{Peer, Viewing, Wish, grown};
@@ -138,21 +138,24 @@ impl Rooms {
             }
             viewing.peer = self.new_peer(id, viewing.failures > 0);
         }
+        let bounds = self.bounds();
         let Some(peer) = &mut viewing.peer else { return };
         let streams = &self.streams;
         let there = |key: StreamRef, kind| {
             streams.get(&stream_id(key)).is_some_and(|published| published.track(kind).is_some())
         };
-        let (video, audio) = peer.fill(&viewing.wishes, there);
+        let voices = bounds.voices;
+        let (video, audio) = peer.fill(&viewing.wishes, voices, there);
         let begun = peer.slots.is_empty();
         let (have_video, have_audio) = (peer.count(Kind::Video), peer.count(Kind::Audio));
-        let counts = (grown(have_video, video, Kind::Video), grown(have_audio, audio, Kind::Audio));
+        let more = |have, missing, kind| grown(have, missing, kind, voices);
+        let counts = (more(have_video, video, Kind::Video), more(have_audio, audio, Kind::Audio));
         // One offer at a time: what its answer leaves short is offered next.
         if peer.outstanding || (!begun && counts == (have_video, have_audio)) {
             return;
         }
         offer(peer, counts);
-        peer.fill(&viewing.wishes, there);
+        peer.fill(&viewing.wishes, voices, there);
         viewing.rev += 1;
         let notice = Notice::Offer { rev: viewing.rev, sdp: peer.sdp.clone(), fresh: peer.fresh };
         self.tell(id, notice);
@@ -170,7 +173,8 @@ impl Rooms {
             fresh,
             slots: Vec::new(),
             answered: Vec::new(),
-            crowd: BTreeSet::new(),
+            crowd: BTreeMap::new(),
+            bounds: None,
             known: 0,
         })
     }
@@ -231,6 +235,8 @@ impl Rooms {
             peer.known = peer.answered.len();
             self.effects.push(Effect::Shard(owner, Command::AddSlots { session, slots }));
         }
+        let bounds = self.bounds();
+        self.sync_bounds(owner, peer, bounds);
         let known: Vec<_> = peer.answered.iter().take(peer.known).map(|params| params.slot).collect();
         for slot in peer.slots.iter_mut().filter(|slot| known.contains(&slot.id)) {
             let shows = slot.fill.and_then(|key| self.shown(id, key, slot.kind, viewing.wishes.get(&key)?));
@@ -247,7 +253,7 @@ impl Rooms {
             slot.told = shows;
             self.effects.push(Effect::Shard(owner, command));
         }
-        self.sync_crowd(owner, viewing);
+        self.sync_crowd(id, owner, viewing);
     }
 
     /// What a slot shows that carries `key`.
@@ -322,6 +328,7 @@ impl Rooms {
             self.tell(id, offer);
         }
         self.tell(id, slots);
+        self.tell_unheard(id);
     }
 
     /// What a slot sends changed.

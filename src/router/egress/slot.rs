@@ -126,8 +126,8 @@ pub(crate) struct Slot {
     pub(crate) reported: Option<Shown>,
     /// Since when something is held back; zero while nothing is.
     behind_since: Instant,
-    /// It was given another track by us: the control plane is to know.
-    pub(crate) moved: bool,
+    /// What it carried as far as the control plane knows, if we gave it something else since.
+    pub(crate) moved: Option<TrackId>,
 }
 
 impl Slot {
@@ -165,7 +165,7 @@ impl Slot {
             why: Why::Inactive,
             reported: None,
             behind_since: Instant::ZERO,
-            moved: false,
+            moved: None,
         }
     }
 

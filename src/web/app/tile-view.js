@@ -11,6 +11,7 @@ const REASONS = {
   source: 'all that is sent',
   bandwidth: 'all that your connection carries',
   paused: 'paused: your connection is too slow',
+  loudness: 'others are louder',
   keyframe: 'waiting for a picture',
   inactive: 'nothing is sent',
   silent: 'nothing arrives from the sender',

@@ -201,6 +201,9 @@ export class Millrace extends Emitter {
       case 'layer':
         return this.#viewer.views.get(View.key(message.gid, message.uid, message.sid))
           ?.setLayer({ width: message.width, height: message.height, why: message.why });
+      case 'sound':
+        for (const { gid, uid, sid, why } of message.streams) this.#viewer.views.get(View.key(gid, uid, sid))?.setSound(why);
+        return undefined;
       case 'quality':
         if (message.watching) this.#viewer.setQuality(message);
         else this.publishers.get(message.sid)?.setQuality(message);

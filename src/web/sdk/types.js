@@ -9,7 +9,7 @@
  *   audio: boolean, video: boolean, muted: Media}} StreamInfo
  * @typedef {{uid: number, sid: number}} StreamId
  * @typedef {{mid: string, kind: 'audio' | 'video', gid: number, uid: number, sid: number}} Slot
- * @typedef {'tile' | 'cap' | 'source' | 'bandwidth' | 'paused' | 'keyframe' | 'inactive' | 'silent' | 'codec'} Why
+ * @typedef {'tile' | 'cap' | 'source' | 'bandwidth' | 'paused' | 'loudness' | 'keyframe' | 'inactive' | 'silent' | 'codec'} Why
  * @typedef {{width: number, height: number, why: Why}} Layer
  * @typedef {{rttMs: number, lossPercent: number, level: number}} Quality
  * @typedef {{uid: number, address: string, name: string, resume: string, resumed: boolean}} Hello

@@ -4,7 +4,7 @@ import { Emitter } from './emitter.js';
 import { Failure } from './failure.js';
 import { Tile } from './tile.js';
 
-/** @import { Layer } from './types.js' */
+/** @import { Layer, Why } from './types.js' */
 /** @import { Signal } from './signal.js' */
 /** @import { Stream } from './stream.js' */
 
@@ -21,13 +21,16 @@ import { Tile } from './tile.js';
 /**
  * A stream that we watch. `media` holds its tracks for as long as it is watched and may go into any media element.
  *
- * Events: `media` (its tracks changed), `layer` ({width, height, why}), `error`, `closed`.
+ * Events: `media` (its tracks changed), `layer` ({width, height, why}), `sound` (why its sound is sent, 'source', or is not,
+ * 'loudness'), `error`, `closed`.
  */
 export class View extends Emitter {
   stream;
   media = new MediaStream();
   /** @type {Layer} */
   layer = { width: 0, height: 0, why: 'inactive' };
+  /** Why its sound is sent, or is not. @type {Why} */
+  sound = 'source';
   closed = false;
 
   #signal;
@@ -146,6 +149,12 @@ export class View extends Emitter {
   setLayer(layer) {
     this.layer = layer;
     this.emit('layer', layer);
+  }
+
+  /** @param {Why} why */
+  setSound(why) {
+    this.sound = why;
+    this.emit('sound', why);
   }
 
   #tell() {

@@ -1,5 +1,6 @@
 //! Rooms by behaviour, in simulated time.
 
+mod crowd;
 mod links;
 mod people;
 mod publishing;
@@ -36,7 +37,7 @@ struct House {
 impl House {
     fn new() -> Self {
         let candidates = vec![([127, 0, 0, 1], 4433).into()];
-        let rooms = Rooms::new(Config { candidates, fingerprint: [7; 32] });
+        let rooms = Rooms::new(Config { candidates, fingerprint: [7; 32], voices: 8 });
         Self { rooms, now: Instant::from_millis(1000), told: BTreeMap::new(), done: Vec::new() }
     }
 

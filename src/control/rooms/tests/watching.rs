@@ -7,7 +7,7 @@ use crate::router::id::{LayerId, SlotId};
 use crate::signal::message::{self, MediaKind};
 use crate::units::PictureSize;
 
-fn slots(heard: &[Notice]) -> Option<Vec<(String, MediaKind, u32)>> {
+pub(super) fn slots(heard: &[Notice]) -> Option<Vec<(String, MediaKind, u32)>> {
     heard.iter().rev().find_map(|notice| match notice {
         Notice::Slots { slots } => {
             Some(slots.iter().map(|slot| (slot.mid.clone(), slot.kind, slot.stream.uid.0)).collect())
@@ -301,49 +301,4 @@ fn a_screen_counts_one_higher_when_not_all_fits() {
         _ => None,
     });
     assert_eq!(shown.collect::<Vec<_>>(), [(3, 1), (4, 2)]);
-}
-
-/// What the crowd of a viewer gained and lost.
-fn crowded(done: Vec<Effect>) -> (Vec<TrackId>, Vec<TrackId>) {
-    let crowd = commands(done).into_iter().filter_map(|command| match command {
-        Command::Crowd { track, on, .. } => Some((track, on)),
-        _ => None,
-    });
-    let (on, off): (Vec<_>, Vec<_>) = crowd.partition(|(_, on)| *on);
-    let tracks = |list: Vec<(TrackId, bool)>| list.into_iter().map(|(track, _)| track).collect();
-    (tracks(on), tracks(off))
-}
-
-#[test]
-fn eight_voices_have_slots_and_the_others_wait_for_their_turn() {
-    let mut house = House::new();
-    let people: Vec<u32> = (1..=12).collect();
-    people.iter().for_each(|uid| _ = house.publisher(*uid));
-    let (bob, session) = house.viewer(20, &people);
-    house.answer(bob);
-    let (waiting, gone) = crowded(house.done());
-    let sound = |house: &House, uid| {
-        house.rooms.streams[&StreamId { uid: Uid(uid), sid: CAMERA }].audio.expect("sound")
-    };
-    let peer = house.rooms.links.get(bob).and_then(|l| l.viewing.peer.as_ref()).expect("a connection");
-    assert_eq!((peer.count(Kind::Audio), peer.crowd.len()), (8, 4));
-    let carried: Vec<_> = slots(&[Notice::Slots { slots: peer.map() }]).expect("a map");
-    let hears = |uid| carried.iter().any(|(_, kind, u)| *kind == MediaKind::Audio && *u == uid);
-    let outside: Vec<u32> = people.iter().copied().filter(|uid| !hears(*uid)).collect();
-    assert_eq!((waiting, gone), (outside.iter().map(|uid| sound(&house, *uid)).collect(), vec![]));
-
-    // One of them talks: the shard gave it the first slot.
-    house.forget_all();
-    let slot = SlotId(0);
-    house.event(Event::SlotTrack { session, slot, track: sound(&house, outside[0]) });
-    let heard = slots(&house.heard(bob)).expect("a map");
-    assert!(heard.contains(&("0".to_owned(), MediaKind::Audio, outside[0])), "{heard:?}");
-    assert_eq!(heard.iter().filter(|(_, kind, _)| *kind == MediaKind::Audio).count(), 8);
-    assert_eq!(commands(house.done()).len(), 0, "the shard knows");
-
-    // Whoever made room is watched no more, and another of the crowd neither.
-    house.rooms.unwatch(bob, key(1)).expect("no more");
-    house.rooms.unwatch(bob, key(outside[1])).expect("no more");
-    let (on, off) = crowded(house.done());
-    assert_eq!((on.len(), off), (0, vec![sound(&house, 1), sound(&house, outside[1])]));
 }

@@ -13,7 +13,7 @@ const HD: [(u16, u16); 3] = [(320, 180), (640, 360), (1280, 720)];
 
 fn limit(world: &mut World, viewer: usize, kbps: u64) {
     let session = world.peers[viewer].id;
-    world.command(|| Command::LimitSession { session, max_bitrate: Bitrate::from_kbps(kbps) });
+    world.command(|| Command::LimitSession { session, max_bitrate: Bitrate::from_kbps(kbps), max_voices: 8 });
 }
 
 /// A viewer of so many cameras, each in a tile that takes the largest picture.

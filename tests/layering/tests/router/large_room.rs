@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use millrace::router::command::Command;
 use millrace::router::event::Event;
-use millrace::router::id::TrackId;
-use millrace::units::{Duration, Instant};
+use millrace::router::id::{SlotId, TrackId};
+use millrace::units::{Bitrate, Duration, Instant};
 
 use crate::sim::network::Link;
 use crate::sim::{World, tile};
@@ -15,6 +15,8 @@ const PEOPLE: usize = 200;
 const SLOTS: u16 = 8;
 /// -dBov of a room in which nobody talks, of one who does, and of one that nobody could hear.
 const HUM: u8 = 65;
+/// The same where it can be heard.
+const AUDIBLE: u8 = 58;
 const TALK: u8 = 30;
 const NOTHING: u8 = 100;
 
@@ -61,11 +63,41 @@ impl Room {
     fn admitted(&self, listener: usize, person: usize) -> Option<Instant> {
         let id = self.world.peers[listener].id;
         self.world.events.iter().find_map(|(at, event)| match event {
-            Event::SlotTrack { session, track, .. } if *session == id && *track == self.people[person].1 => {
+            Event::SlotTrack { session, track, .. }
+                if *session == id && *track == Some(self.people[person].1) =>
+            {
                 Some(*at)
             }
             _ => None,
         })
+    }
+
+    /// What the slots of a listener carry, as the control plane was told.
+    fn carried(&self, listener: usize) -> Vec<Option<TrackId>> {
+        let id = self.world.peers[listener].id;
+        let mut carried: Vec<_> = (0..usize::from(SLOTS)).map(|slot| Some(self.people[slot].1)).collect();
+        for (_, event) in &self.world.events {
+            if let Event::SlotTrack { session, slot, track, out } = event
+                && *session == id
+            {
+                let slot = &mut carried[usize::from(slot.0)];
+                assert_eq!(*slot, Some(*out), "told in order");
+                *slot = *track;
+            }
+        }
+        carried
+    }
+
+    /// Who is heard by a listener in this time, by the sound that comes.
+    fn slots_heard(&mut self, listener: usize, ms: u64) -> usize {
+        let before = self.heard(listener);
+        self.world.run_ms(ms);
+        self.heard(listener).iter().zip(before).filter(|(after, before)| **after > *before).count()
+    }
+
+    fn limit(&mut self, listener: usize, max_voices: u8) {
+        let session = self.world.peers[listener].id;
+        self.world.command(|| Command::LimitSession { session, max_bitrate: Bitrate::MAX, max_voices });
     }
 
     fn talking(&self) -> Vec<(Instant, &[TrackId])> {
@@ -118,17 +150,8 @@ fn nobody_hears_more_than_a_few_and_the_newest_stay() {
     room.world.run_ms(1000);
     for listener in room.listeners.clone() {
         // What the slots carry now: those who talked last.
-        let id = room.world.peers[listener].id;
-        let mut carried = vec![None; usize::from(SLOTS)];
-        for (_, event) in &room.world.events {
-            if let Event::SlotTrack { session, slot, track } = event
-                && *session == id
-            {
-                carried[usize::from(slot.0)] = Some(*track);
-            }
-        }
         let last: HashSet<_> = speakers.iter().rev().take(8).map(|p| Some(room.people[*p].1)).collect();
-        assert_eq!(carried.into_iter().collect::<HashSet<_>>(), last);
+        assert_eq!(room.carried(listener).into_iter().collect::<HashSet<_>>(), last);
         let before: usize = room.heard(listener).iter().sum();
         room.world.run_ms(1000);
         let sent = room.heard(listener).iter().sum::<usize>() - before;
@@ -196,4 +219,80 @@ fn silence_is_not_sent_and_the_first_sound_is() {
         assert_eq!(room.world.viewer(listener).slot(3).holes(), 0);
         room.world.viewer(listener).slot(3).assert_continuous();
     }
+}
+
+#[test]
+fn a_limit_leaves_the_loudest_at_once_and_a_new_voice_still_comes_in_time() {
+    for shards in [1, 2] {
+        let mut room = Room::new(shards, 17);
+        let listener = room.listeners[0];
+        (0..PEOPLE).for_each(|person| room.level(person, AUDIBLE));
+        room.world.run_ms(100);
+        assert_eq!(room.slots_heard(listener, 300), usize::from(SLOTS));
+        // Two of those who have slots talk: they stay, with whoever talked last.
+        [2, 6].into_iter().for_each(|person| room.level(person, TALK));
+        room.world.run_ms(500);
+        room.limit(listener, 3);
+        room.world.run_ms(20);
+        let carried: Vec<_> = room.carried(listener).into_iter().flatten().collect();
+        assert_eq!(carried.len(), 3);
+        assert!([2, 6].iter().all(|person| carried.contains(&room.people[*person].1)), "{carried:?}");
+        assert_eq!(room.slots_heard(listener, 300), 3);
+
+        // Who was sent out is heard again when it talks, as anyone.
+        for person in [0, 150] {
+            let began = room.world.now;
+            room.level(person, TALK);
+            room.world.run_ms(200);
+            let admitted = room.admitted(listener, person).map(|at| at.since(began));
+            assert!(admitted.is_some_and(|after| after <= Duration::from_millis(100)), "{admitted:?}");
+            room.level(person, AUDIBLE);
+            room.world.run_ms(1500);
+            assert_eq!(room.slots_heard(listener, 300), 3);
+        }
+
+        // What is watched beyond the limit is heard by the same rule.
+        let free = room.carried(listener).iter().position(Option::is_none).expect("a free slot");
+        let (quiet, loud) = (room.people[40].1, room.people[2].1);
+        room.world.watch(listener, free as u16, Some(quiet), tile(0, 0));
+        room.world.run_ms(100);
+        assert_eq!(room.slots_heard(listener, 300), 3);
+        let events = room.world.events.iter().rev();
+        let out = events.clone().find_map(|(_, event)| match event {
+            Event::SlotTrack { track: None, out, .. } => Some(*out),
+            _ => None,
+        });
+        assert!(out.is_some_and(|out| out != loud), "{out:?}");
+        let unheard = events.filter_map(|(_, event)| match event {
+            Event::Stats { session, stats } if *session == room.world.peers[listener].id => {
+                Some(stats.unheard)
+            }
+            _ => None,
+        });
+        assert!(unheard.take(1).all(|count| usize::from(count) >= PEOPLE - 4), "counted");
+    }
+}
+
+#[test]
+fn what_the_control_plane_changed_before_it_could_hear_of_a_move_stays_as_it_said() {
+    let mut room = Room::new(1, 18);
+    let listener = room.listeners[0];
+    let session = room.world.peers[listener].id;
+    // All but the last are sent out; in the same turn one of their slots is given to somebody else, so that who was in
+    // it is watched no more.
+    (0..7).for_each(|person| room.level(person, TALK));
+    room.world.run_ms(500);
+    (0..7).for_each(|person| room.level(person, HUM));
+    room.world.run_ms(1500);
+    let (now, other) = (room.world.now, room.people[120].1);
+    let router = &mut room.world.routers[0];
+    router.handle_command(now, Command::LimitSession { session, max_bitrate: Bitrate::MAX, max_voices: 7 });
+    let watch = Command::Watch { session, slot: SlotId(7), track: Some(other), view: tile(0, 0) };
+    router.handle_command(now, watch);
+    room.world.run_ms(100);
+    room.level(7, TALK);
+    room.level(120, TALK);
+    room.world.run_ms(500);
+    assert_eq!(room.admitted(listener, 7), None, "nobody watches it any more");
+    assert!(room.admitted(listener, 120).is_some(), "it was sent out as the least heard, and talks");
 }

@@ -68,7 +68,7 @@ fn what_a_link_cannot_carry_rests_and_does_not_become_cheap_by_that() {
     world.watch(viewer, 1, Some(video), tile(1280, 720));
     world.run_ms(3000);
     let session = world.peers[viewer].id;
-    world.command(|| Command::LimitSession { session, max_bitrate: Bitrate::from_kbps(900) });
+    world.command(|| Command::LimitSession { session, max_bitrate: Bitrate::from_kbps(900), max_voices: 8 });
     world.run_ms(30_000);
     assert_eq!(world.publisher(publisher).resting(), [false, false, true]);
     let slot = world.viewer(viewer).slot(1);

@@ -13,7 +13,7 @@ const VP9: Codec = Codec::Vp9 { profile: 0 };
 
 fn limit(world: &mut World, viewer: usize, kbps: u64) {
     let session = world.peers[viewer].id;
-    world.command(|| Command::LimitSession { session, max_bitrate: Bitrate::from_kbps(kbps) });
+    world.command(|| Command::LimitSession { session, max_bitrate: Bitrate::from_kbps(kbps), max_voices: 8 });
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn on_two_shards(loopback: IpAddr, test: impl AsyncFnOnce(String)) {
         tls: None,
         origins: vec![],
         demo: true,
+        voices: 8,
     })
     .expect("a server");
     let page = server.http_address().expect("a page").to_string();
