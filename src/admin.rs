@@ -21,7 +21,8 @@ use tracing::warn;
 
 use crate::config::{Problem, TokenOptions, prepare_data};
 use crate::control::Control;
-use crate::control::directory::{Directory, Failure, SystemEntropy};
+use crate::control::directory::{Directory, Failure, SystemEntropy, TokenId};
+use crate::control::limits::Limits;
 use crate::control::store::{RedbStore, Store, StoreError};
 
 const FILE: &str = "admin.sock";
@@ -52,7 +53,12 @@ pub enum AdminError {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 enum Request {
-    Token { name: String, address: Option<String> },
+    Token {
+        name: String,
+        address: Option<String>,
+        #[serde(default)]
+        limits: Limits,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,11 +103,11 @@ async fn converse(stream: tokio::net::UnixStream, control: &Control) -> io::Resu
     let mut line = String::new();
     tokio::io::BufReader::new(read.take(LINE)).read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Token { name, address }) => {
-            let minted =
-                control.with(move |state, _| state.directory.mint_token(&name, address.as_deref())).await;
-            match minted {
-                Ok(Ok(minted)) => Answer::Token(minted.token),
+        Ok(Request::Token { name, address, limits }) => {
+            let minted = control
+                .with(move |state, _| limited_token(&mut state.directory, &name, address.as_deref(), limits));
+            match minted.await {
+                Ok(Ok(token)) => Answer::Token(token),
                 Ok(Err(failure)) => Answer::Error(failure.to_string()),
                 Err(unavailable) => Answer::Error(unavailable.to_string()),
             }
@@ -136,7 +142,8 @@ fn connect(data: &Path) -> Option<UnixStream> {
 }
 
 fn ask(mut stream: UnixStream, options: &TokenOptions) -> Result<String, AdminError> {
-    let request = Request::Token { name: options.name.clone(), address: options.address.clone() };
+    let (name, address, limits) = (options.name.clone(), options.address.clone(), options.limits());
+    let request = Request::Token { name, address, limits };
     let mut talk = || -> io::Result<Answer> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut line = serde_json::to_vec(&request)?;
@@ -156,9 +163,20 @@ fn ask(mut stream: UnixStream, options: &TokenOptions) -> Result<String, AdminEr
 fn mint(options: &TokenOptions) -> Result<String, AdminError> {
     let mut store = RedbStore::open(&options.data)?;
     let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
-    let minted = directory.mint_token(&options.name, options.address.as_deref())?;
+    let token = limited_token(&mut directory, &options.name, options.address.as_deref(), options.limits())?;
     store.commit(&directory.take_changes())?;
-    Ok(minted.token)
+    Ok(token)
+}
+
+fn limited_token(
+    directory: &mut Directory,
+    name: &str,
+    address: Option<&str>,
+    limits: Limits,
+) -> Result<String, Failure> {
+    let token = directory.mint_token(name, address)?.token;
+    directory.limit_token(TokenId::of(&token), limits)?;
+    Ok(token)
 }
 
 /// The socket by way of its open folder: the path of a socket may have 107 bytes, that of a folder any number.

@@ -14,7 +14,7 @@ use std::thread;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::control::limits::MAX_VOICES;
+use crate::control::limits::{Limits, MAX_RESOLUTION, MAX_VOICES};
 use crate::net::Io;
 
 /// Where everything is kept unless told otherwise: in the working directory, in plain sight.
@@ -107,6 +107,30 @@ pub struct TokenOptions {
     /// The user's stable address; without one the user is a new one
     #[arg(long, value_name = "ADDR")]
     pub address: Option<String>,
+    /// Let its holder publish at most so much, all layers of a stream together; 0 is without limit
+    #[arg(long, value_name = "KBPS", default_value_t = 0)]
+    pub max_publish_kbps: u32,
+    /// Let its holder be sent at most so much, all streams together; 0 is without limit
+    #[arg(long, value_name = "KBPS", default_value_t = 0)]
+    pub max_subscribe_kbps: u32,
+    /// Let its holder publish and be sent no larger pictures than this, 1 (320x240) to 5 (3840x2160); 0 is without limit
+    #[arg(long, value_name = "0-5", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=i64::from(MAX_RESOLUTION)))]
+    pub max_resolution: u8,
+    /// Let its holder hear at most so many voices at once; 0 is what the server is set to
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=i64::from(MAX_VOICES)))]
+    pub max_voices: u8,
+}
+
+impl TokenOptions {
+    /// What the holder of the token may send and get at most.
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            max_publish_kbps: self.max_publish_kbps,
+            max_subscribe_kbps: self.max_subscribe_kbps,
+            max_resolution: self.max_resolution,
+            max_voices: self.max_voices,
+        }
+    }
 }
 
 impl Invocation {

@@ -11,7 +11,15 @@ use millrace::config::TokenOptions;
 use millrace::control::Control;
 
 fn options(data: &Path, name: &str, address: Option<&str>) -> TokenOptions {
-    TokenOptions { data: data.to_owned(), name: name.to_owned(), address: address.map(str::to_owned) }
+    TokenOptions {
+        data: data.to_owned(),
+        name: name.to_owned(),
+        address: address.map(str::to_owned),
+        max_publish_kbps: 0,
+        max_subscribe_kbps: 600,
+        max_resolution: 0,
+        max_voices: 2,
+    }
 }
 
 async fn ask(options: TokenOptions) -> Result<String, admin::AdminError> {

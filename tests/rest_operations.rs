@@ -108,7 +108,17 @@ async fn without_op_token_or_sense() {
     let server = Server::start().await;
     assert_eq!(failed(&server.op(&[]).await), "NOOP");
     assert_eq!(failed(&server.op(&[("op", "dance")]).await), "BADOP");
-    for op in ["setgroup", "joingroup", "leavegroup", "rooms", "delgroup", "logout"] {
+    for op in [
+        "setgroup",
+        "joingroup",
+        "leavegroup",
+        "rooms",
+        "delgroup",
+        "logout",
+        "groupeditmembers",
+        "addpin",
+        "editpin",
+    ] {
         assert_eq!(failed(&server.op(&[("op", op)]).await), "AUTHFAIL", "{op}");
         assert_eq!(failed(&server.op(&[("op", op), ("token", "no")]).await), "AUTHFAIL", "{op}");
     }
@@ -145,7 +155,15 @@ async fn setgroup_creates_and_edits() {
         assert_eq!(failed(&server.op(&edit).await), "BADGROUP", "{gid}");
     }
     assert_eq!(failed(&server.op(&[("op", "setgroup"), ("token", &token)]).await), "MISSINGNAME");
-    for (name, value) in [("resolution", "6"), ("resolution", "HD"), ("type", "3"), ("guests", "2")] {
+    for (name, value) in [
+        ("maxPublishKbps", "-1"),
+        ("maxResolution", "6"),
+        ("maxVoices", "33"),
+        ("resolution", "6"),
+        ("resolution", "HD"),
+        ("type", "3"),
+        ("guests", "2"),
+    ] {
         let wrong = [("op", "setgroup"), ("token", &token), ("name", "N"), (name, value)];
         assert_eq!(failed(&server.op(&wrong).await), "BADARG", "{name}={value}");
     }
@@ -445,4 +463,64 @@ async fn an_address_in_use_is_told_plainly() {
     let server = Server::start().await;
     let error = Http::bind(server.serving.address(), None).await.expect_err("in use").to_string();
     assert!(error.contains("in use by another program: give another address with --http"), "{error}");
+}
+
+#[tokio::test]
+async fn limits_are_set_on_groups_members_and_pins() {
+    let server = Server::start().await;
+    let (owner, ada) = (server.token("owner").await, server.token("ada").await);
+    let (gid, ..) = server.room(&owner, &[("maxSubscribeKbps", "3000"), ("maxVoices", "5")]).await;
+    let change = async |op: &str, token: &str, more: &[(&str, &str)]| {
+        let mut parameters = vec![("op", op), ("token", token), ("gid", gid.as_str())];
+        parameters.extend(more);
+        server.op(&parameters).await
+    };
+    let rights = [("cs", "1"), ("cr", "1"), ("canpub", "1"), ("cansub", "1"), ("canlist", "1")];
+    let mut pin = rights.to_vec();
+    pin.push(("maxPublishKbps", "900"));
+    assert_eq!(failed(&change("addpin", &ada, &pin).await), "BADGROUP");
+    let made = own(change("addpin", &owner, &pin).await);
+    let pin = made["pin"].as_str().expect("digits").to_owned();
+    assert_eq!(own(change("joingroup", &ada, &[("pin", &pin)]).await)["publish"], 1);
+
+    let limits = async || {
+        let (gid, ada) = (Gid(gid.parse().expect("a number")), ada.clone());
+        let found = server.control.with(move |state, now| {
+            let ada = state.directory.authenticate(now.unix, &ada).expect("a user").uid;
+            state.directory.membership(now.unix, ada, gid).expect("a member").limits
+        });
+        found.await.expect("answered")
+    };
+    let held = limits().await;
+    assert_eq!((held.max_publish_kbps, held.max_subscribe_kbps, held.max_voices), (900, 3000, 5));
+    own(change(
+        "groupeditmembers",
+        &owner,
+        &[("m", "ada"), ("maxPublishKbps", "500"), ("maxResolution", "2")],
+    )
+    .await);
+    own(change("editpin", &owner, &[("pin", &pin), ("maxSubscribeKbps", "800")]).await);
+    own(change("setgroup", &owner, &[("maxVoices", "3")]).await);
+    let held = limits().await;
+    let all = (held.max_publish_kbps, held.max_subscribe_kbps, held.max_resolution, held.max_voices);
+    assert_eq!(all, (500, 800, 2, 3));
+    for (op, more) in [
+        ("groupeditmembers", &[("m", "nobody")][..]),
+        ("groupeditmembers", &[("m", "")]),
+        ("groupeditmembers", &[("m", "ada"), ("canpub", "2")]),
+        ("editpin", &[("pin", "12345678")]),
+    ] {
+        let error = change(op, &owner, more).await;
+        assert!(["BADUSER", "BADARG", "BADGROUP"].contains(&failed(&error)), "{error}");
+    }
+    // What is said of a member's rights acts as well.
+    own(change("groupeditmembers", &owner, &[("m", "ada"), ("canpub", "0")]).await);
+    assert_eq!(own(change("joingroup", &ada_again(&server).await, &[]).await)["publish"], 0);
+    own(change("groupeditmembers", &owner, &[("m", "ada"), ("delete", "1")]).await);
+    assert_eq!(failed(&change("joingroup", &ada_again(&server).await, &[]).await), "BADGROUP");
+}
+
+/// Another token of Ada's.
+async fn ada_again(server: &Server) -> String {
+    server.token("ada").await
 }

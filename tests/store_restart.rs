@@ -9,6 +9,7 @@ use std::path::Path;
 use control_plane::start;
 use millrace::control::Control;
 use millrace::control::directory::{Asker, Settings, TokenId};
+use millrace::control::limits::LimitChanges;
 use millrace::control::rights::{Preset, Rights};
 use millrace::control::store::{RedbStore, Store, StoreError};
 
@@ -31,7 +32,7 @@ async fn everything_is_there_again() {
                 name: Some("Room".to_owned()),
                 preset: Some(Preset::Classroom),
                 resolution: Some(3),
-                max_publish_kbps: None,
+                limits: LimitChanges { max_voices: Some(3), ..LimitChanges::default() },
                 guests: Some(true),
             };
             let group = directory.create_group(owner.uid, &settings).expect("a group");

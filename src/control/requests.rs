@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::directory::{Asker, Failure, Happening};
+use super::directory::{Asker, Failure, Happening, Membership, TokenId};
 use super::ids::{Gid, Uid};
 use super::rooms::{Attachment, LinkId, Removal, Seat};
 use super::{Now, State};
@@ -80,8 +80,14 @@ impl State {
 
     fn join(&mut self, now: Now, who: &SignedIn, gid: Gid, pin: Option<&str>) -> Result<Answer, Refusal> {
         let membership = self.directory.join_group(now.unix, &who.asker, gid, pin).map_err(refusal)?;
-        let seat = Seat::new(&membership, now.instant, now.unix);
+        let seat = self.seat(now, who.asker.token, membership);
         self.rooms.join(now.instant, who.attachment.link, gid, seat).map(Answer::Joined)
+    }
+
+    /// What a membership gives to who came with this token.
+    fn seat(&self, now: Now, token: TokenId, mut membership: Membership) -> Seat {
+        membership.limits = membership.limits.and(self.directory.token_limits(token));
+        Seat::new(&membership, now.instant, now.unix)
     }
 
     /// Lets the rooms act upon what happened in the directory.
@@ -104,6 +110,14 @@ impl State {
                         self.look_up(now, link, gid, uid);
                     }
                 }
+                Happening::TokenChanged(token) => {
+                    let (link, gids) = match self.rooms.link_of(token) {
+                        Some(found) => found,
+                        None => continue,
+                    };
+                    let Some(uid) = self.rooms.holder(link).map(|user| user.uid) else { continue };
+                    gids.into_iter().for_each(|gid| self.look_up(now, link, gid, uid));
+                }
                 Happening::MemberGone(gid, uid) => {
                     for link in self.links_of(gid, uid) {
                         self.rooms.remove(now.instant, link, gid, Removal::Removed);
@@ -121,7 +135,8 @@ impl State {
     fn look_up(&mut self, now: Now, link: LinkId, gid: Gid, uid: Uid) {
         match self.directory.membership(now.unix, uid, gid) {
             Ok(membership) => {
-                let seat = Seat::new(&membership, now.instant, now.unix);
+                let Some(token) = self.rooms.holder(link).map(|user| user.token) else { return };
+                let seat = self.seat(now, token, membership);
                 self.rooms.set_seat(link, gid, seat);
             }
             Err(Failure::Expired) => self.rooms.remove(now.instant, link, gid, Removal::Expired),
@@ -136,3 +151,6 @@ fn refusal(failure: Failure) -> Refusal {
     let sentence = letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>());
     Refusal::new(failure.name(), sentence.unwrap_or_default() + ".")
 }
+
+#[cfg(test)]
+mod tests;

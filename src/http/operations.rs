@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::control::directory::{Asker, Directory, Failure, Identity, Membership, Minted, Settings};
+use crate::control::directory::{
+    Asker, Directory, Failure, Identity, MemberChanges, Membership, Minted, PinChanges, Settings,
+};
 use crate::control::ids::Gid;
-use crate::control::rights::Preset;
+use crate::control::limits::{LimitChanges, MAX_RESOLUTION, MAX_VOICES};
+use crate::control::rights::{Override, Preset, Say};
 
 /// Parameters of the query and of the form; the form's win.
 #[derive(Debug, Default)]
@@ -32,6 +35,52 @@ impl Parameters {
     /// A number that is there, or what is wrong with it.
     fn number(&self, name: &str) -> Result<Option<u32>, Refusal> {
         self.text(name).map(|text| text.parse().map_err(|_| Refusal::BadArg)).transpose()
+    }
+
+    /// A number up to `most`.
+    fn up_to(&self, name: &str, most: u8) -> Result<Option<u8>, Refusal> {
+        let number = self.number(name)?;
+        number.map(|n| u8::try_from(n).ok().filter(|n| *n <= most).ok_or(Refusal::BadArg)).transpose()
+    }
+
+    /// 0 or 1.
+    fn choice(&self, name: &str) -> Result<Option<bool>, Refusal> {
+        Ok(self.up_to(name, 1)?.map(|number| number == 1))
+    }
+
+    /// What is to be changed of limits; 0 takes one away.
+    fn limits(&self) -> Result<LimitChanges, Refusal> {
+        Ok(LimitChanges {
+            max_publish_kbps: self.number("maxPublishKbps")?,
+            max_subscribe_kbps: self.number("maxSubscribeKbps")?,
+            max_resolution: self.up_to("maxResolution", MAX_RESOLUTION)?,
+            max_voices: self.up_to("maxVoices", MAX_VOICES)?,
+        })
+    }
+
+    /// What is said of the rights; one that is absent is unset. `None` if all are.
+    fn rights(&self) -> Result<Option<Override>, Refusal> {
+        let say = |name| {
+            Ok::<_, Refusal>(match self.choice(name)? {
+                None => Say::Unset,
+                Some(true) => Say::Allow,
+                Some(false) => Say::Deny,
+            })
+        };
+        let said = Override {
+            send: say("cs")?,
+            receive: say("cr")?,
+            publish: say("canpub")?,
+            subscribe: say("cansub")?,
+            list: say("canlist")?,
+        };
+        Ok((said != Override::default()).then_some(said))
+    }
+
+    /// Seconds from now, as a time; 0 is never.
+    fn expires(&self, now: Duration) -> Result<Option<u64>, Refusal> {
+        let after = self.number("expiry")?;
+        Ok(after.map(|after| if after == 0 { 0 } else { now.as_secs() + u64::from(after) }))
     }
 
     /// The group that an operation is about; what is no number is no group.
@@ -82,6 +131,9 @@ fn operation(op: &str) -> Option<Operation> {
         "joingroup" => join_group,
         "leavegroup" => leave_group,
         "delgroup" => delete_group,
+        "groupeditmembers" => edit_members,
+        "addpin" => add_pin,
+        "editpin" => edit_pin,
         "rooms" => rooms,
         "logout" => logout,
         _ => return None,
@@ -117,19 +169,12 @@ pub(super) fn envelope(parameters: &Parameters, now: Duration, answer: Answer) -
 
 fn set_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
     let preset = parameters.number("type")?.map(|number| Preset::from_number(number).ok_or(Refusal::BadArg));
-    let resolution = parameters.number("resolution")?;
-    let resolution = resolution.map(|n| u8::try_from(n).ok().filter(|n| *n <= 5).ok_or(Refusal::BadArg));
-    let guests = parameters.number("guests")?.map(|number| match number {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Refusal::BadArg),
-    });
     let settings = Settings {
         name: parameters.text("name").map(str::to_owned),
         preset: preset.transpose()?,
-        resolution: resolution.transpose()?,
-        max_publish_kbps: parameters.number("maxPublishKbps")?,
-        guests: guests.transpose()?,
+        resolution: parameters.up_to("resolution", MAX_RESOLUTION)?,
+        limits: parameters.limits()?,
+        guests: parameters.choice("guests")?,
     };
     // Clients that create send no number, or 0.
     let group = match parameters.text("gid").filter(|text| *text != "0") {
@@ -152,6 +197,47 @@ fn leave_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: 
 
 fn delete_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
     directory.delete_group(who.uid, parameters.gid()?)?;
+    Ok(Map::new())
+}
+
+fn edit_members(directory: &mut Directory, now: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    let gid = parameters.gid()?;
+    let addresses = parameters.text("m").unwrap_or_default().split(',').map(str::trim);
+    let addresses: Vec<_> = addresses.filter(|address| !address.is_empty()).collect();
+    if addresses.is_empty() {
+        return Err(Refusal::BadArg);
+    }
+    if parameters.choice("delete")? == Some(true) {
+        directory.remove_members(who.uid, gid, &addresses)?;
+        return Ok(Map::new());
+    }
+    let changes = MemberChanges {
+        said: parameters.rights()?,
+        resolution: parameters.up_to("resolution", MAX_RESOLUTION)?,
+        expires: parameters.expires(now)?,
+        limits: parameters.limits()?,
+    };
+    directory.edit_members(who.uid, gid, &addresses, &changes)?;
+    Ok(Map::new())
+}
+
+fn pin_changes(now: Duration, parameters: &Parameters) -> Result<PinChanges, Refusal> {
+    Ok(PinChanges {
+        rights: parameters.rights()?,
+        expires: parameters.expires(now)?,
+        count: parameters.number("count")?,
+        limits: parameters.limits()?,
+    })
+}
+
+fn add_pin(directory: &mut Directory, now: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    let pin = directory.add_pin(who.uid, parameters.gid()?, &pin_changes(now, parameters)?)?;
+    Ok(Map::from_iter([("pin".to_owned(), json!(pin))]))
+}
+
+fn edit_pin(directory: &mut Directory, now: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    let pin = parameters.text("pin").unwrap_or_default();
+    directory.edit_pin(who.uid, parameters.gid()?, pin, &pin_changes(now, parameters)?)?;
     Ok(Map::new())
 }
 

@@ -1,7 +1,7 @@
 //! What there is to tell the control plane: made of the state when it is asked for, so that a hundred changes between two
 //! turns are one event.
 
-use super::event::Event;
+use super::event::{Event, Why};
 use super::id::LayerId;
 use super::{Router, session_at};
 
@@ -63,14 +63,17 @@ impl Router {
     fn slot_event(&mut self) -> Option<Event> {
         while let Some(sub) = self.slot_news.pop() {
             let Some(session) = session_at(&mut self.sessions, sub.session) else { continue };
-            let id = session.params.id;
+            let (id, bounded) = (session.params.id, session.is_bounded());
             let Some(slot) = session.slots.get_mut(usize::from(sub.slot)) else { continue };
             if let Some(out) = slot.moved.take() {
                 let (slot, track) = (slot.params.slot, slot.track);
                 self.slot_news.push(sub);
                 return Some(Event::SlotTrack { session: id, slot, track, out });
             }
-            let shown = slot.shown(&self.tracks);
+            let mut shown = slot.shown(&self.tracks);
+            if bounded && shown.1 == Why::Bandwidth {
+                shown.1 = Why::Cap;
+            }
             if slot.reported == Some(shown) {
                 continue;
             }

@@ -288,6 +288,11 @@ impl Session {
         }
     }
 
+    /// Whether it may be sent less than its way carries, as far as that is known.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.stats.estimate.is_none_or(|estimate| self.limit < estimate) && self.limit != Bitrate::MAX
+    }
+
     /// What its way is taken to carry; `None` while nothing is known of it.
     pub(crate) fn estimate(&self, now: Instant) -> Option<Bitrate> {
         let measured = self.outlet.estimator.as_ref().and_then(|e| e.estimate());

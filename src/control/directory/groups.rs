@@ -13,6 +13,7 @@ use super::{
     Settings, TokenId, User, past, random, tidy,
 };
 use crate::control::ids::{Gid, Uid};
+use crate::control::limits::Limits;
 use crate::control::rights::{Override, Preset, Rights, Say, Standing, decide};
 
 impl Directory {
@@ -35,13 +36,13 @@ impl Directory {
             resolution: settings.resolution.unwrap_or(0),
             call_flags: DEFAULT_CALL_FLAGS,
             call_duration: 0,
-            max_publish_kbps: settings.max_publish_kbps.unwrap_or(0),
+            limits: Limits::default().changed(&settings.limits),
             expires: 0,
             guests: settings.guests.unwrap_or(false),
             pins: Vec::with_capacity(2),
         };
-        self.add_pin(&mut group, PinRole::Participant, Override::PARTICIPANT);
-        self.add_pin(&mut group, PinRole::Viewer, Override::VIEWER);
+        self.append_pin(&mut group, PinRole::Participant, Override::PARTICIPANT);
+        self.append_pin(&mut group, PinRole::Viewer, Override::VIEWER);
 
         let gid = Gid(self.numbers.gid);
         self.numbers.gid = self.numbers.gid.saturating_add(1);
@@ -56,14 +57,14 @@ impl Directory {
         Ok(membership)
     }
 
-    fn add_pin(&mut self, group: &mut Group, role: PinRole, rights: Override) {
+    pub(super) fn append_pin(&mut self, group: &mut Group, role: PinRole, rights: Override) {
         let digits = loop {
             let digits = random::pin(self.entropy.as_mut());
             if group.pins.iter().all(|pin| pin.digits != digits) {
                 break digits;
             }
         };
-        group.pins.push(Pin { digits, role, rights, expires: 0, count: 0, used: 0 });
+        group.pins.push(Pin { digits, role, rights, ..Pin::decoy() });
     }
 
     /// Edits a group of `uid`; its pins stay.
@@ -81,7 +82,7 @@ impl Directory {
             group.choices = preset.choices();
         }
         group.resolution = settings.resolution.unwrap_or(group.resolution);
-        group.max_publish_kbps = settings.max_publish_kbps.unwrap_or(group.max_publish_kbps);
+        group.limits = group.limits.changed(&settings.limits);
         group.guests = settings.guests.unwrap_or(group.guests);
         self.changes.push(Change::PutGroup(gid, group.clone()));
         self.happenings.push(Happening::GroupChanged(gid));
@@ -237,10 +238,13 @@ impl Directory {
     fn use_pin(&mut self, gid: Gid, uid: Uid, place: usize) {
         let Some(entry) = self.groups.get_mut(&gid) else { return };
         let Some(pin) = entry.group.pins.get_mut(place) else { return };
-        let (digits, given, counted) = (pin.digits.clone(), pin.rights, pin.count != 0);
+        let (digits, given, given_limits) = (pin.digits.clone(), pin.rights, pin.limits);
+        let counted = pin.count != 0;
         let known = entry.members.get(&uid).map(|known| known.member.clone());
-        if known.as_ref().is_some_and(|member| member.pin.as_ref() == Some(&digits) && member.given == given)
-        {
+        if known.as_ref().is_some_and(|member| {
+            member.pin.as_ref() == Some(&digits)
+                && (member.given, member.given_limits) == (given, given_limits)
+        }) {
             return;
         }
         if counted {
@@ -261,7 +265,7 @@ impl Directory {
         if known.is_some() {
             self.happenings.push(Happening::MemberChanged(gid, uid));
         }
-        let member = Member { given, pin: Some(digits), ..known.unwrap_or_default() };
+        let member = Member { given, given_limits, pin: Some(digits), ..known.unwrap_or_default() };
         if kept {
             self.changes.push(Change::PutMember(gid, uid, member.clone()));
         }
@@ -277,19 +281,6 @@ impl Directory {
             return Err(Failure::BadGroup);
         }
         self.happenings.push(Happening::MemberGone(gid, uid));
-        Ok(())
-    }
-
-    /// What a member's record says from now on, over what the pin gave; an owner's word.
-    pub fn say(&mut self, owner: Uid, gid: Gid, uid: Uid, said: Override) -> Result<(), Failure> {
-        let entry =
-            self.groups.get_mut(&gid).filter(|entry| entry.group.owner == owner).ok_or(Failure::BadGroup)?;
-        let known = entry.members.get_mut(&uid).ok_or(Failure::BadGroup)?;
-        known.member.said = said;
-        if known.kept {
-            self.changes.push(Change::PutMember(gid, uid, known.member.clone()));
-        }
-        self.happenings.push(Happening::MemberChanged(gid, uid));
         Ok(())
     }
 
@@ -386,6 +377,7 @@ impl Pin {
             expires: 0,
             count: 0,
             used: 0,
+            limits: Limits::default(),
         }
     }
 }
@@ -426,7 +418,7 @@ impl GroupEntry {
             resolution: own.map(|own| own.resolution).filter(|value| *value != 0).unwrap_or(group.resolution),
             call_flags: over(own.map(|own| own.call_flags), group.call_flags),
             call_duration: over(own.map(|own| own.call_duration), group.call_duration),
-            max_publish_kbps: group.max_publish_kbps,
+            limits: own.map_or(group.limits, |own| group.limits.and(own.limits).and(own.given_limits)),
             expires: expiries.into_iter().filter(|at| *at != 0).min().unwrap_or(0),
             rights: self.rights(uid),
             pins: (group.owner == uid)

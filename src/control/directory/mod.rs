@@ -4,6 +4,7 @@
 //! recorded as [`Change`]s that the actor takes and hands to the store. What live rooms must act upon is recorded as
 //! [`Happening`]s.
 
+mod edits;
 mod groups;
 mod limit;
 mod model;
@@ -19,6 +20,7 @@ use self::limit::{Guesses, Rate};
 pub use self::model::*;
 pub use self::random::{Entropy, SystemEntropy, hex};
 use super::ids::{Gid, Uid};
+use super::limits::Limits;
 
 /// The address of the user who owns the demo group: `millrace token --address demo` gives an owner's token.
 pub const DEMO_ADDRESS: &str = "demo";
@@ -196,6 +198,11 @@ impl Directory {
         Ok(Minted { token, uid, name, address })
     }
 
+    /// What the holder of a token may send and get at most, wherever that is.
+    pub fn token_limits(&self, id: TokenId) -> Limits {
+        self.tokens.get(&id).map(|token| token.limits).unwrap_or_default()
+    }
+
     /// Ends a token at once.
     pub fn logout(&mut self, token: TokenId) {
         self.remove_token(token);
@@ -264,7 +271,7 @@ impl Directory {
     fn add_token(&mut self, uid: Uid, expires: u64) -> String {
         let token = random::token(self.entropy.as_mut());
         let id = TokenId::of(&token);
-        let held = Token { uid, expires };
+        let held = Token { uid, expires, limits: Limits::default() };
         if self.users.get(&uid).is_some_and(|entry| entry.kept) {
             self.changes.push(Change::PutToken(id, held.clone()));
         }

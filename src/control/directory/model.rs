@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::ids::{Gid, Uid};
+use crate::control::limits::{LimitChanges, Limits};
 use crate::control::rights::{Choices, Override, Preset, Rights};
 
 /// Call flags of a group that sets none: valid, audio, video, screen, talking (platform API section 4).
@@ -49,6 +50,9 @@ pub struct Token {
     /// When it dies.
     #[serde(default)]
     pub expires: u64,
+    /// What its holder may send and get at most, wherever that is.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// Which of a new group's two pins it was, if it was one.
@@ -84,6 +88,9 @@ pub struct Pin {
     /// How many came; counted where there is a limit.
     #[serde(default)]
     pub used: u32,
+    /// What who came with it may send and get at most.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// A room.
@@ -108,9 +115,9 @@ pub struct Group {
     /// How long a call may last, in seconds; 0 is without limit.
     #[serde(default)]
     pub call_duration: u32,
-    /// What one may publish, in kbit/s, all layers of a stream together; 0 is without limit.
-    #[serde(default)]
-    pub max_publish_kbps: u32,
+    /// What everybody in it may send and get at most.
+    #[serde(flatten)]
+    pub limits: Limits,
     /// When nobody joins or publishes any more.
     #[serde(default)]
     pub expires: u64,
@@ -156,6 +163,10 @@ pub struct Member {
     pub call_duration: u32,
     /// When the membership ends.
     pub expires: u64,
+    /// What an admin lets this member send and get at most.
+    pub limits: Limits,
+    /// What the pin does with which the member came.
+    pub given_limits: Limits,
 }
 
 impl Member {
@@ -236,6 +247,8 @@ pub enum Happening {
     MemberChanged(Gid, Uid),
     /// The user is no longer a member.
     MemberGone(Gid, Uid),
+    /// The limits of a token changed.
+    TokenChanged(TokenId),
 }
 
 /// Who holds a token.
@@ -281,8 +294,8 @@ pub struct Membership {
     pub call_flags: u32,
     /// How long this person's call may last, in seconds; 0 is without limit.
     pub call_duration: u32,
-    /// What this person may publish, in kbit/s, all layers of a stream together; 0 is without limit.
-    pub max_publish_kbps: u32,
+    /// What this person may send and get at most, all told.
+    pub limits: Limits,
     /// When the person must go, in seconds since 1970; 0 is never.
     pub expires: u64,
     /// What the person may do.
@@ -315,10 +328,36 @@ pub struct Settings {
     pub preset: Option<Preset>,
     /// The largest picture, 0-5.
     pub resolution: Option<u8>,
-    /// What one may publish, in kbit/s; 0 is without limit.
-    pub max_publish_kbps: Option<u32>,
+    /// What everybody in it may send and get at most.
+    pub limits: LimitChanges,
     /// Whether a pin is enough to come in, with no user.
     pub guests: Option<bool>,
+}
+
+/// What an owner changes of a member; `None` leaves it as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemberChanges {
+    /// What is said of each right.
+    pub said: Option<Override>,
+    /// The largest picture in place of the group's, 0-5; 0 inherits.
+    pub resolution: Option<u8>,
+    /// When the membership ends.
+    pub expires: Option<u64>,
+    /// What the member may send and get at most.
+    pub limits: LimitChanges,
+}
+
+/// What an owner changes of a pin; `None` leaves it as it is, or at nothing in a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PinChanges {
+    /// The rights it gives.
+    pub rights: Option<Override>,
+    /// When it ceases to open.
+    pub expires: Option<u64>,
+    /// How many may come with it.
+    pub count: Option<u32>,
+    /// What who came with it may send and get at most.
+    pub limits: LimitChanges,
 }
 
 /// Why the directory refused, under the names of the API.
@@ -345,6 +384,9 @@ pub enum Failure {
     /// A name is needed.
     #[error("give a name")]
     MissingName,
+    /// Nobody has this address.
+    #[error("there is no user with this address")]
+    BadUser,
 }
 
 impl Failure {
@@ -358,6 +400,7 @@ impl Failure {
             Self::RateLimit => "RATELIMIT",
             Self::TooMany => "TOOMANY",
             Self::MissingName => "MISSINGNAME",
+            Self::BadUser => "BADUSER",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::*;
+use crate::control::limits::{LimitChanges, Limits};
 use crate::control::rights::{Override, Preset, Rights, Say};
 
 /// A counter stretched by SHA-256: every run draws the same.
@@ -238,9 +239,10 @@ fn the_owners_word_wins_over_the_pin() {
     let ada = user(&mut directory, "ada");
     directory.join_group(NOW, &ada, gid, Some(&pin)).expect("joins");
     directory.take_happenings();
-    let quiet = Override { publish: Say::Deny, ..Override::default() };
-    assert_eq!(directory.say(ada.uid, gid, ada.uid, quiet), Err(Failure::BadGroup));
-    directory.say(owner.uid, gid, ada.uid, quiet).expect("said");
+    let said = Override { publish: Say::Deny, ..Override::default() };
+    let quiet = MemberChanges { said: Some(said), ..MemberChanges::default() };
+    assert_eq!(directory.edit_members(ada.uid, gid, &["ada"], &quiet), Err(Failure::BadGroup));
+    directory.edit_members(owner.uid, gid, &["ada"], &quiet).expect("said");
     assert_eq!(directory.take_happenings(), [Happening::MemberChanged(gid, ada.uid)]);
     assert_eq!(directory.rights_of(NOW, ada.uid, gid), VIEWER);
     assert_eq!(directory.join_group(NOW, &ada, gid, Some(&pin)).expect("again").rights, VIEWER);
@@ -293,7 +295,7 @@ fn editing_keeps_the_pins_and_is_the_owners() {
         name: Some("Lecture".to_owned()),
         preset: Some(Preset::Classroom),
         resolution: Some(3),
-        max_publish_kbps: Some(900),
+        limits: LimitChanges { max_publish_kbps: Some(900), ..LimitChanges::default() },
         guests: None,
     };
     assert_eq!(directory.edit_group(ada.uid, gid, &edit), Err(Failure::BadGroup));
@@ -350,4 +352,45 @@ fn the_demo_group_is_made_once_and_allows_guests() {
     let operator = directory.mint_token("Operator", Some(DEMO_ADDRESS)).expect("a token");
     let operator = asker(&directory, &operator);
     assert!(directory.join_group(NOW, &operator, gid, None).expect("its owner").pins.is_some());
+}
+
+#[test]
+fn limits_of_group_pin_member_and_token_hold_together() {
+    let mut directory = empty();
+    let owner = user(&mut directory, "owner");
+    let (gid, ..) = room(&mut directory, &owner, Preset::Conference);
+    let ada = user(&mut directory, "ada");
+    let kbps = |kbps| LimitChanges { max_publish_kbps: Some(kbps), ..LimitChanges::default() };
+    let given =
+        PinChanges { rights: Some(Override::PARTICIPANT), limits: kbps(800), ..PinChanges::default() };
+    assert_eq!(directory.add_pin(ada.uid, gid, &given), Err(Failure::BadGroup));
+    let pin = directory.add_pin(owner.uid, gid, &given).expect("a pin");
+    let joined = directory.join_group(NOW, &ada, gid, Some(&pin)).expect("joins");
+    assert_eq!((joined.limits.max_publish_kbps, joined.rights), (800, Rights::ALL));
+    let holds = |directory: &Directory| {
+        directory.membership(NOW, ada.uid, gid).expect("a member").limits.max_publish_kbps
+    };
+    // The strictest, whoever says it.
+    let group = Settings { limits: kbps(700), ..Settings::default() };
+    directory.edit_group(owner.uid, gid, &group).expect("edited");
+    assert_eq!(holds(&directory), 700);
+    let member = MemberChanges { limits: kbps(600), ..MemberChanges::default() };
+    directory.edit_members(owner.uid, gid, &["ada"], &member).expect("edited");
+    assert_eq!(holds(&directory), 600);
+    directory.take_happenings();
+    let stricter = PinChanges { limits: kbps(500), ..PinChanges::default() };
+    directory.edit_pin(owner.uid, gid, &pin, &stricter).expect("edited");
+    assert_eq!((holds(&directory), directory.take_happenings()), (500, vec![Happening::GroupChanged(gid)]));
+    assert_eq!(directory.rights_of(NOW, ada.uid, gid), Rights::ALL, "what is not named stays");
+    // A token's hold everywhere.
+    let limits = Limits { max_voices: 2, ..Limits::default() };
+    directory.limit_token(ada.token, limits).expect("a token");
+    assert_eq!(directory.take_happenings(), [Happening::TokenChanged(ada.token)]);
+    assert_eq!(directory.token_limits(ada.token), limits);
+    let restored = Directory::new(directory.snapshot(), Box::new(SystemEntropy::default()));
+    assert_eq!((holds(&restored), restored.token_limits(ada.token)), (500, limits));
+    // 0 takes a limit away.
+    directory.edit_pin(owner.uid, gid, &pin, &PinChanges { limits: kbps(0), ..stricter }).expect("edited");
+    assert_eq!(holds(&directory), 600);
+    assert_eq!(directory.edit_members(owner.uid, gid, &["nobody"], &member), Err(Failure::BadUser));
 }

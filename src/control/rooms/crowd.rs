@@ -1,21 +1,26 @@
 //! Large rooms: a viewer has a few audio slots, and what finds none of them is its crowd. Whose voice is heard takes a
 //! slot by itself, on the viewer's shard and at once; here it is only learned which, for the viewer's map of slots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::connection::Purpose;
 use super::view::{Bounds, Peer, Viewing};
 use super::watch::stream_id;
 use super::{Effect, LinkId, Rooms};
+use crate::control::limits::{Limits, MAX_VOICES};
 use crate::router::command::{Command, Kind};
 use crate::router::id::{SessionId, ShardId, SlotId, TrackId};
 use crate::signal::message::{Notice, Sound, StreamRef, Why};
-use crate::units::Bitrate;
 
 impl Rooms {
-    /// How much a viewer may get.
-    pub(super) const fn bounds(&self) -> Bounds {
-        Bounds { bitrate: Bitrate::MAX, voices: self.config.voices }
+    /// How much a viewer may get: what the strictest limits allow of the groups in which it watches.
+    pub(super) fn bounds(&self, id: LinkId, viewing: &Viewing) -> Bounds {
+        let gids: BTreeSet<_> = viewing.wishes.keys().map(|key| key.gid).collect();
+        let groups = self.links.get(id).map(|link| &link.groups);
+        let seats = gids.iter().filter_map(|gid| groups?.get(gid));
+        let limits = seats.fold(Limits::default(), |all, seat| all.and(seat.limits));
+        let voices = if limits.max_voices == 0 { self.config.voices } else { limits.max_voices };
+        Bounds { bitrate: limits.subscribe(), voices: voices.min(MAX_VOICES) }
     }
 
     /// Tells the owner of a viewer's connection how much it may send.

@@ -93,6 +93,17 @@ impl Rooms {
         Ok((attachment, welcome))
     }
 
+    /// The link of a token, and the groups that it is in.
+    pub fn link_of(&self, token: TokenId) -> Option<(LinkId, Vec<Gid>)> {
+        let id = *self.tokens.get(&token)?;
+        Some((id, self.links.get(id)?.groups.keys().copied().collect()))
+    }
+
+    /// Who holds a link.
+    pub fn holder(&self, link: LinkId) -> Option<&Identity> {
+        self.links.get(link).map(|link| &link.user)
+    }
+
     /// Whether this transport still carries its link.
     pub fn is_current(&self, attachment: Attachment) -> bool {
         self.links.get(attachment.link).is_some_and(|link| link.epoch == attachment.epoch)

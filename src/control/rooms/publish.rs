@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::connection::Purpose;
+use super::seat::smaller;
 use super::watch::{bad_sdp, no_stream};
 use super::{Effect, LinkId, Rooms, Seat, ToAll, Track, secret};
 use crate::control::ids::{Gid, Sid};
+use crate::control::limits::Limits;
 use crate::control::negotiate::{self, PublishIds};
 use crate::handshake::Fingerprint;
 use crate::router::command::{Claim, Command, Kind, SessionParams};
@@ -347,13 +349,14 @@ impl Rooms {
         self.tracks.insert(Track { stream, kind })
     }
 
-    /// What a link may publish to these groups: the strictest rate, and the largest picture that some of them has use for.
+    /// What a link may publish to these groups: what the strictest limits allow, and of that no larger picture than some
+    /// of them has use for.
     fn limits(&self, id: LinkId, gids: &BTreeSet<Gid>) -> (Bitrate, PictureSize) {
         let groups = self.links.get(id).map(|link| &link.groups);
         let seats = || gids.iter().filter_map(|gid| groups?.get(gid));
-        let rate = seats().map(Seat::max_publish).min().unwrap_or(Bitrate::MAX);
-        let size = seats().map(Seat::cap).max_by_key(|cap| cap.area());
-        (rate, size.unwrap_or(PictureSize::new(u16::MAX, u16::MAX)))
+        let limits = seats().fold(Limits::default(), |all, seat| all.and(seat.limits));
+        let used = seats().map(Seat::picture).max_by_key(|picture| picture.area());
+        (limits.publish(), used.map_or(limits.picture(), |used| smaller(used, limits.picture())))
     }
 
     /// Tells the owners of what a link publishes by how much it is limited, where that changed.

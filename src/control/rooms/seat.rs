@@ -6,9 +6,10 @@ use super::publish::End;
 use super::{LinkId, Rooms, Timer};
 use crate::control::directory::Membership;
 use crate::control::ids::{Gid, Uid};
+use crate::control::limits::{self, Limits};
 use crate::control::rights::{Preset, Rights};
 use crate::signal::message::{Joined, Notice};
-use crate::units::{Bitrate, Instant, PictureSize};
+use crate::units::{Instant, PictureSize};
 
 /// What the directory says of somebody in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,8 @@ pub struct Seat {
     name: String,
     preset: Preset,
     resolution: u8,
-    max_publish_kbps: u32,
+    /// What the holder may send and get at most.
+    pub(super) limits: Limits,
     call_flags: u32,
     /// What the holder may do.
     pub(super) rights: Rights,
@@ -35,7 +37,7 @@ impl Seat {
             name: membership.name.clone(),
             preset: membership.preset,
             resolution: membership.resolution,
-            max_publish_kbps: membership.max_publish_kbps,
+            limits: membership.limits,
             call_flags: membership.call_flags,
             rights: membership.rights,
             expires,
@@ -47,24 +49,14 @@ impl Seat {
         matches!(self.preset, Preset::Webinar)
     }
 
-    /// The largest picture this member may see (platform constants `STREAM_RESOLUTION_*`).
-    pub(super) const fn cap(&self) -> PictureSize {
-        match self.resolution {
-            1 => PictureSize::new(320, 240),
-            2 => PictureSize::new(640, 480),
-            3 => PictureSize::new(1280, 720),
-            4 => PictureSize::new(1920, 1080),
-            5 => PictureSize::new(3840, 2160),
-            _ => PictureSize::new(u16::MAX, u16::MAX),
-        }
+    /// The largest picture this member may see.
+    pub(super) fn cap(&self) -> PictureSize {
+        smaller(self.picture(), self.limits.picture())
     }
 
-    /// What this member may publish, all layers of a stream together.
-    pub(super) const fn max_publish(&self) -> Bitrate {
-        match self.max_publish_kbps {
-            0 => Bitrate::MAX,
-            kbps => Bitrate::from_kbps(kbps as u64),
-        }
+    /// The largest picture that the room has use for, or this member of it.
+    pub(super) const fn picture(&self) -> PictureSize {
+        limits::picture(self.resolution)
     }
 
     pub(super) fn joined(&self, gid: Gid, people: u32) -> Joined {
@@ -78,6 +70,11 @@ impl Seat {
             people,
         }
     }
+}
+
+/// The smaller of two pictures.
+pub(super) fn smaller(a: PictureSize, b: PictureSize) -> PictureSize {
+    if b.area() < a.area() { b } else { a }
 }
 
 /// Why somebody is no longer in a group.
@@ -134,7 +131,7 @@ impl Rooms {
             self.tell_roster(link, gid);
             self.tell_people(link, gid);
         }
-        if before.cap() != after.cap() {
+        if (before.cap(), before.limits) != (after.cap(), after.limits) {
             self.arrange(link);
         }
         self.sync_limits(link);

@@ -138,7 +138,7 @@ impl Rooms {
             }
             viewing.peer = self.new_peer(id, viewing.failures > 0);
         }
-        let bounds = self.bounds();
+        let bounds = self.bounds(id, viewing);
         let Some(peer) = &mut viewing.peer else { return };
         let streams = &self.streams;
         let there = |key: StreamRef, kind| {
@@ -227,6 +227,7 @@ impl Rooms {
 
     /// What the owner of the connection has not been told yet.
     fn sync(&mut self, id: LinkId, viewing: &mut Viewing) {
+        let bounds = self.bounds(id, viewing);
         let Some(peer) = &mut viewing.peer else { return };
         let session = peer.session;
         let Some(owner) = self.sessions.get(session).and_then(|session| session.owner) else { return };
@@ -235,7 +236,6 @@ impl Rooms {
             peer.known = peer.answered.len();
             self.effects.push(Effect::Shard(owner, Command::AddSlots { session, slots }));
         }
-        let bounds = self.bounds();
         self.sync_bounds(owner, peer, bounds);
         let known: Vec<_> = peer.answered.iter().take(peer.known).map(|params| params.slot).collect();
         for slot in peer.slots.iter_mut().filter(|slot| known.contains(&slot.id)) {

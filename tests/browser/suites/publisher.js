@@ -98,3 +98,27 @@ test('maxPublishKbps holds, and can be raised in a running call', () => world({ 
   await b.page.evaluate(() => window.h.untilWidth(1280, 40_000));
   time('720p after the limit was raised', Date.now() - began);
 }));
+
+test('maxSubscribeKbps of one member holds for that member, says so, and can be lifted in a running call', () => world({ name: 'limited-viewer' }, async ({ server, person }) => {
+  const owner = await server.token('Olga');
+  const group = await server.api({ op: 'setgroup', token: owner, name: 'Limited', type: 0, resolution: 0, guests: 1 });
+  const pin = await server.api({ op: 'addpin', token: owner, gid: group.gid, cs: 1, cr: 1, canpub: 0, cansub: 1, canlist: 1, maxSubscribeKbps: 300 });
+  assert.equal(pin.result, 'OK', JSON.stringify(pin));
+  const a = await person('Ada').bare();
+  const b = await person('Bob').bare();
+  const c = await person('Cyd').bare();
+  await a.enter({ gid: group.gid, pin: group.pin });
+  await b.enter({ gid: group.gid, pin: pin.pin });
+  await c.enter({ gid: group.gid, pin: group.pin });
+  await a.publish({ source: 'camera' });
+  await Promise.all([b.watch(1280, 720), c.watch(1280, 720)]);
+  await c.page.evaluate(() => window.h.untilWidth(1280, 40_000));
+  const layer = await until(async () => {
+    const told = await b.page.evaluate(() => window.h.view.layer);
+    return told.why === 'cap' && told;
+  }, { what: 'B learns that a limit is the reason' });
+  assert.ok(layer.width < 1280, `${layer.width} wide`);
+  const lifted = await server.api({ op: 'editpin', token: owner, gid: group.gid, pin: pin.pin, maxSubscribeKbps: 0 });
+  assert.equal(lifted.result, 'OK', JSON.stringify(lifted));
+  time('720p after the limit was lifted', await b.page.evaluate(() => window.h.untilWidth(1280, 40_000)));
+}));

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::*;
 use crate::control::directory::{Identity, Membership};
 use crate::control::ids::{Sid, Uid};
+use crate::control::limits::Limits;
 use crate::control::rights::{Preset, Rights};
 use crate::router::command::Command;
 use crate::router::event::Event;
@@ -174,7 +175,7 @@ fn membership(gid: Gid, rights: Rights) -> Membership {
         resolution: 0,
         call_flags: 0x8107,
         call_duration: 0,
-        max_publish_kbps: 0,
+        limits: Limits::default(),
         expires: 0,
         rights,
         pins: None,

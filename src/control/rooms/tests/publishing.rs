@@ -86,8 +86,11 @@ fn a_claim_is_seen_also_when_its_event_was_dropped() {
 fn limits_hold_from_the_start_and_follow_the_group() {
     let mut house = House::new();
     let link = house.hello(1, None).0.link;
-    let limited =
-        |kbps, resolution| Membership { max_publish_kbps: kbps, resolution, ..membership(ROOM, Rights::ALL) };
+    let limited = |kbps, resolution| Membership {
+        limits: Limits { max_publish_kbps: kbps, ..Limits::default() },
+        resolution,
+        ..membership(ROOM, Rights::ALL)
+    };
     let seat = |membership: &Membership, now| Seat::new(membership, now, Duration::ZERO);
     let strict = seat(&limited(500, 2), house.now);
     house.rooms.join(house.now, link, ROOM, strict).expect("joins");

@@ -33,11 +33,9 @@ fn grid(seed: u64, shards: u8, cameras: u16) -> (World, usize, Vec<TrackId>) {
 fn a_small_budget_gets_a_small_picture_and_says_so() {
     let (mut world, viewer, _) = grid(1, 1, 1);
     assert_eq!(world.shown(viewer, 1), Some((Some(LayerId(2)), Why::Tile)));
-    for (kbps, shown) in [
-        (900, (Some(LayerId(1)), Why::Bandwidth)),
-        (300, (Some(LayerId(0)), Why::Bandwidth)),
-        (100, (None, Why::Paused)),
-    ] {
+    for (kbps, shown) in
+        [(900, (Some(LayerId(1)), Why::Cap)), (300, (Some(LayerId(0)), Why::Cap)), (100, (None, Why::Paused))]
+    {
         limit(&mut world, viewer, kbps);
         world.run_ms(1500);
         assert_eq!(world.shown(viewer, 1), Some(shown), "{kbps} kbit/s");
@@ -92,7 +90,7 @@ fn all_are_shown_and_the_stage_is_large() {
         assert_eq!(layers[2], Some(2), "{layers:?} on {shards} shards");
         assert!(layers.iter().all(Option::is_some), "{layers:?} on {shards} shards");
         assert_eq!(world.shown(viewer, 3), Some((Some(LayerId(2)), Why::Tile)));
-        assert_eq!(world.shown(viewer, 4), Some((Some(LayerId(0)), Why::Bandwidth)));
+        assert_eq!(world.shown(viewer, 4), Some((Some(LayerId(0)), Why::Cap)));
     }
 }
 

@@ -1,0 +1,131 @@
+//! What an owner changes of members and pins in a group that is there.
+
+use super::{
+    Change, Directory, Failure, GroupEntry, Happening, Member, MemberChanges, PinChanges, PinRole, TokenId,
+};
+use crate::control::ids::{Gid, Uid};
+use crate::control::limits::Limits;
+use crate::control::rights::Override;
+
+/// Pins of one group.
+const PINS: usize = 100;
+
+impl Directory {
+    /// Changes what is said of users in a group of `owner`; who is not a member yet becomes one. All or none: an address
+    /// that nobody has fails.
+    pub fn edit_members(
+        &mut self,
+        owner: Uid,
+        gid: Gid,
+        addresses: &[&str],
+        changes: &MemberChanges,
+    ) -> Result<(), Failure> {
+        let uids = self.users_at(owner, gid, addresses)?;
+        for uid in uids {
+            let known = self.groups.get(&gid).and_then(|entry| entry.members.get(&uid));
+            let kept = known.map(|known| known.kept);
+            let kept = kept.unwrap_or_else(|| self.users.get(&uid).is_some_and(|user| user.kept));
+            let mut member = known.map(|known| known.member.clone()).unwrap_or_default();
+            changes.apply(&mut member);
+            if kept {
+                self.changes.push(Change::PutMember(gid, uid, member.clone()));
+            }
+            self.insert_member(gid, uid, member, kept);
+            self.happenings.push(Happening::MemberChanged(gid, uid));
+        }
+        Ok(())
+    }
+
+    /// Ends memberships in a group of `owner`.
+    pub fn remove_members(&mut self, owner: Uid, gid: Gid, addresses: &[&str]) -> Result<(), Failure> {
+        for uid in self.users_at(owner, gid, addresses)? {
+            self.remove_member(gid, uid);
+            self.happenings.push(Happening::MemberGone(gid, uid));
+        }
+        Ok(())
+    }
+
+    fn users_at(&self, owner: Uid, gid: Gid, addresses: &[&str]) -> Result<Vec<Uid>, Failure> {
+        self.groups.get(&gid).filter(|entry| entry.group.owner == owner).ok_or(Failure::BadGroup)?;
+        let user = |address: &&str| self.addresses.get(*address).copied().ok_or(Failure::BadUser);
+        addresses.iter().map(user).collect()
+    }
+
+    /// Adds a pin to a group of `owner`; its digits.
+    pub fn add_pin(&mut self, owner: Uid, gid: Gid, changes: &PinChanges) -> Result<String, Failure> {
+        let mut group = self.owned(owner, gid)?.group.clone();
+        if group.pins.len() >= PINS {
+            return Err(Failure::TooMany);
+        }
+        self.append_pin(&mut group, PinRole::Further, Override::default());
+        let pin = group.pins.last_mut().ok_or(Failure::TooMany)?;
+        changes.apply(pin);
+        let digits = pin.digits.clone();
+        self.changes.push(Change::PutGroup(gid, group.clone()));
+        self.owned(owner, gid)?.group = group;
+        Ok(digits)
+    }
+
+    /// Changes a pin of a group of `owner`, and with it what it gave to those who came with it.
+    pub fn edit_pin(
+        &mut self,
+        owner: Uid,
+        gid: Gid,
+        digits: &str,
+        changes: &PinChanges,
+    ) -> Result<(), Failure> {
+        let entry = self.groups.get_mut(&gid).filter(|entry| entry.group.owner == owner);
+        let GroupEntry { group, members } = entry.ok_or(Failure::BadGroup)?;
+        let pin = group.pins.iter_mut().find(|pin| pin.digits == digits).ok_or(Failure::BadGroup)?;
+        changes.apply(pin);
+        let (given, given_limits) = (pin.rights, pin.limits);
+        self.changes.push(Change::PutGroup(gid, group.clone()));
+        for (uid, known) in
+            members.iter_mut().filter(|(_, known)| known.member.pin.as_deref() == Some(digits))
+        {
+            (known.member.given, known.member.given_limits) = (given, given_limits);
+            if known.kept {
+                self.changes.push(Change::PutMember(gid, *uid, known.member.clone()));
+            }
+        }
+        self.happenings.push(Happening::GroupChanged(gid));
+        Ok(())
+    }
+
+    /// What the holder of a token may send and get at most from now on.
+    pub fn limit_token(&mut self, id: TokenId, limits: Limits) -> Result<(), Failure> {
+        let token = self.tokens.get_mut(&id).ok_or(Failure::AuthFail)?;
+        if token.limits == limits {
+            return Ok(());
+        }
+        token.limits = limits;
+        let token = token.clone();
+        if self.users.get(&token.uid).is_some_and(|entry| entry.kept) {
+            self.changes.push(Change::PutToken(id, token));
+        }
+        self.happenings.push(Happening::TokenChanged(id));
+        Ok(())
+    }
+
+    fn owned(&mut self, owner: Uid, gid: Gid) -> Result<&mut GroupEntry, Failure> {
+        self.groups.get_mut(&gid).filter(|entry| entry.group.owner == owner).ok_or(Failure::BadGroup)
+    }
+}
+
+impl MemberChanges {
+    fn apply(&self, member: &mut Member) {
+        member.said = self.said.unwrap_or(member.said);
+        member.resolution = self.resolution.unwrap_or(member.resolution);
+        member.expires = self.expires.unwrap_or(member.expires);
+        member.limits = member.limits.changed(&self.limits);
+    }
+}
+
+impl PinChanges {
+    fn apply(&self, pin: &mut super::Pin) {
+        pin.rights = self.rights.unwrap_or(pin.rights);
+        pin.expires = self.expires.unwrap_or(pin.expires);
+        pin.count = self.count.unwrap_or(pin.count);
+        pin.limits = pin.limits.changed(&self.limits);
+    }
+}
