@@ -111,10 +111,7 @@ impl State {
                     }
                 }
                 Happening::TokenChanged(token) => {
-                    let (link, gids) = match self.rooms.link_of(token) {
-                        Some(found) => found,
-                        None => continue,
-                    };
+                    let Some((link, gids)) = self.rooms.link_of(token) else { continue };
                     let Some(uid) = self.rooms.holder(link).map(|user| user.uid) else { continue };
                     gids.into_iter().for_each(|gid| self.look_up(now, link, gid, uid));
                 }

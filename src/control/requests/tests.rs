@@ -20,6 +20,11 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const NOW: Now = Now { instant: Instant::from_millis(5000), unix: Duration::from_secs(1_000_000) };
 const SHARD: ShardId = ShardId(0);
 
+/// At most what rate and picture, ...
+type Publishes = (Bitrate, PictureSize);
+/// ... at most what rate and how many voices.
+type Watches = (Bitrate, u8);
+
 /// A room with a publisher, Ada, who watches herself from elsewhere as Bob: both came with one pin.
 struct Call {
     state: State,
@@ -111,7 +116,7 @@ impl Call {
     }
 
     /// What the shards were told since the last time: of the publisher, and of the viewer.
-    fn told(&mut self) -> (Option<(Bitrate, PictureSize)>, Option<(Bitrate, u8)>) {
+    fn told(&mut self) -> (Option<Publishes>, Option<Watches>) {
         let (mut publisher, mut viewer) = (None, None);
         for effect in self.effects() {
             match effect {

@@ -355,8 +355,8 @@ impl Rooms {
         let groups = self.links.get(id).map(|link| &link.groups);
         let seats = || gids.iter().filter_map(|gid| groups?.get(gid));
         let limits = seats().fold(Limits::default(), |all, seat| all.and(seat.limits));
-        let used = seats().map(Seat::picture).max_by_key(|picture| picture.area());
-        (limits.publish(), used.map_or(limits.picture(), |used| smaller(used, limits.picture())))
+        let (used, allowed) = (seats().map(Seat::picture).max_by_key(|p| p.area()), limits.picture());
+        (limits.publish(), used.map_or(allowed, |used| smaller(used, allowed)))
     }
 
     /// Tells the owners of what a link publishes by how much it is limited, where that changed.
