@@ -27,6 +27,8 @@ const LIMITED: f64 = 0.6;
 const STEEP: f32 = 0.1;
 const LONG_MS: f32 = 80.0;
 const FULL_MS: f32 = 100.0;
+/// A queue no longer than this is none.
+const CLEAR_MS: f32 = 25.0;
 /// Who sends less than this share on the whole overused the link in a burst, which passes: what of it arrived, less a
 /// little, is what the link carries.
 const BURSTY: f64 = 0.8;
@@ -71,6 +73,11 @@ impl Aimd {
         self.changed = now;
     }
 
+    /// So much arrives: nothing shows yet that there is not more room.
+    pub(super) fn begin(&mut self, now: Instant, arrives: f64) {
+        self.set(now, BEYOND * arrives + BEYOND_BPS);
+    }
+
     /// A probe went through at this rate.
     pub(super) fn probed(&mut self, now: Instant, rate: f64) {
         self.capacity.probed(rate);
@@ -112,6 +119,8 @@ impl Aimd {
         if rate >= most {
             return;
         }
+        // What arrives without a queue is carried.
+        let rate = if seen.queue_ms < CLEAR_MS { rate.max(arrives) } else { rate };
         let by = if seen.crowded {
             let round_trip = seen.round_trip.as_secs_f64().max(LEAST_ROUND_TRIP);
             PACKET_BITS / (round_trip * round_trip) * passed

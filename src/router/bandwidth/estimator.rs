@@ -21,6 +21,8 @@ const SILENT: f64 = 0.7;
 /// A queue that never falls under so much though the rate fell so often, at most once in this time, is another's: who
 /// keeps giving way to it ends with nothing. Then losses alone bound the rate, unless the delay grows by so much.
 const EMPTY_MS: f32 = 40.0;
+/// A shorter queue at the end of what feedback speaks of is none.
+const PAUSE_MS: f32 = 25.0;
 const GAVE_WAY: u8 = 4;
 const GIVE_WAY_EVERY: Duration = Duration::from_secs(1);
 const STEEP: f32 = 0.1;
@@ -117,9 +119,12 @@ impl Estimator {
             self.loss.note(packet.sent_us, packet.bytes, false);
             self.acknowledged.note(arrival, packet.bytes, limited);
             if packet.cluster != 0 {
-                // A cluster makes a queue of its own, which is what it is for.
                 self.prober.note(&packet, arrival);
-            } else if let Some(step) = self.groups.note(packet.sent_us, arrival) {
+            }
+            // A cluster makes a queue of its own, which is what it is for; what is sent first is a cluster only by name.
+            if (packet.cluster == 0 || self.aimd.rate().is_none())
+                && let Some(step) = self.groups.note(packet.sent_us, arrival)
+            {
                 over |= self.trend.note(&step) == Usage::Over;
             }
         }
@@ -143,8 +148,11 @@ impl Estimator {
         }
         let crowded = self.gave_way >= GAVE_WAY && self.trend.slope() < STEEP;
         self.crowded = crowded;
+        // A queue that is gone again by now was somebody's pause.
+        let over = over && self.trend.queue_ms() >= PAUSE_MS;
         let usage = match self.trend.usage() {
             _ if over && !crowded => Usage::Over,
+            Usage::Over if !over => Usage::Normal,
             Usage::Over | Usage::Under if crowded => Usage::Normal,
             usage => usage,
         };
@@ -152,10 +160,12 @@ impl Estimator {
         if self.aimd.rate().is_none()
             && let Some(rate) = acknowledged
         {
-            self.aimd.set(now, rate);
+            self.aimd.begin(now, rate);
         }
         let shown = self.prober.result(now, newest_us);
-        let higher = shown.filter(|s| self.aimd.rate().is_none_or(|rate| s.rate > rate));
+        // While nothing is known a cluster tells only that more goes through: that less does, a queue would tell.
+        let known = self.aimd.rate().unwrap_or(self.wanted);
+        let higher = shown.filter(|s| s.rate > known);
         if shown.is_some() && higher.is_none() {
             self.prober.rest(now);
         }
