@@ -1,21 +1,26 @@
 //! Native clients of millrace: publishers and viewers without a browser.
 //!
 //! [`peer::Peer`] is the sans-I/O media end (ICE, DTLS, SRTP); [`publisher`] and [`viewer`] are what it sends and what it
-//! makes of what it receives; [`drive`] gives each of them a socket and a task; [`signal`] and [`web`] speak to the
-//! server's control plane; [`webinar`] is a whole load test; [`relay`] is a bad network.
+//! makes of what it receives; [`drive`] gives thousands of them sockets and turns on few threads; [`signal`] and [`web`] speak
+//! to the server's control plane. A [`scenario`] says who comes, publishes and watches when, and is run; [`measure`] counts
+//! and times what happens, [`report`] tells it. [`relay`] is a bad network.
+
+#![deny(unsafe_code)]
 
 pub mod cpu;
 pub mod drive;
 pub mod identity;
+pub mod measure;
 pub mod peer;
 pub mod publisher;
 pub mod relay;
+pub mod report;
+pub mod scenario;
 pub mod sdp;
 pub mod signal;
 pub mod stamp;
 pub mod viewer;
 pub mod web;
-pub mod webinar;
 
 /// Why a load test cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ use millrace::wire::rtcp::{self, Packet, SenderInfo};
 use millrace::wire::rtp::Header;
 
 use crate::drive::Media;
+use crate::measure::{Meter, Timed};
 use crate::peer::{Peer, random_ssrc};
 use crate::sdp::{Extensions, OPUS, OfferedEncoding, VP8, VP8_RTX};
 use crate::stamp::{self, Stamp};
@@ -47,6 +48,23 @@ pub struct Plan {
     pub audio: bool,
     /// The encodings, from the smallest.
     pub encodings: Vec<EncodingPlan>,
+    /// Talks in turns with others: which of how many it is. Else it always talks.
+    pub turn: Option<(usize, usize)>,
+}
+
+/// How long a turn of talking lasts.
+const TURN: Duration = Duration::from_secs(3);
+
+impl Plan {
+    /// The level of its sound at a time since the clock's zero, which all publishers share.
+    fn level(&self, at: Duration) -> AudioLevel {
+        let talks = self.turn.is_none_or(|(which, of)| {
+            let turn = (at.as_millis() / TURN.as_millis()) as usize;
+            turn % of.max(1) == which
+        });
+        // 127 is digital silence; a microphone in a quiet room is above.
+        if talks { AudioLevel { level: 30, voice: true } } else { AudioLevel { level: 70, voice: false } }
+    }
 }
 
 /// What it sent so far, shared with whoever asks.
@@ -62,7 +80,16 @@ pub struct Sent {
     pub repaired: AtomicU64,
     /// Transport-wide feedbacks that came.
     pub feedbacks: AtomicU64,
+    /// Frames that were due and not sent, because the tool was too late for them.
+    pub skipped: AtomicU64,
+    /// Media packets that were due in the measured part.
+    pub windowed: AtomicU64,
+    /// Of every encoding, the number after the last packet of the measured part.
+    pub closed: [AtomicU64; MOST_ENCODINGS],
 }
+
+/// Encodings of one publisher, at most.
+pub const MOST_ENCODINGS: usize = 3;
 
 struct Encoding {
     plan: EncodingPlan,
@@ -94,11 +121,14 @@ pub struct Publisher {
     /// Encoding and sequence number of packets that were asked for again.
     missed: Vec<(usize, Seq16)>,
     sent: Arc<Sent>,
+    /// Which publisher of the run.
+    source: u16,
+    meter: Arc<Meter>,
 }
 
 impl Publisher {
     /// Plans it; [`Publisher::negotiated`] tells what the server took.
-    pub fn new(now: Instant, plan: Plan) -> Self {
+    pub fn new(now: Instant, plan: Plan, source: u16, meter: Arc<Meter>) -> Self {
         let start = || Seq(u64::from(u16::from_be_bytes(crate::identity::random()) & 0x7fff));
         let encodings = plan.encodings.iter().map(|plan| Encoding {
             plan: plan.clone(),
@@ -126,6 +156,8 @@ impl Publisher {
             next_report: now + REPORTS,
             missed: Vec::new(),
             sent: Arc::default(),
+            source,
+            meter,
             plan,
         }
     }
@@ -150,8 +182,8 @@ impl Publisher {
         self.sent.clone()
     }
 
-    fn send_frame(&mut self, now: Instant, peer: &mut Peer) {
-        let ticks = (now.duration_since(self.begun.unwrap_or(now)).as_micros() * 90 / 1000) as u32;
+    fn send_frame(&mut self, due: Instant, peer: &mut Peer) {
+        let ticks = (due.duration_since(self.begun.unwrap_or(due)).as_micros() * 90 / 1000) as u32;
         for n in 0..self.encodings.len() {
             let Some(encoding) = self.encodings.get_mut(n) else { return };
             let key = std::mem::take(&mut encoding.key_wanted);
@@ -159,7 +191,7 @@ impl Publisher {
             encoding.picture = (encoding.picture + 1) & 0x7fff;
             let burst = encoding.plan.burst;
             for index in 0..burst {
-                self.send_video(now, peer, n, key, index, burst, ticks);
+                self.send_video(due, peer, n, key, index, burst, ticks);
             }
         }
     }
@@ -167,7 +199,7 @@ impl Publisher {
     #[expect(clippy::too_many_arguments, reason = "what a packet is made of")]
     fn send_video(
         &mut self,
-        now: Instant,
+        due: Instant,
         peer: &mut Peer,
         n: usize,
         key: bool,
@@ -195,8 +227,15 @@ impl Publisher {
         // A header of 12 bytes, and extensions of up to 12.
         let mut payload = vec![0x2a; self.plan.packet.saturating_sub(24).max(40)];
         write_vp8(&mut payload, encoding, key, index == 0);
-        let at = stamp::micros(now);
-        Stamp { layer: n as u8, number: encoding.number, at }.write(&mut payload);
+        let at = stamp::micros(due);
+        let stamp = Stamp { layer: n as u8, source: self.source, number: encoding.number, at, check: 0 };
+        stamp.write(&mut payload);
+        if self.meter.window().holds(at) {
+            self.sent.windowed.fetch_add(1, Ordering::Relaxed);
+            if let Some(closed) = self.sent.closed.get(n) {
+                closed.store(u64::from(encoding.number) + 1, Ordering::Relaxed);
+            }
+        }
         if peer.send_rtp(&header, encoding.seq, &extensions, &[&payload]) {
             encoding.packets = encoding.packets.wrapping_add(1);
             encoding.bytes = encoding.bytes.wrapping_add(payload.len() as u32);
@@ -213,12 +252,12 @@ impl Publisher {
         }
     }
 
-    fn send_audio(&mut self, now: Instant, peer: &mut Peer) {
+    fn send_audio(&mut self, due: Instant, peer: &mut Peer) {
         let Some(ssrc) = self.audio else { return };
         let transport = self.take_transport();
-        let ticks = (now.duration_since(self.begun.unwrap_or(now)).as_millis() * 48) as u32;
+        let ticks = (due.duration_since(self.begun.unwrap_or(due)).as_millis() * 48) as u32;
         let header = Header { marker: false, pt: OPUS, seq: self.audio_seq.wire(), ts: RtpTs(ticks), ssrc };
-        let level = AudioLevel { level: 30, voice: true }.bytes();
+        let level = self.plan.level(Duration::from_micros(stamp::micros(due))).bytes();
         let extensions: [(u8, &[u8]); 3] = [
             (self.extensions.transport_seq, &transport),
             (self.extensions.mid, b"0"),
@@ -226,7 +265,11 @@ impl Publisher {
         ];
         // A SILK table of contents, so that it passes for Opus.
         let mut payload = [0x48; AUDIO_PAYLOAD];
-        Stamp { layer: 255, number: self.audio_seq.0 as u32, at: stamp::micros(now) }.write(&mut payload);
+        let (number, at) = (self.audio_seq.0 as u32, stamp::micros(due));
+        Stamp { layer: 255, source: self.source, number, at, check: 0 }.write(&mut payload);
+        if self.meter.window().holds(at) {
+            self.sent.windowed.fetch_add(1, Ordering::Relaxed);
+        }
         if peer.send_rtp(&header, self.audio_seq, &present(&extensions), &[&payload]) {
             self.sent.packets.fetch_add(1, Ordering::Relaxed);
         }
@@ -320,19 +363,23 @@ impl Media for Publisher {
         for (n, seq) in std::mem::take(&mut self.missed) {
             self.repair(peer, n, seq);
         }
-        if now.saturating_duration_since(self.next_frame) > PATIENCE {
-            self.next_frame = now;
-        }
         while self.next_frame <= now {
+            let due = self.next_frame;
             self.next_frame += self.plan.frame;
-            self.send_frame(now, peer);
-        }
-        if now.saturating_duration_since(self.next_audio) > PATIENCE {
-            self.next_audio = now;
+            let late = now.saturating_duration_since(due);
+            self.meter.time(Timed::SendLag, late, self.meter.window().holds(stamp::micros(due)));
+            if late > PATIENCE {
+                self.sent.skipped.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.send_frame(due, peer);
+            }
         }
         while self.next_audio <= now {
+            let due = self.next_audio;
             self.next_audio += AUDIO_FRAME;
-            self.send_audio(now, peer);
+            if now.saturating_duration_since(due) <= PATIENCE {
+                self.send_audio(due, peer);
+            }
         }
         if self.next_report <= now {
             self.next_report = now + REPORTS;

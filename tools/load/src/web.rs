@@ -70,6 +70,50 @@ impl Room {
     }
 }
 
+/// A user who makes rooms and deletes them again.
+#[derive(Clone)]
+pub struct Owner {
+    /// `http://HOST:PORT`
+    pub server: String,
+    /// The user's token.
+    pub token: String,
+}
+
+impl Owner {
+    async fn ask(&self, op: &str, more: &[(&str, &str)]) -> Result<Value, Error> {
+        let bad = |_| Error::Usage(format!("{} is no address of a server", self.server));
+        let mut url = Url::parse(&self.server).map_err(bad)?;
+        url.set_path("/api");
+        url.query_pairs_mut().append_pair("op", op).append_pair("token", &self.token).extend_pairs(more);
+        let answer = get(&url).await?;
+        match answer.get("result").and_then(Value::as_str) {
+            Some("OK") => Ok(answer),
+            _ => Err(Error::Web { url: without_secrets(&url), why: answer.to_string() }),
+        }
+    }
+
+    /// A new room that guests may enter.
+    pub async fn create(&self, name: &str) -> Result<Room, Error> {
+        let answer = self.ask("setgroup", &[("name", name), ("guests", "1")]).await?;
+        let text = |member: &str| match answer.get(member) {
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        Room::from_link(&format!(
+            "{}/?gid={}&pin={}",
+            self.server.trim_end_matches('/'),
+            text("gid"),
+            text("pin")
+        ))
+    }
+
+    /// Deletes it.
+    pub async fn delete(&self, room: &Room) -> Result<(), Error> {
+        self.ask("delgroup", &[("gid", &room.gid.to_string())]).await.map(drop)
+    }
+}
+
 /// What `GET /config.json` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signal {

@@ -61,7 +61,7 @@ impl std::str::FromStr for Impairment {
 
 impl Impairment {
     /// The link, with these rates from a time on in place of its own.
-    pub(super) fn link(&self, schedule: &[(u64, u64)], zero: units::Instant) -> Bottleneck {
+    pub(crate) fn link(&self, schedule: &[(u64, u64)], zero: units::Instant) -> Bottleneck {
         let schedule = if schedule.is_empty() {
             Schedule::constant(units::Bitrate::from_kbps(self.rate))
         } else {
@@ -90,12 +90,12 @@ pub fn schedule(text: &str) -> Result<Vec<(u64, u64)>, String> {
 }
 
 /// Our time as the simulator counts it.
-pub(super) fn at(began: Instant, now: Instant) -> units::Instant {
+pub(crate) fn at(began: Instant, now: Instant) -> units::Instant {
     units::Instant::ZERO + now.duration_since(began)
 }
 
 /// And back.
-pub(super) fn instant(began: Instant, at: units::Instant) -> Instant {
+pub(crate) fn instant(began: Instant, at: units::Instant) -> Instant {
     began + Duration::from_micros(at.as_micros())
 }
 

@@ -6,28 +6,25 @@
 mod link;
 mod tally;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millrace_sim::bottleneck::Bottleneck;
-use millrace_sim::network::Rng;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 pub use link::{Impairment, schedule};
+pub(crate) use link::{at, instant};
 use tally::Tally;
 
 use crate::Error;
+use crate::drive::Way;
 
 /// Clients at a time; the one that was silent longest makes room.
 const MAX_CLIENTS: usize = 1000;
 /// Datagrams that wait between the server's side and the link.
 const BACKLOG: usize = 4096;
-/// UDP and IPv4 headers count on links.
-const HEADERS: usize = 28;
 /// No datagram is larger.
 const LARGEST: usize = 65_536;
 
@@ -60,16 +57,6 @@ impl Drop for Client {
     }
 }
 
-/// A datagram on its way, ordered by when it arrives and then by when it came.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Parcel {
-    at: Instant,
-    number: u64,
-    down: bool,
-    client: SocketAddr,
-    bytes: Vec<u8>,
-}
-
 /// See the module.
 pub struct Relay {
     options: Options,
@@ -79,10 +66,8 @@ pub struct Relay {
     backlog: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
     began: Instant,
     /// Each direction with a seed of its own, so that what passes in one changes nothing in the other.
-    down: (Bottleneck, Rng),
-    up: (Bottleneck, Rng),
-    flying: BinaryHeap<Reverse<Parcel>>,
-    taken: u64,
+    down: Way<SocketAddr>,
+    up: Way<SocketAddr>,
     tally: Tally,
 }
 
@@ -106,16 +91,14 @@ impl Relay {
         let (from_server, backlog) = mpsc::channel(BACKLOG);
         let began = Instant::now();
         Ok(Self {
-            down: (options.down.link(&options.schedule, link::at(began, began)), Rng::new(options.seed)),
-            up: (options.up.link(&[], link::at(began, began)), Rng::new(!options.seed)),
+            down: Way::new(options.down.link(&options.schedule, at(began, began)), began, options.seed),
+            up: Way::new(options.up.link(&[], at(began, began)), began, !options.seed),
             tally: Tally::new(began),
             socket,
             clients: HashMap::new(),
             from_server,
             backlog,
             began,
-            flying: BinaryHeap::new(),
-            taken: 0,
             options,
         })
     }
@@ -131,7 +114,8 @@ impl Relay {
         let socket = self.socket.clone();
         let mut buf = vec![0; LARGEST];
         loop {
-            let next = self.flying.peek().map_or_else(|| Instant::now() + Duration::from_secs(1), |p| p.0.at);
+            let next = self.down.next().into_iter().chain(self.up.next()).min();
+            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(next.into()) => self.deliver(),
@@ -158,7 +142,7 @@ impl Relay {
     fn start(&mut self) {
         let now = Instant::now();
         self.tally = Tally::new(now);
-        self.down.0 = self.options.down.link(&self.options.schedule, link::at(self.began, now));
+        self.down.replace(self.options.down.link(&self.options.schedule, at(self.began, now)));
     }
 
     /// Sees to it that a client has a socket towards the server.
@@ -197,28 +181,23 @@ impl Relay {
     /// Puts a datagram on its link.
     fn take(&mut self, down: bool, client: SocketAddr, bytes: Vec<u8>) {
         let now = Instant::now();
-        let (link, rng) = if down { &mut self.down } else { &mut self.up };
-        let passage = link.carry(link::at(self.began, now), 0, bytes.len() + HEADERS, rng);
-        link.log.clear();
         if down {
+            let passage = self.down.carry(now, client, bytes);
             self.tally.count(now, &passage);
-        }
-        if let Some(arrives) = passage.arrives {
-            self.taken += 1;
-            let at = link::instant(self.began, arrives);
-            self.flying.push(Reverse(Parcel { at, number: self.taken, down, client, bytes }));
+        } else {
+            self.up.take(now, client, bytes);
         }
     }
 
     /// Hands over what has arrived. What a full socket refuses is lost, as on any network.
     fn deliver(&mut self) {
         let now = Instant::now();
-        while self.flying.peek().is_some_and(|p| p.0.at <= now) {
-            let Some(Reverse(parcel)) = self.flying.pop() else { return };
-            if parcel.down {
-                let _ = self.socket.try_send_to(&parcel.bytes, parcel.client);
-            } else if let Some(client) = self.clients.get(&parcel.client) {
-                let _ = client.upstream.try_send(&parcel.bytes);
+        while let Some((client, bytes)) = self.down.due(now) {
+            let _ = self.socket.try_send_to(&bytes, client);
+        }
+        while let Some((client, bytes)) = self.up.due(now) {
+            if let Some(client) = self.clients.get(&client) {
+                let _ = client.upstream.try_send(&bytes);
             }
         }
     }

@@ -4,10 +4,11 @@ use millrace::control::negotiate::{Ours as Server, PublishIds, Subscriber, publi
 use millrace::router::command::{IceCredentials, Kind};
 use millrace::router::id::TrackId;
 use millrace_load::identity::{certificate, fingerprint};
+use millrace_load::measure::Meter;
 use millrace_load::peer::random_credentials;
 use millrace_load::publisher::Publisher;
+use millrace_load::scenario::Publishing;
 use millrace_load::sdp::{self, Ours};
-use millrace_load::webinar::plan;
 
 fn server() -> Server {
     Server {
@@ -22,7 +23,9 @@ fn a_publishers_offer_is_accepted_with_and_without_simulcast_and_sound() {
     for (simulcast, audio) in [(false, false), (false, true), (true, true)] {
         let certificate = certificate().expect("a certificate");
         let (ice, fingerprint) = (random_credentials(), fingerprint(&certificate));
-        let publisher = Publisher::new(std::time::Instant::now(), plan(2000, 1200, 8, simulcast, audio));
+        let publishing = Publishing { simulcast, audio, ..Publishing::default() };
+        let meter = std::sync::Arc::new(Meter::new(std::sync::Arc::default()));
+        let publisher = Publisher::new(std::time::Instant::now(), publishing.plan(), 0, meter);
         let (sound, video) = publisher.offered();
         let offer = sdp::offer(&Ours { ice: &ice, fingerprint: &fingerprint }, sound, &video);
         let track = |index| TrackId { index, generation: 0 };

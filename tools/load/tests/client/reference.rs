@@ -7,17 +7,19 @@ use std::time::Duration;
 use dtls::conn::DTLSConn;
 use dtls::extension::extension_use_srtp::SrtpProtectionProfile as Offered;
 use millrace::config::Config;
-use millrace::control::ids::Sid;
+use millrace::control::ids::{Gid, Sid};
 use millrace::handshake::{Algorithm, Fingerprint};
 use millrace::net::Io;
 use millrace::server::Server;
 use millrace::signal::message::{Notice, Request, Watch};
+use millrace_load::drive::Engine;
+use millrace_load::measure::{Meter, Window};
 use millrace_load::peer::{Remote, random_credentials};
+use millrace_load::scenario::{Publishing, Shared};
 use millrace_load::sdp::{self, Ours};
 use millrace_load::signal::Session;
 use millrace_load::stamp::Stamp;
 use millrace_load::web::Room;
-use millrace_load::webinar::{Options, Shared, plan, publish};
 use stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME};
 use stun::fingerprint::FINGERPRINT;
 use stun::integrity::MessageIntegrity;
@@ -146,17 +148,17 @@ impl Viewing {
 
 async fn watch(link: &str) -> Viewing {
     let room = Room::from_link(link).expect("a room");
-    let plan = plan(1920, 1200, 8, false, false);
-    let options =
-        Options { room, viewers: 1, seconds: 0, plan: None, tile: (1280, 720), joins: 1, server_pid: None };
-    let shared = Shared::new(options).await.expect("a server");
-    let (publisher, publishing, _) = publish(&shared, &plan).await.expect("published");
+    let shared = Shared::new(&room, Engine::new(1).expect("a thread")).await.expect("a server");
+    let mut publishing = shared.enter(&room, "Publisher").await.expect("entered");
+    let plan = Publishing { simulcast: false, audio: false, ..Publishing::default() }.plan();
+    let meter = Arc::new(Meter::new(Arc::new(Window::default())));
+    let published = shared.publish(&room, &mut publishing, &plan, 0, meter, None).await;
+    let (publisher, _) = published.expect("published");
     let uid = publishing.welcome().uid;
 
     // Signalling is ours: there is no other.
-    let endpoint = shared.endpoint().expect("an endpoint");
-    let mut session = shared.enter(&endpoint, "Another make").await.expect("entered");
-    let (gid, sid) = (shared.gid(), Sid(0));
+    let mut session = shared.enter(&room, "Another make").await.expect("entered");
+    let (gid, sid) = (Gid(room.gid), Sid(0));
     let wish = Watch {
         gid,
         uid,
@@ -187,7 +189,7 @@ async fn watch(link: &str) -> Viewing {
     let socket = Arc::new(connected(&remote).await);
     check(&socket, &remote, &ice.ufrag, true).await;
     let (opener, media) = secure(socket, certificate, &remote).await;
-    let publisher = Box::new((publisher, publishing, shared, endpoint));
+    let publisher = Box::new((publisher, publishing, shared));
     Viewing { session, _publisher: publisher, remote, ufrag: ice.ufrag, opener, media }
 }
 

@@ -1,0 +1,393 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use millrace_load::Error;
+use millrace_load::relay::{self, Impairment};
+use millrace_load::report::fail::Threshold;
+use millrace_load::scenario::{Cohort, Layout, Publishing, Scenario, Watching, known};
+use millrace_load::web::{Owner, Room};
+
+/// Native publishers and viewers for a millrace server.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) what: What,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum What {
+    /// Few publishers and many viewers of them.
+    Webinar(Webinar),
+    /// Everyone publishes, hears all the others and sees as many as the layout has tiles: those who talked last.
+    Conference(Conference),
+    /// Everyone talks, in turns; nobody shows a picture.
+    Audio(Audio),
+    /// Many conferences at once.
+    Rooms(Rooms),
+    /// Viewers come at a rate, get their first frame and leave, with media flowing to others.
+    JoinWave(JoinWave),
+    /// Viewers come at a rate and leave after a while, with media flowing to others.
+    Churn(Churn),
+    /// A scenario from a TOML file.
+    File(File),
+    /// A relay between clients and the server that impairs what passes, reproducibly: all clients share one link in each
+    /// direction. Lines on standard input steer it: `start` begins the schedule and the tally anew, `settled` that
+    /// of waiting alone, `report` prints the tally of the way down as JSON.
+    Relay(Relay),
+}
+
+/// Where to run, how long, and what to make of it.
+#[derive(clap::Args)]
+pub(crate) struct Run {
+    /// The link that the server printed: http://HOST:PORT/...gid=...&pin=...; several for several rooms.
+    #[arg(long)]
+    link: Vec<String>,
+    /// Instead of a link: where the server's page is.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// Instead of a link: the group.
+    #[arg(long, requires = "pin")]
+    gid: Option<u32>,
+    /// Instead of a link: a pin of the group.
+    #[arg(long, requires = "gid")]
+    pin: Option<String>,
+    /// Instead of either: a user's token, to make the rooms with, for as long as it lasts.
+    #[arg(long)]
+    token: Option<String>,
+    /// How long to measure, in seconds.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) seconds: u64,
+    /// Threads for clients' media.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// The server's process, to tell its CPU time for each packet and its memory for each client.
+    #[arg(long)]
+    pub(crate) server_pid: Option<u32>,
+    /// The same seed, the same losses.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Exit with 1 if this is so, as in loss>0.5% or wave.first-frame-p95>400ms; several times for several.
+    #[arg(long)]
+    pub(crate) fail_if: Vec<Threshold>,
+    /// Write the report there as JSON; it is the last line of standard output anyway.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the seconds there, a line for each and cohort.
+    #[arg(long)]
+    pub(crate) csv: Option<PathBuf>,
+    /// Write the viewers there, a line for each.
+    #[arg(long)]
+    pub(crate) viewers_csv: Option<PathBuf>,
+    /// Write a page with plots there.
+    #[arg(long)]
+    pub(crate) html: Option<PathBuf>,
+    /// Tell nothing while it runs.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// How clients come, and what their links are like.
+#[derive(clap::Args)]
+struct Clients {
+    /// Clients that join at the same time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    joins: u16,
+    /// Share of the viewers that open every packet, put frames together and check them, 0 to 1. Others open what they need
+    /// for their statistics.
+    #[arg(long, default_value_t = 0.02)]
+    check_share: f64,
+    /// What each client's link does to what the server sends: rate=KBPS,delay=MS,jitter=MS,loss=PERCENT,queue=MS.
+    #[arg(long, default_value = "")]
+    down: Impairment,
+    /// What it does to what the client sends.
+    #[arg(long, default_value = "")]
+    up: Impairment,
+}
+
+impl Clients {
+    fn cohort(&self, name: &str, count: usize) -> Cohort {
+        Cohort {
+            joins: self.joins.into(),
+            check_share: self.check_share,
+            down: self.down.clone(),
+            up: self.up.clone(),
+            ..Cohort::new(name, count.max(1))
+        }
+    }
+}
+
+/// What publishers send.
+#[derive(clap::Args)]
+struct Media {
+    /// What a publisher sends, in kbit/s of RTP packets.
+    #[arg(long, default_value_t = 1920)]
+    bitrate: u32,
+    /// Bytes of an RTP packet.
+    #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u16).range(100..=1250))]
+    packet: u16,
+    /// Packets that leave at once: a frame.
+    #[arg(long, default_value_t = 8)]
+    burst: u16,
+}
+
+impl Media {
+    fn publishing(&self, simulcast: bool, audio: bool) -> Publishing {
+        let Self { bitrate, packet, burst } = *self;
+        Publishing { simulcast, audio, bitrate, packet, burst, ..Publishing::default() }
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Webinar {
+    #[command(flatten)]
+    pub(crate) run: Run,
+    #[command(flatten)]
+    clients: Clients,
+    #[command(flatten)]
+    media: Media,
+    /// How many watch.
+    #[arg(long, default_value_t = 50)]
+    viewers: usize,
+    /// How many publish.
+    #[arg(long, default_value_t = 1)]
+    publishers: usize,
+    /// Publish nothing: watch what somebody else publishes in the room already.
+    #[arg(long)]
+    watch_only: bool,
+    /// Publish three simulcast layers.
+    #[arg(long)]
+    simulcast: bool,
+    /// Publish sound too.
+    #[arg(long)]
+    audio: bool,
+    /// Every viewer's tile in device pixels.
+    #[arg(long, default_value = "1280x720", value_parser = tile)]
+    tile: (u16, u16),
+}
+
+impl Webinar {
+    pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
+        let publishing = self.media.publishing(self.simulcast, self.audio);
+        let publish = (!self.watch_only).then_some((self.publishers.max(1), publishing));
+        let watch = Watching { tile: self.tile, audio: self.audio || self.watch_only, ..Watching::default() };
+        let viewers = self.clients.cohort("viewers", self.viewers);
+        Ok(self.run.seeded(known::webinar(self.run.seconds, publish, viewers, watch)))
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Conference {
+    #[command(flatten)]
+    pub(crate) run: Run,
+    #[command(flatten)]
+    clients: Clients,
+    #[command(flatten)]
+    media: Media,
+    /// How many take part.
+    #[arg(long, default_value_t = 10)]
+    people: usize,
+    /// What everyone's screen shows: 1, 3x3, 4x4 or 5x5.
+    #[arg(long, default_value = "3x3")]
+    layout: Layout,
+}
+
+impl Conference {
+    pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
+        let people = self.clients.cohort("people", self.people);
+        let publishing = self.media.publishing(true, true);
+        Ok(self.run.seeded(known::conference(self.run.seconds, 1, people, self.layout, publishing)))
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Audio {
+    #[command(flatten)]
+    pub(crate) run: Run,
+    #[command(flatten)]
+    clients: Clients,
+    /// How many take part.
+    #[arg(long, default_value_t = 30)]
+    people: usize,
+}
+
+impl Audio {
+    pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
+        let people = self.clients.cohort("people", self.people);
+        Ok(self.run.seeded(known::audio(self.run.seconds, people)))
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Rooms {
+    #[command(flatten)]
+    conference: ConferenceIn,
+    /// How many rooms. They are made with --token, or named by as many --link.
+    #[arg(long, default_value_t = 10)]
+    rooms: usize,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(clap::Args)]
+struct ConferenceIn {
+    #[command(flatten)]
+    clients: Clients,
+    #[command(flatten)]
+    media: Media,
+    /// How many take part in each.
+    #[arg(long, default_value_t = 4)]
+    people: usize,
+    /// What everyone's screen shows: 1, 3x3, 4x4 or 5x5.
+    #[arg(long, default_value = "3x3")]
+    layout: Layout,
+}
+
+impl Rooms {
+    pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
+        let ConferenceIn { clients, media, people, layout } = &self.conference;
+        let people = clients.cohort("people", *people);
+        let publishing = media.publishing(true, true);
+        let rooms = self.rooms.max(1);
+        Ok(self.run.seeded(known::conference(self.run.seconds, rooms, people, *layout, publishing)))
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct JoinWave {
+    #[command(flatten)]
+    pub(crate) run: Run,
+    #[command(flatten)]
+    clients: Clients,
+    #[command(flatten)]
+    media: Media,
+    /// How many watch all the time.
+    #[arg(long, default_value_t = 300)]
+    viewers: usize,
+    /// How many come in a second.
+    #[arg(long, default_value_t = 150.0, value_parser = positive)]
+    rate: f64,
+}
+
+impl JoinWave {
+    pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
+        let watching = self.clients.cohort("watching", self.viewers);
+        let publishing = self.media.publishing(false, false);
+        Ok(self.run.seeded(known::join_wave(self.run.seconds, publishing, watching, self.rate)))
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Churn {
+    #[command(flatten)]
+    pub(crate) run: Run,
+    #[command(flatten)]
+    clients: Clients,
+    #[command(flatten)]
+    media: Media,
+    /// How many watch all the time.
+    #[arg(long, default_value_t = 50)]
+    viewers: usize,
+    /// How many come in a second.
+    #[arg(long, default_value_t = 10.0, value_parser = positive)]
+    rate: f64,
+    /// How long each of them stays, in seconds.
+    #[arg(long, default_value_t = 5.0, value_parser = positive)]
+    stay: f64,
+}
+
+impl Churn {
+    pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
+        let watching = self.clients.cohort("watching", self.viewers);
+        let publishing = self.media.publishing(false, false);
+        let churn = known::churn(self.run.seconds, publishing, watching, self.rate, self.stay);
+        Ok(self.run.seeded(churn))
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct File {
+    /// The file; README.md beside this tool's source says what it may contain.
+    path: PathBuf,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+impl File {
+    pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
+        let path = self.path.display();
+        let text = std::fs::read_to_string(&self.path)
+            .map_err(|e| Error::Usage(format!("{path} cannot be read: {e}")))?;
+        Scenario::parse(&text).map_err(|e| Error::Usage(format!("{path}: {e}")))
+    }
+}
+
+impl Run {
+    fn seeded(&self, scenario: Scenario) -> Scenario {
+        Scenario { seed: self.seed, ..scenario }
+    }
+
+    /// The rooms that were named.
+    pub(crate) fn rooms(&self) -> Result<Vec<Room>, Error> {
+        let named = self.gid.zip(self.pin.as_ref());
+        let named =
+            named.map(|(gid, pin)| format!("{}/?gid={gid}&pin={pin}", self.server.trim_end_matches('/')));
+        self.link.iter().chain(&named).map(|link| Room::from_link(link)).collect()
+    }
+
+    /// Who makes rooms.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        let token = self.token.clone()?;
+        Some(Owner { server: self.server.clone(), token })
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Relay {
+    /// Where clients send to, as in 127.0.0.1:5004.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// The server.
+    #[arg(long)]
+    to: SocketAddr,
+    /// The same seed, the same losses.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// From the server to clients: rate=KBPS,delay=MS,jitter=MS,loss=PERCENT,queue=MS; what is left out does not impair,
+    /// but for the queue of 300 ms. loss=bursts loses 5 % in bursts.
+    #[arg(long, default_value = "")]
+    down: Impairment,
+    /// From clients to the server.
+    #[arg(long, default_value = "")]
+    up: Impairment,
+    /// Rates of the way down by time: SECOND:KBPS,SECOND:KBPS,.. since the start.
+    #[arg(long, value_parser = schedule)]
+    schedule: Option<Schedule>,
+}
+
+impl Relay {
+    pub(crate) fn options(self) -> relay::Options {
+        let Self { listen, to, seed, down, up, schedule } = self;
+        relay::Options { listen, to, seed, down, up, schedule: schedule.map_or_else(Vec::new, |s| s.0) }
+    }
+}
+
+#[derive(Clone)]
+struct Schedule(Vec<(u64, u64)>);
+
+fn schedule(text: &str) -> Result<Schedule, String> {
+    relay::schedule(text).map(Schedule)
+}
+
+fn tile(text: &str) -> Result<(u16, u16), String> {
+    let pair = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    pair.ok_or_else(|| "a tile is WIDTHxHEIGHT".to_owned())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| "a number above 0".to_owned())
+}

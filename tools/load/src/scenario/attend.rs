@@ -1,0 +1,241 @@
+//! One client's visit: it comes, publishes and watches as its cohort does, and leaves.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use millrace::control::ids::Gid;
+use millrace::router::command::IceCredentials;
+use millrace::signal::message::{Notice, Request};
+use tokio::sync::{oneshot, watch};
+
+use super::client::Shared;
+use super::run::{Group, Run, Source};
+use super::views::Views;
+use super::{Cohort, Stay};
+use crate::Error;
+use crate::drive::Running;
+use crate::measure::{Count, Timed};
+use crate::peer::random_credentials;
+use crate::publisher::Publisher;
+use crate::signal::Session;
+use crate::viewer::{Tally, Viewer};
+use crate::web::Room;
+
+/// Which client of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Who {
+    /// Which cohort.
+    pub cohort: usize,
+    /// Which room.
+    pub room: usize,
+    /// Which of the cohort, over all rooms.
+    pub n: usize,
+}
+
+/// A client that has been there.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// Who it was.
+    pub who: Who,
+    /// What it saw, if it watched.
+    pub tally: Option<Tally>,
+    /// From when it was due to its secured connection, and to its first whole frame.
+    pub joined: Option<Duration>,
+    /// See `joined`.
+    pub first_frame: Option<Duration>,
+}
+
+/// A client that is there.
+struct Here<'a> {
+    run: &'a Run,
+    group: &'a Group,
+    cohort: &'a Cohort,
+    who: Who,
+    due: Instant,
+    session: Session,
+    publisher: Option<Running<Publisher>>,
+    views: Option<Views>,
+    ice: IceCredentials,
+    viewer: Option<Running<Viewer>>,
+    first: watch::Receiver<Option<Instant>>,
+    /// When it asked for the first stream.
+    asked: Option<Instant>,
+    visit: Visit,
+}
+
+/// Comes at `due`, stays as its cohort does, and tells `arrived` when it is connected.
+pub async fn attend(
+    run: Arc<Run>,
+    who: Who,
+    due: Instant,
+    arrived: oneshot::Sender<()>,
+) -> Result<Visit, Error> {
+    let (group, room) = (&run.groups[who.cohort], &run.rooms[who.room]);
+    let cohort = &group.cohort;
+    let name = format!("Load {} {}", cohort.name, who.n);
+    let mut session = run.shared.enter(room, &name).await?;
+    let publisher = match &cohort.publish {
+        Some(_) => Some(publish(&run, group, room, who, &mut session).await?),
+        None => None,
+    };
+    if publisher.is_some() && cohort.watch.is_none() {
+        group.joined(due.elapsed());
+    }
+    let uid = session.welcome().uid;
+    let views = cohort.watch.clone().map(|plan| Views::new(Gid(room.gid), uid, plan));
+    let here = Here {
+        run: &run,
+        group,
+        cohort,
+        who,
+        due,
+        session,
+        publisher,
+        views,
+        ice: random_credentials(),
+        viewer: None,
+        first: watch::Sender::new(None).subscribe(),
+        asked: None,
+        visit: Visit { who, tally: None, joined: None, first_frame: None },
+    };
+    here.stay(arrived).await
+}
+
+async fn publish(
+    run: &Run,
+    group: &Group,
+    room: &Room,
+    who: Who,
+    session: &mut Session,
+) -> Result<Running<Publisher>, Error> {
+    let Some(publishing) = &group.cohort.publish else { unreachable!("only cohorts that publish do") };
+    let mut plan = publishing.plan();
+    if publishing.turns {
+        plan.turn = Some((who.n % group.cohort.count, group.cohort.count));
+    }
+    let source = run.sources.fetch_add(1, Ordering::Relaxed) as u16;
+    let link = group.cohort.link().client(run.seed, who.n as u64 * 2);
+    let (running, sent) = run.shared.publish(room, session, &plan, source, group.meter.clone(), link).await?;
+    run.add_source(Source { number: source, sent, encodings: plan.encodings.len(), audio: plan.audio });
+    Ok(running)
+}
+
+impl Here<'_> {
+    async fn stay(mut self, arrived: oneshot::Sender<()>) -> Result<Visit, Error> {
+        let mut over = self.run.over.clone();
+        let mut arrived = Some(arrived);
+        let mut leaving = None;
+        if self.views.is_none() {
+            arrived.take().map(|arrived| arrived.send(()));
+            leaving = self.leaving(Instant::now());
+        }
+        loop {
+            let at = leaving.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            tokio::select! {
+                biased;
+                () = async { drop(over.wait_for(|over| *over).await) } => break,
+                () = tokio::time::sleep_until(at.into()) => break,
+                Ok(()) = self.first.changed() => {
+                    let first = *self.first.borrow_and_update();
+                    if let Some(first) = first {
+                        self.saw(first);
+                        if self.cohort.stay == Stay::FirstFrame {
+                            break;
+                        }
+                    }
+                }
+                notice = self.session.notice() => {
+                    let Some(notice) = notice else { return Err(Error::Signal("the session ended".into())) };
+                    let connected = self.hear(notice).await?;
+                    if let Some(connected) = connected {
+                        let took = connected.saturating_duration_since(self.due);
+                        self.group.joined(took);
+                        self.visit.joined = Some(took);
+                        arrived.take().map(|arrived| arrived.send(()));
+                        leaving = self.leaving(connected);
+                    }
+                }
+            }
+        }
+        self.leave().await
+    }
+
+    fn leaving(&self, from: Instant) -> Option<Instant> {
+        match self.cohort.stay {
+            Stay::Seconds(seconds) => Some(from + Duration::from_secs_f64(seconds.clamp(0.0, 1e6))),
+            Stay::FirstFrame => Some(from + Shared::patience()),
+            Stay::End => None,
+        }
+    }
+
+    fn saw(&mut self, first: Instant) {
+        let took = first.saturating_duration_since(self.due);
+        self.visit.first_frame = Some(took);
+        self.group.meter.time(Timed::FirstFrame, took, true);
+        if let Some(asked) = self.asked {
+            self.group.meter.time(Timed::Subscribed, first.saturating_duration_since(asked), true);
+        }
+    }
+
+    /// Does what a notice asks for; since when it is connected if this connected it.
+    async fn hear(&mut self, notice: Notice) -> Result<Option<Instant>, Error> {
+        let Some(views) = &mut self.views else { return Ok(None) };
+        if views.hear(&notice) {
+            for (what, request) in views.changes() {
+                self.asked.get_or_insert_with(Instant::now);
+                match self.session.request(what, &request).await {
+                    // Who left in the meantime cannot be watched.
+                    Err(Error::Refused { refusal, .. }) if refusal.error == "NOSTREAM" => {}
+                    other => drop(other?),
+                }
+            }
+            return Ok(None);
+        }
+        let Notice::Offer { rev, sdp, fresh } = notice else { return Ok(None) };
+        if let Some(viewer) = self.viewer.as_ref().filter(|_| !fresh) {
+            // More slots: the connection stays, the map of payloads and SSRCs grows.
+            let changes = viewer.changer();
+            let offered = crate::sdp::read_offer(&sdp)?;
+            let answer = self.run.shared.answer(&self.ice, &sdp)?;
+            changes(Box::new(move |viewer| viewer.renegotiated(offered)));
+            self.session.request("answer", &Request::Answer { rev, sdp: answer }).await?;
+            return Ok(None);
+        }
+        self.ice = random_credentials();
+        let link = self.cohort.link().client(self.run.seed, self.who.n as u64 * 2 + 1);
+        let checks = Cohort::is_one_of(self.cohort.check_share, self.who.n);
+        let (meter, mut first) = (self.group.meter.clone(), None);
+        let start = |now, offered| {
+            let viewer = Viewer::new(now, offered, meter, checks);
+            first = Some(viewer.first_frame());
+            viewer
+        };
+        let mut running =
+            self.run.shared.watch(&mut self.session, (rev, &sdp), &self.ice, link, start).await?;
+        let connected = running.connected(Shared::patience()).await?;
+        self.viewer = Some(running);
+        if let Some(mut first) = first {
+            // The first frame may have come already.
+            first.mark_changed();
+            self.first = first;
+        }
+        Ok(Some(connected))
+    }
+
+    async fn leave(mut self) -> Result<Visit, Error> {
+        if let Some(viewer) = self.viewer.take() {
+            let mut viewer = viewer.stop().await?;
+            let mut tally = viewer.tally(Instant::now());
+            let tail = self.run.tail(&viewer, &tally, self.cohort);
+            tally.window.add(Count::Expected, tail);
+            self.group.meter.add_windowed(Count::Expected, tail);
+            self.visit.tally = Some(tally);
+        }
+        if let Some(publisher) = self.publisher.take() {
+            publisher.stop().await?;
+        }
+        self.session.bye().await;
+        Ok(self.visit)
+    }
+}

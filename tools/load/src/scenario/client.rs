@@ -1,0 +1,152 @@
+//! How a client gets into a room, publishes, and gets the connection on which it watches.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millrace::control::ids::{Gid, Sid};
+use millrace::handshake::Identity;
+use millrace::router::command::IceCredentials;
+use millrace::signal::message::{Joined, Layer, Muted, Publish, Request, Secret};
+use tokio::sync::Mutex;
+
+use crate::drive::{Engine, Impaired, Running};
+use crate::measure::Meter;
+use crate::peer::{Peer, random_credentials};
+use crate::publisher::{Plan, Publisher, Sent};
+use crate::sdp::{self, Offered, Ours};
+use crate::signal::{self, Session};
+use crate::viewer::Viewer;
+use crate::web::{Room, Signal};
+use crate::{Error, identity};
+
+/// How long a client may take to get its media up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Signalling sessions that share a QUIC socket.
+const SESSIONS_PER_SOCKET: usize = 50;
+
+/// A room, and a pin of it.
+pub type Place = Room;
+
+/// What all clients of a run share.
+pub struct Shared {
+    server: SocketAddr,
+    signal: Signal,
+    identity: Identity,
+    engine: Engine,
+    /// A socket for signalling, and how many sessions it carried.
+    endpoint: Mutex<(Option<quinn::Endpoint>, usize)>,
+}
+
+impl Shared {
+    /// Asks the server's web side where signalling is.
+    pub async fn new(room: &Room, engine: Engine) -> Result<Self, Error> {
+        let signal = room.signal().await?;
+        let server = tokio::net::lookup_host((signal.host.as_str(), signal.port)).await?.next();
+        let server = server.ok_or_else(|| Error::Signal(format!("{} has no address", signal.host)))?;
+        let identity = identity::certificate()?;
+        Ok(Self { server, signal, identity, engine, endpoint: Mutex::new((None, 0)) })
+    }
+
+    /// The threads that clients run on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// A QUIC endpoint for signalling with this server.
+    pub async fn endpoint(&self) -> Result<quinn::Endpoint, Error> {
+        let (endpoint, used) = &mut *self.endpoint.lock().await;
+        let known = endpoint.as_ref().filter(|_| *used % SESSIONS_PER_SOCKET != 0);
+        let chosen = match known {
+            Some(known) => known.clone(),
+            None => endpoint.insert(signal::endpoint(self.server, self.signal.hashes.clone())?).clone(),
+        };
+        *used += 1;
+        Ok(chosen)
+    }
+
+    /// A signalling session of a new guest who entered the room.
+    pub async fn enter(&self, room: &Room, name: &str) -> Result<Session, Error> {
+        let token = room.guest(name).await?;
+        let mut session = Session::open(&self.endpoint().await?, self.server, token).await?;
+        let pin = Some(Secret(room.pin.clone()));
+        let _: Joined = session.ask("join", &Request::Join { gid: Gid(room.gid), pin }).await?;
+        Ok(session)
+    }
+
+    /// Publishes in a room that one has entered; its media, up, and its counters.
+    pub async fn publish(
+        &self,
+        room: &Room,
+        session: &mut Session,
+        plan: &Plan,
+        source: u16,
+        meter: Arc<Meter>,
+        link: Option<Impaired>,
+    ) -> Result<(Running<Publisher>, Arc<Sent>), Error> {
+        let now = Instant::now();
+        let mut publisher = Publisher::new(now, plan.clone(), source, meter);
+        let credentials = random_credentials();
+        let fingerprint = identity::fingerprint(&self.identity);
+        let (audio, video) = publisher.offered();
+        let offer = sdp::offer(&Ours { ice: &credentials, fingerprint: &fingerprint }, audio, &video);
+        let layers = plan.encodings.iter();
+        let layers =
+            layers.filter_map(|e| Some(Layer { rid: e.rid.clone()?, width: e.width, height: e.height }));
+        let request = Request::Publish(Publish {
+            gids: vec![Gid(room.gid)],
+            sid: Sid(0),
+            source: 1,
+            name: None,
+            sdp: offer,
+            muted: Muted::default(),
+            layers: layers.collect(),
+        });
+        let answer = session.request("publish", &request).await?;
+        let answer = answer.get("sdp").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let (remote, extensions) = sdp::read_answer(answer)?;
+        publisher.negotiated(extensions);
+        let sent = publisher.sent();
+        let candidate = reachable(&remote.candidates, self.server);
+        let peer = Peer::new(now, &credentials, &self.identity, &remote)?;
+        let mut running = self.engine.start(candidate, peer, publisher, link)?;
+        running.connected(PATIENCE).await?;
+        Ok((running, sent))
+    }
+
+    /// Answers the offer of a connection on which one watches, and starts it.
+    pub async fn watch(
+        &self,
+        session: &mut Session,
+        (rev, offer): (u32, &str),
+        ice: &IceCredentials,
+        link: Option<Impaired>,
+        viewer: impl FnOnce(Instant, Offered) -> Viewer,
+    ) -> Result<Running<Viewer>, Error> {
+        let now = Instant::now();
+        let sdp = self.answer(ice, offer)?;
+        let offered = sdp::read_offer(offer)?;
+        let candidate = reachable(&offered.remote.candidates, self.server);
+        let peer = Peer::new(now, ice, &self.identity, &offered.remote)?;
+        let viewer = viewer(now, offered);
+        session.request("answer", &Request::Answer { rev, sdp }).await?;
+        self.engine.start(candidate, peer, viewer, link)
+    }
+
+    /// A viewer's answer.
+    pub fn answer(&self, ice: &IceCredentials, offer: &str) -> Result<String, Error> {
+        let fingerprint = identity::fingerprint(&self.identity);
+        sdp::answer(&Ours { ice, fingerprint: &fingerprint }, offer)
+    }
+
+    /// How long a client may take to get its media up.
+    pub const fn patience() -> Duration {
+        PATIENCE
+    }
+}
+
+/// The best candidate of the family in which signalling works.
+fn reachable(candidates: &[SocketAddr], server: SocketAddr) -> SocketAddr {
+    let same = candidates.iter().find(|c| c.is_ipv4() == server.is_ipv4());
+    *same.or_else(|| candidates.first()).unwrap_or(&server)
+}
