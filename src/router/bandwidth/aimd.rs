@@ -73,9 +73,9 @@ impl Aimd {
         self.changed = now;
     }
 
-    /// So much arrives: nothing shows yet that there is not more room.
-    pub(super) fn begin(&mut self, now: Instant, arrives: f64) {
-        self.set(now, BEYOND * arrives + BEYOND_BPS);
+    /// So much arrives, which is all that is known: unless there is a queue nothing shows that there is not more room.
+    pub(super) fn begin(&mut self, now: Instant, arrives: f64, queue_ms: f32) {
+        self.set(now, if queue_ms < CLEAR_MS { BEYOND * arrives + BEYOND_BPS } else { arrives });
     }
 
     /// A probe went through at this rate.

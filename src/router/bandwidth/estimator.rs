@@ -5,7 +5,7 @@ use super::aimd::{Aimd, Seen};
 use super::feedback::PeerClock;
 use super::groups::Groups;
 use super::loss::Loss;
-use super::probe::Prober;
+use super::probe::{Prober, Shown};
 use super::sent::Sent;
 use super::trend::{Trend, Usage};
 use crate::units::{Bitrate, Duration, Instant};
@@ -149,10 +149,10 @@ impl Estimator {
         let crowded = self.gave_way >= GAVE_WAY && self.trend.slope() < STEEP;
         self.crowded = crowded;
         // A queue that is gone again by now was somebody's pause.
-        let over = over && self.trend.queue_ms() >= PAUSE_MS;
+        let gone = self.trend.queue_ms() < PAUSE_MS;
         let usage = match self.trend.usage() {
-            _ if over && !crowded => Usage::Over,
-            Usage::Over if !over => Usage::Normal,
+            _ if over && !gone && !crowded => Usage::Over,
+            Usage::Over if gone => Usage::Normal,
             Usage::Over | Usage::Under if crowded => Usage::Normal,
             usage => usage,
         };
@@ -160,12 +160,13 @@ impl Estimator {
         if self.aimd.rate().is_none()
             && let Some(rate) = acknowledged
         {
-            self.aimd.begin(now, rate);
+            self.aimd.begin(now, rate, self.trend.queue_ms());
         }
         let shown = self.prober.result(now, newest_us);
-        // While nothing is known a cluster tells only that more goes through: that less does, a queue would tell.
-        let known = self.aimd.rate().unwrap_or(self.wanted);
-        let higher = shown.filter(|s| s.rate > known);
+        // While nothing is known a cluster tells only what goes through: that less does, a queue would tell.
+        let news =
+            |s: &Shown| self.aimd.rate().map_or(!s.full || s.rate >= self.wanted, |rate| s.rate > rate);
+        let higher = shown.filter(news);
         if shown.is_some() && higher.is_none() {
             self.prober.rest(now);
         }

@@ -218,7 +218,8 @@ fn a_narrow_link_is_known_within_a_second() {
     way.run(20.0);
     let since = way.now - 15_000_000;
     let (mean, wait) = (way.mean_kbps(since), way.worst_wait_ms(since));
-    assert!((450..700).contains(&mean) && wait < 200, "{mean} {wait}");
+    // The step of the ladder that fits leaves room: what is beyond it is a guess, which no queue contradicts.
+    assert!((450..800).contains(&mean) && wait < 200, "{mean} {wait}");
 }
 
 #[test]
