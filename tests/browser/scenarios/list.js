@@ -45,9 +45,9 @@ function late(seen, from) {
   return seen.shown.filter(([at]) => at >= from).map(([at, width]) => /** @type {[number, number]} */ ([at * 1000, width]));
 }
 
-/** @param {Seen} seen @param {number} from */
-function freezesOver200(seen, from) {
-  return freezes(late(seen, from)).filter((ms) => ms > 200).length;
+/** @param {Seen} seen @param {number} from @param {(second: number) => boolean} [when] */
+function freezesOver200(seen, from, when = () => true) {
+  return freezes(late(seen, from)).filter(({ at, ms }) => ms > 200 && when(at / 1000)).length;
 }
 
 /** @type {Scenario[]} */
@@ -75,7 +75,8 @@ export const list = [
     relay: ['--down', QUEUE, ...UP, '--schedule', [0, 1, 2, 3, 4, 5, 6, 7].map((n) => `${n * 15}:${n % 2 ? 1000 : 4000}`).join(',')],
     link: (second) => (Math.floor(second / 15) % 2 ? 1000 : 4000),
     bounds: (seen) => [
-      atMost('freezes over 200 ms <= 4: one for each drop', freezesOver200(seen, 10), 4),
+      atMost('freezes over 200 ms that begin later than 1 s after a drop <= 0', freezesOver200(seen, 15, (at) => (at + 15) % 30 > 1), 0),
+      atMost('longest time without a new frame, ms <= 1000', longestGap(late(seen, 10)), 1000),
       atLeast('estimate in the last 5 s of 4 Mbit/s, kbit/s >= 2000: what there is to send', estimate(seen, 100, 105), 2000),
     ],
   },

@@ -16,15 +16,15 @@ export function noteFrames() {
  * Times between shown frames that webrtc-stats calls freezes: longer than three times the mean of the last 30, and than that
  * mean and 150 ms.
  * @param {[number, number][]} shown
- * @returns {number[]} how long, in ms
+ * @returns {{at: number, ms: number}[]} when they began, and how long, in ms
  */
 export function freezes(shown) {
-  const gaps = shown.slice(1).map(([at], n) => at - shown[n][0]);
-  return gaps.filter((gap, n) => {
+  const gaps = shown.slice(1).map(([at], n) => ({ at: shown[n][0], ms: at - shown[n][0] }));
+  return gaps.filter(({ ms }, n) => {
     const last = gaps.slice(Math.max(0, n - 30), n);
     if (last.length < 5) return false;
-    const mean = last.reduce((sum, g) => sum + g, 0) / last.length;
-    return gap > Math.max(3 * mean, mean + 150);
+    const mean = last.reduce((sum, gap) => sum + gap.ms, 0) / last.length;
+    return ms > Math.max(3 * mean, mean + 150);
   });
 }
 
