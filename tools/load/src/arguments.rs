@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use millrace_load::Error;
+use millrace_load::publisher::Video;
 use millrace_load::relay::{self, Impairment};
 use millrace_load::report::fail::Threshold;
 use millrace_load::scenario::{Cohort, Layout, Publishing, Scenario, Watching, known};
@@ -123,21 +124,26 @@ impl Clients {
 /// What publishers send.
 #[derive(clap::Args)]
 struct Media {
-    /// What a publisher sends, in kbit/s of RTP packets.
+    /// What pictures are made of: `packets`, synthetic, at the rate and in the bursts that are asked for; or frames that are
+    /// encoded in `vp8` or `h264`, at the rate that they have. Without it: `vp8` where everyone publishes, else `packets`.
+    #[arg(long)]
+    media: Option<Video>,
+    /// What a publisher of synthetic packets sends, in kbit/s.
     #[arg(long, default_value_t = 1920)]
     bitrate: u32,
     /// Bytes of an RTP packet.
     #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u16).range(100..=1250))]
     packet: u16,
-    /// Packets that leave at once: a frame.
+    /// Synthetic packets that leave at once: a frame.
     #[arg(long, default_value_t = 8)]
     burst: u16,
 }
 
 impl Media {
-    fn publishing(&self, simulcast: bool, audio: bool) -> Publishing {
-        let Self { bitrate, packet, burst } = *self;
-        Publishing { simulcast, audio, bitrate, packet, burst, ..Publishing::default() }
+    fn publishing(&self, simulcast: bool, audio: bool, usual: Video) -> Publishing {
+        let Self { bitrate, packet, burst, media } = *self;
+        let media = media.unwrap_or(usual);
+        Publishing { media, simulcast, audio, bitrate, packet, burst, ..Publishing::default() }
     }
 }
 
@@ -171,7 +177,7 @@ pub(crate) struct Webinar {
 
 impl Webinar {
     pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
-        let publishing = self.media.publishing(self.simulcast, self.audio);
+        let publishing = self.media.publishing(self.simulcast, self.audio, Video::Packets);
         let publish = (!self.watch_only).then_some((self.publishers.max(1), publishing));
         let watch = Watching { tile: self.tile, audio: self.audio || self.watch_only, ..Watching::default() };
         let viewers = self.clients.cohort("viewers", self.viewers);
@@ -198,7 +204,7 @@ pub(crate) struct Conference {
 impl Conference {
     pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
         let people = self.clients.cohort("people", self.people);
-        let publishing = self.media.publishing(true, true);
+        let publishing = self.media.publishing(true, true, Video::Vp8);
         Ok(self.run.seeded(known::conference(self.run.seconds, 1, people, self.layout, publishing)))
     }
 }
@@ -250,7 +256,7 @@ impl Rooms {
     pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
         let ConferenceIn { clients, media, people, layout } = &self.conference;
         let people = clients.cohort("people", *people);
-        let publishing = media.publishing(true, true);
+        let publishing = media.publishing(true, true, Video::Vp8);
         let rooms = self.rooms.max(1);
         Ok(self.run.seeded(known::conference(self.run.seconds, rooms, people, *layout, publishing)))
     }
@@ -275,7 +281,7 @@ pub(crate) struct JoinWave {
 impl JoinWave {
     pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
         let watching = self.clients.cohort("watching", self.viewers);
-        let publishing = self.media.publishing(false, false);
+        let publishing = self.media.publishing(false, false, Video::Packets);
         Ok(self.run.seeded(known::join_wave(self.run.seconds, publishing, watching, self.rate)))
     }
 }
@@ -302,7 +308,7 @@ pub(crate) struct Churn {
 impl Churn {
     pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
         let watching = self.clients.cohort("watching", self.viewers);
-        let publishing = self.media.publishing(false, false);
+        let publishing = self.media.publishing(false, false, Video::Packets);
         let churn = known::churn(self.run.seconds, publishing, watching, self.rate, self.stay);
         Ok(self.run.seeded(churn))
     }

@@ -16,6 +16,10 @@ pub const OPUS: Pt = Pt(111);
 pub const VP8: Pt = Pt(96);
 /// Payload type of VP8's retransmissions in our offers.
 pub const VP8_RTX: Pt = Pt(97);
+/// Payload type of H264 in our offers.
+pub const H264: Pt = Pt(102);
+/// Payload type of H264's retransmissions in our offers.
+pub const H264_RTX: Pt = Pt(103);
 
 /// Ids of the header extensions that both sides know; 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +63,17 @@ pub struct OfferedEncoding {
     pub rtx_ssrc: Ssrc,
 }
 
+/// What a publisher offers.
+#[derive(Clone, Debug)]
+pub struct Offering {
+    /// The SSRC of its sound.
+    pub audio: Option<Ssrc>,
+    /// Its picture's encodings.
+    pub video: Vec<OfferedEncoding>,
+    /// H264, not VP8.
+    pub h264: bool,
+}
+
 /// What our side of a connection is.
 #[derive(Clone, Copy, Debug)]
 pub struct Ours<'a> {
@@ -80,11 +95,13 @@ impl Ours<'_> {
     }
 }
 
-/// A publisher's offer: Opus as m-line 0 if `audio` names its SSRC, VP8 as the next.
-pub fn offer(ours: &Ours<'_>, audio: Option<Ssrc>, video: &[OfferedEncoding]) -> String {
+/// A publisher's offer: Opus as the first m-line if there is sound, then the picture if there is one.
+pub fn offer(ours: &Ours<'_>, offering: &Offering) -> String {
     const CNAME: &str = "cname:load";
+    let Offering { audio, video, h264 } = offering;
+    let (name, pt, rtx) = if *h264 { ("H264", H264, H264_RTX) } else { ("VP8", VP8, VP8_RTX) };
     let mut sdp = Writer::new(1, 1);
-    let mids = if audio.is_some() { "0 1" } else { "0" };
+    let mids = if audio.is_some() && !video.is_empty() { "0 1" } else { "0" };
     sdp.attribute("group", format_args!("BUNDLE {mids}"));
     if let Some(ssrc) = audio {
         sdp.line('m', format_args!("audio 9 UDP/TLS/RTP/SAVPF {}", OPUS.0));
@@ -99,7 +116,10 @@ pub fn offer(ours: &Ours<'_>, audio: Option<Ssrc>, video: &[OfferedEncoding]) ->
         sdp.attribute("fmtp", format_args!("{} minptime=10;useinbandfec=1", OPUS.0));
         sdp.attribute("ssrc", format_args!("{} {CNAME}", ssrc.0));
     }
-    sdp.line('m', format_args!("video 9 UDP/TLS/RTP/SAVPF {} {}", VP8.0, VP8_RTX.0));
+    if video.is_empty() {
+        return sdp.finish();
+    }
+    sdp.line('m', format_args!("video 9 UDP/TLS/RTP/SAVPF {} {}", pt.0, rtx.0));
     ours.write(&mut sdp, "actpass");
     sdp.attribute("mid", usize::from(audio.is_some()));
     sdp.flag("sendonly");
@@ -107,12 +127,16 @@ pub fn offer(ours: &Ours<'_>, audio: Option<Ssrc>, video: &[OfferedEncoding]) ->
     sdp.attribute("extmap", format_args!("2 {}", uri::TRANSPORT_SEQ));
     sdp.attribute("extmap", format_args!("4 {}", uri::RID));
     sdp.attribute("extmap", format_args!("5 {}", uri::REPAIRED_RID));
-    sdp.attribute("rtpmap", format_args!("{} VP8/90000", VP8.0));
-    for feedback in ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"] {
-        sdp.attribute("rtcp-fb", format_args!("{} {feedback}", VP8.0));
+    sdp.attribute("rtpmap", format_args!("{} {name}/90000", pt.0));
+    if *h264 {
+        let baseline = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
+        sdp.attribute("fmtp", format_args!("{} {baseline}", pt.0));
     }
-    sdp.attribute("rtpmap", format_args!("{} rtx/90000", VP8_RTX.0));
-    sdp.attribute("fmtp", format_args!("{} apt={}", VP8_RTX.0, VP8.0));
+    for feedback in ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"] {
+        sdp.attribute("rtcp-fb", format_args!("{} {feedback}", pt.0));
+    }
+    sdp.attribute("rtpmap", format_args!("{} rtx/90000", rtx.0));
+    sdp.attribute("fmtp", format_args!("{} apt={}", rtx.0, pt.0));
     let rids: Vec<_> = video.iter().filter_map(|e| e.rid.as_deref()).collect();
     for rid in &rids {
         sdp.attribute("rid", format_args!("{rid} send"));
@@ -178,7 +202,12 @@ pub fn read_offer(offer: &str) -> Result<Offered, Error> {
                 clock_rate: map.clock_rate,
                 audio: media.kind == "audio",
                 rtx: is("rtx"),
-                codec: is("VP8").then_some(Codec::Vp8),
+                codec: match map.name {
+                    _ if is("VP8") => Some(Codec::Vp8),
+                    // Which profile does not matter to us.
+                    _ if is("H264") => Some(Codec::H264 { profile: 0x42e0, packetization_mode: 1 }),
+                    _ => None,
+                },
             });
         }
         for group in media.ssrc_groups() {

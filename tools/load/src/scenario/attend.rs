@@ -180,6 +180,11 @@ impl Here<'_> {
 
     /// Does what a notice asks for; since when it is connected if this connected it.
     async fn hear(&mut self, notice: Notice) -> Result<Option<Instant>, Error> {
+        if let (Notice::Layers { active, .. }, Some(publisher)) = (&notice, &self.publisher) {
+            let active = active.clone();
+            publisher.changer()(Box::new(move |publisher| publisher.watched(&active)));
+            return Ok(None);
+        }
         let Some(views) = &mut self.views else { return Ok(None) };
         if views.hear(&notice) {
             for (what, request) in views.changes() {

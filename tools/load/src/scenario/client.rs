@@ -88,8 +88,7 @@ impl Shared {
         let mut publisher = Publisher::new(now, plan.clone(), source, meter);
         let credentials = random_credentials();
         let fingerprint = identity::fingerprint(&self.identity);
-        let (audio, video) = publisher.offered();
-        let offer = sdp::offer(&Ours { ice: &credentials, fingerprint: &fingerprint }, audio, &video);
+        let offer = sdp::offer(&Ours { ice: &credentials, fingerprint: &fingerprint }, &publisher.offered());
         let layers = plan.encodings.iter();
         let layers =
             layers.filter_map(|e| Some(Layer { rid: e.rid.clone()?, width: e.width, height: e.height }));

@@ -14,7 +14,7 @@ use serde::Deserialize;
 pub use client::{Place, Shared};
 
 use crate::drive::Link;
-use crate::publisher::{EncodingPlan, Plan};
+use crate::publisher::{EncodingPlan, FPS, Plan, Video};
 use crate::relay::Impairment;
 
 /// A load test.
@@ -91,15 +91,17 @@ pub enum Stay {
 pub struct Publishing {
     /// Picture or not.
     pub video: bool,
+    /// What it is made of.
+    pub media: Video,
     /// Sound or not.
     pub audio: bool,
     /// Three simulcast layers.
     pub simulcast: bool,
-    /// kbit/s of RTP packets in all.
+    /// Of synthetic packets: kbit/s of RTP packets in all.
     pub bitrate: u32,
     /// Bytes of an RTP packet.
     pub packet: u16,
-    /// Packets that leave at once: a frame.
+    /// Of synthetic packets: those that leave at once, a frame.
     pub burst: u16,
     /// They talk in turns, not all at once.
     pub turns: bool,
@@ -107,8 +109,16 @@ pub struct Publishing {
 
 impl Default for Publishing {
     fn default() -> Self {
-        let bitrate = 1920;
-        Self { video: true, audio: true, simulcast: true, bitrate, packet: 1200, burst: 8, turns: false }
+        Self {
+            video: true,
+            media: Video::Packets,
+            audio: true,
+            simulcast: true,
+            bitrate: 1920,
+            packet: 1200,
+            burst: 8,
+            turns: false,
+        }
     }
 }
 
@@ -117,24 +127,30 @@ impl Publishing {
     pub fn plan(&self) -> Plan {
         let packets = f64::from(self.bitrate.max(1)) * 1000.0 / 8.0 / f64::from(self.packet.max(1));
         let burst = self.burst.max(1);
-        let encoding = |rid: &str, width, height, burst: u16| EncodingPlan {
+        let encoding = |rid: &str, size, burst: u16| EncodingPlan {
             rid: self.simulcast.then(|| rid.to_owned()),
-            width,
-            height,
+            width: 320u16 << size,
+            height: 180u16 << size,
             burst: burst.max(1),
+            size,
         };
         let encodings = match (self.video, self.simulcast) {
             (false, _) => vec![],
             (true, true) => vec![
-                encoding("q", 320, 180, burst / 8),
-                encoding("h", 640, 360, burst / 4),
-                encoding("f", 1280, 720, burst.saturating_sub(burst / 8 + burst / 4)),
+                encoding("q", 0, burst / 8),
+                encoding("h", 1, burst / 4),
+                encoding("f", 2, burst.saturating_sub(burst / 8 + burst / 4)),
             ],
-            (true, false) => vec![encoding("", 1280, 720, burst)],
+            (true, false) => vec![encoding("", 2, burst)],
         };
         let per_frame: u16 = encodings.iter().map(|e| e.burst).sum();
+        let seconds = match self.media {
+            Video::Packets => f64::from(per_frame.max(1)) / packets,
+            Video::Vp8 | Video::H264 => 1.0 / FPS,
+        };
         Plan {
-            frame: Duration::from_secs_f64(f64::from(per_frame.max(1)) / packets),
+            video: self.media,
+            frame: Duration::from_secs_f64(seconds),
             packet: self.packet.into(),
             audio: self.audio,
             encodings,

@@ -13,9 +13,9 @@ use millrace_load::drive::Media;
 use millrace_load::identity::{certificate, fingerprint};
 use millrace_load::measure::{Count, Meter, Timed, Window};
 use millrace_load::peer::{Peer, Received, random_credentials};
-use millrace_load::publisher::Publisher;
+use millrace_load::publisher::{Publisher, Video};
 use millrace_load::scenario::Publishing;
-use millrace_load::sdp::{self, OPUS, Ours, VP8, VP8_RTX};
+use millrace_load::sdp::{self, H264, H264_RTX, OPUS, Ours, VP8, VP8_RTX};
 use millrace_load::viewer::{Tally, Viewer};
 
 use crate::lite::{Lite, connect};
@@ -92,6 +92,7 @@ struct Seen {
     video: usize,
     audio: usize,
     keyframes: usize,
+    largest: usize,
     retransmissions: usize,
     feedbacks: usize,
     reports: usize,
@@ -109,16 +110,18 @@ struct Bridge {
 impl Bridge {
     /// `checks`: whether the viewer opens and checks everything.
     fn new(checks: bool) -> Self {
+        Self::of(Publishing { simulcast: false, ..Publishing::default() }, checks)
+    }
+
+    fn of(publishing: Publishing, checks: bool) -> Self {
         let now = Instant::now();
         let window = Arc::new(Window::default());
         window.open(now);
         let meter = Arc::new(Meter::new(window));
-        let publishing = Publishing { simulcast: false, ..Publishing::default() };
         let mut publisher = Publisher::new(now, publishing.plan(), 7, meter.clone());
         let certificate = certificate().expect("a certificate");
         let (ice, print) = (random_credentials(), fingerprint(&certificate));
-        let (audio, video) = publisher.offered();
-        let mut offer = sdp::offer(&Ours { ice: &ice, fingerprint: &print }, audio, &video);
+        let mut offer = sdp::offer(&Ours { ice: &ice, fingerprint: &print }, &publisher.offered());
         // A bridge changes nothing, so the viewer may read the publisher's offer as if it were the server's.
         offer.push_str("a=candidate:1 1 udp 1 127.0.0.1 4433 typ host\r\n");
         let offered = sdp::read_offer(&offer).expect("readable");
@@ -165,12 +168,14 @@ impl Bridge {
     fn look_at(&mut self, packet: &[u8]) {
         let view = View::parse(packet).expect("RTP");
         match view.pt() {
-            VP8 => {
+            VP8 | H264 => {
+                let h264 = Codec::H264 { profile: 0x42e0, packetization_mode: 1 };
+                let codec = if view.pt() == VP8 { Codec::Vp8 } else { h264 };
                 self.seen.video += 1;
-                assert!(packet.len() <= 1200 && packet.len() > 1180, "{}", packet.len());
-                self.seen.keyframes += usize::from(payload::inspect(Codec::Vp8, view.payload()).keyframe);
+                self.seen.largest = self.seen.largest.max(packet.len());
+                self.seen.keyframes += usize::from(payload::inspect(codec, view.payload()).keyframe);
             }
-            VP8_RTX => self.seen.retransmissions += 1,
+            VP8_RTX | H264_RTX => self.seen.retransmissions += 1,
             OPUS => self.seen.audio += 1,
             other => panic!("{other:?}"),
         }
@@ -203,6 +208,7 @@ fn an_undisturbed_viewer_gets_everything_once_and_reports_as_a_browser_does() {
         let counts = bridge.tally().all;
         let seen = &bridge.seen;
         assert!((1990..=2010).contains(&seen.video), "200 a second: {}", seen.video);
+        assert!((1180..=1200).contains(&seen.largest), "{}", seen.largest);
         assert!((495..=505).contains(&seen.audio), "50 a second: {}", seen.audio);
         assert_eq!(counts.get(Count::Media) as usize, seen.video + seen.audio);
         let none = [Count::Lost, Count::Asked, Count::Doubled, Count::Jumps, Count::Requests, Count::Freezes];
@@ -265,4 +271,67 @@ fn without_a_keyframe_one_is_asked_for() {
     let (requests, keyframes) = (counts.get(Count::Requests), counts.get(Count::Keyframes));
     assert!(requests >= 1 && keyframes == 1, "{requests} {keyframes}");
     assert!(requests <= 2, "not asked again once it comes");
+}
+
+#[test]
+fn encoded_frames_arrive_as_they_were_sent_also_when_packets_are_lost() {
+    for media in [Video::Vp8, Video::H264] {
+        let mut bridge = Bridge::of(Publishing { media, simulcast: false, ..Publishing::default() }, true);
+        bridge.run(Duration::from_secs(4), |_| false);
+        bridge.run(Duration::from_secs(4), |n| n % 29 == 3);
+        bridge.run(Duration::from_secs(2), |_| false);
+        let counts = bridge.tally().all;
+        let get = |what| counts.get(what);
+        assert!(get(Count::Frames) >= 240, "25 a second: {media:?} {counts:?}");
+        assert_eq!((get(Count::Checked), get(Count::Broken)), (get(Count::Frames), 0), "{media:?}");
+        assert!(get(Count::Repaired) > 10 && bridge.seen.largest <= 1200);
+        if media == Video::Vp8 {
+            assert_eq!(get(Count::Keyframes), 1, "nobody asked for another");
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_was_tampered_with_is_found() {
+    let mut bridge = Bridge::of(
+        Publishing { media: Video::Vp8, simulcast: false, audio: false, ..Publishing::default() },
+        true,
+    );
+    bridge.run(Duration::from_secs(1), |_| false);
+    let packets = bridge.publisher.collect(bridge.now + Duration::from_millis(40));
+    let mut packet = packets[0].clone();
+    let at = packet.len() / 2;
+    packet[at] ^= 1;
+    bridge.viewer.deliver(bridge.now, &packet);
+    for rest in &packets[1..] {
+        bridge.viewer.deliver(bridge.now, rest);
+    }
+    assert_eq!(bridge.tally().all.get(Count::Broken), 1);
+}
+
+#[test]
+fn a_publisher_asks_less_of_a_way_that_loses_much() {
+    let mut bridge =
+        Bridge::of(Publishing { media: Video::Vp8, audio: false, ..Publishing::default() }, false);
+    bridge.run(Duration::from_secs(4), |_| false);
+    let before = bridge.seen.video;
+    bridge.run(Duration::from_secs(4), |n| n % 4 == 0);
+    let during = bridge.seen.video;
+    bridge.run(Duration::from_secs(4), |n| n % 4 == 0);
+    assert!((bridge.seen.video - during) * 2 < before, "{before} {during} {}", bridge.seen.video);
+}
+
+#[test]
+fn layers_that_nobody_watches_rest_and_begin_with_a_keyframe() {
+    let mut bridge =
+        Bridge::of(Publishing { media: Video::Vp8, audio: false, ..Publishing::default() }, false);
+    bridge.run(Duration::from_secs(1), |_| false);
+    bridge.publisher.media.watched(&[true, false, false]);
+    let (video, keyframes) = (bridge.seen.video, bridge.seen.keyframes);
+    assert_eq!(keyframes, 3);
+    bridge.run(Duration::from_secs(1), |_| false);
+    assert!((24..=30).contains(&(bridge.seen.video - video)), "25 small frames");
+    bridge.publisher.media.watched(&[true, true, false]);
+    bridge.run(Duration::from_secs(1), |_| false);
+    assert_eq!(bridge.seen.keyframes, keyframes + 1);
 }

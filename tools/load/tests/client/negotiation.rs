@@ -6,7 +6,7 @@ use millrace::router::id::TrackId;
 use millrace_load::identity::{certificate, fingerprint};
 use millrace_load::measure::Meter;
 use millrace_load::peer::random_credentials;
-use millrace_load::publisher::Publisher;
+use millrace_load::publisher::{Publisher, Video};
 use millrace_load::scenario::Publishing;
 use millrace_load::sdp::{self, Ours};
 
@@ -20,14 +20,17 @@ fn server() -> Server {
 
 #[test]
 fn a_publishers_offer_is_accepted_with_and_without_simulcast_and_sound() {
-    for (simulcast, audio) in [(false, false), (false, true), (true, true)] {
+    let (packets, h264) = (Video::Packets, Video::H264);
+    for (media, simulcast, audio) in
+        [(packets, false, false), (packets, false, true), (packets, true, true), (h264, true, true)]
+    {
         let certificate = certificate().expect("a certificate");
         let (ice, fingerprint) = (random_credentials(), fingerprint(&certificate));
-        let publishing = Publishing { simulcast, audio, ..Publishing::default() };
+        let publishing = Publishing { media, simulcast, audio, ..Publishing::default() };
         let meter = std::sync::Arc::new(Meter::new(std::sync::Arc::default()));
         let publisher = Publisher::new(std::time::Instant::now(), publishing.plan(), 0, meter);
-        let (sound, video) = publisher.offered();
-        let offer = sdp::offer(&Ours { ice: &ice, fingerprint: &fingerprint }, sound, &video);
+        let offering = publisher.offered();
+        let offer = sdp::offer(&Ours { ice: &ice, fingerprint: &fingerprint }, &offering);
         let track = |index| TrackId { index, generation: 0 };
         let published = publish(&offer, &server(), &PublishIds::new(track(0), track(1))).expect("accepted");
         let kinds: Vec<_> = published.tracks.iter().map(|t| t.kind).collect();
@@ -35,7 +38,7 @@ fn a_publishers_offer_is_accepted_with_and_without_simulcast_and_sound() {
         let track = published.tracks.iter().find(|t| t.kind == Kind::Video).expect("video");
         assert_eq!(track.layers.len(), if simulcast { 3 } else { 0 });
         if !simulcast {
-            assert_eq!(track.ssrcs, [(video[0].ssrc, Some(video[0].rtx_ssrc))]);
+            assert_eq!(track.ssrcs, [(offering.video[0].ssrc, Some(offering.video[0].rtx_ssrc))]);
         }
         assert_eq!(published.remote.ice, ice);
         assert_eq!(published.remote.fingerprints, [fingerprint]);

@@ -1,28 +1,69 @@
-//! A synthetic publisher: VP8 of a given bitrate in bursts, one burst a frame, and Opus-like sound.
+//! A publisher: encoded pictures or synthetic packets of a given rate, and sound. It answers as browsers do: keyframes when
+//! asked, retransmissions, and less where less gets through.
+
+mod fixtures;
+mod packets;
+mod rate;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use fixtures::Fixture;
 use millrace::wire::ext::{audio_level::AudioLevel, transport_seq};
-use millrace::wire::id::{RtpTs, Seq, Seq16, Ssrc};
+use millrace::wire::id::{Pt, RtpTs, Seq, Seq16, Ssrc};
 use millrace::wire::rtcp::{self, Packet, SenderInfo};
 use millrace::wire::rtp::Header;
+use packets::Vp8;
+use rate::Rate;
 
 use crate::drive::Media;
 use crate::measure::{Meter, Timed};
 use crate::peer::{Peer, random_ssrc};
-use crate::sdp::{Extensions, OPUS, OfferedEncoding, VP8, VP8_RTX};
+use crate::sdp::{Extensions, H264, H264_RTX, OPUS, OfferedEncoding, Offering, VP8, VP8_RTX};
 use crate::stamp::{self, Stamp};
 
 /// Packets kept for retransmission, per encoding.
 const HISTORY: usize = 1024;
 const REPORTS: Duration = Duration::from_secs(1);
 const AUDIO_FRAME: Duration = Duration::from_millis(20);
-const AUDIO_PAYLOAD: usize = 80;
 /// Behind by more than this, frames are left out and not sent in a heap.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a turn of talking lasts.
+const TURN: Duration = Duration::from_secs(3);
+/// Between two keyframes of an encoding: who asks more often gets the next one.
+const KEYFRAMES: Duration = Duration::from_millis(300);
+/// Encodings of one publisher, at most.
+pub const MOST_ENCODINGS: usize = 3;
+/// Pictures a second of encoded media.
+pub const FPS: f64 = 25.0;
+
+/// What pictures are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Video {
+    /// Synthetic packets that look like VP8, at a rate and in bursts that are chosen.
+    #[default]
+    Packets,
+    /// Encoded VP8, at the rate that it has.
+    Vp8,
+    /// Encoded H264, at the rate that it has.
+    H264,
+}
+
+impl std::str::FromStr for Video {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "packets" => Ok(Self::Packets),
+            "vp8" => Ok(Self::Vp8),
+            "h264" => Ok(Self::H264),
+            _ => Err("pictures are packets, vp8 or h264".to_owned()),
+        }
+    }
+}
 
 /// One video encoding.
 #[derive(Clone, Debug)]
@@ -33,16 +74,20 @@ pub struct EncodingPlan {
     pub width: u16,
     /// See `width`.
     pub height: u16,
-    /// Packets of a frame: they leave at once.
+    /// Packets of a synthetic frame: they leave at once.
     pub burst: u16,
+    /// Which of the encoded sizes it is, from the smallest.
+    pub size: usize,
 }
 
 /// What to publish.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// What pictures are made of.
+    pub video: Video,
     /// From one frame to the next.
     pub frame: Duration,
-    /// Bytes of an RTP packet before it is sealed, header included.
+    /// Bytes of an RTP packet before it is sealed, header included: of a synthetic one exactly, of others at most.
     pub packet: usize,
     /// Whether there is sound.
     pub audio: bool,
@@ -51,9 +96,6 @@ pub struct Plan {
     /// Talks in turns with others: which of how many it is. Else it always talks.
     pub turn: Option<(usize, usize)>,
 }
-
-/// How long a turn of talking lasts.
-const TURN: Duration = Duration::from_secs(3);
 
 impl Plan {
     /// The level of its sound at a time since the clock's zero, which all publishers share.
@@ -65,6 +107,16 @@ impl Plan {
         // 127 is digital silence; a microphone in a quiet room is above.
         if talks { AudioLevel { level: 30, voice: true } } else { AudioLevel { level: 70, voice: false } }
     }
+
+    /// The rate of an encoding in bit/s.
+    fn rate(&self, encoding: &EncodingPlan) -> f64 {
+        match self.video {
+            Video::Packets => {
+                f64::from(encoding.burst) * self.packet as f64 * 8.0 / self.frame.as_secs_f64().max(1e-3)
+            }
+            encoded => Fixture::of(encoded, encoding.size).rate(1.0 / self.frame.as_secs_f64().max(1e-3)),
+        }
+    }
 }
 
 /// What it sent so far, shared with whoever asks.
@@ -72,8 +124,6 @@ impl Plan {
 pub struct Sent {
     /// Media packets, without retransmissions.
     pub packets: AtomicU64,
-    /// Stamped video packets of the first encoding: the number of the next one.
-    pub next: AtomicU64,
     /// Keyframes that somebody asked for.
     pub keyframes: AtomicU64,
     /// Retransmissions.
@@ -82,14 +132,13 @@ pub struct Sent {
     pub feedbacks: AtomicU64,
     /// Frames that were due and not sent, because the tool was too late for them.
     pub skipped: AtomicU64,
+    /// Frames of larger layers that were not sent because the way to the server did not carry them.
+    pub withheld: AtomicU64,
     /// Media packets that were due in the measured part.
     pub windowed: AtomicU64,
     /// Of every encoding, the number after the last packet of the measured part.
     pub closed: [AtomicU64; MOST_ENCODINGS],
 }
-
-/// Encodings of one publisher, at most.
-pub const MOST_ENCODINGS: usize = 3;
 
 struct Encoding {
     plan: EncodingPlan,
@@ -99,8 +148,13 @@ struct Encoding {
     rtx_seq: Seq,
     picture: u16,
     key_wanted: bool,
+    keyed: Option<Instant>,
     key_index: u8,
+    /// The encoded frame that was sent last.
+    frame: Option<usize>,
     number: u32,
+    /// Somebody watches it.
+    active: bool,
     history: VecDeque<(Seq, Header, Vec<u8>)>,
     packets: u32,
     bytes: u32,
@@ -120,6 +174,7 @@ pub struct Publisher {
     next_report: Instant,
     /// Encoding and sequence number of packets that were asked for again.
     missed: Vec<(usize, Seq16)>,
+    rate: Rate,
     sent: Arc<Sent>,
     /// Which publisher of the run.
     source: u16,
@@ -138,9 +193,12 @@ impl Publisher {
             rtx_seq: start(),
             picture: 0,
             key_wanted: true,
+            keyed: None,
             key_index: 0,
+            frame: None,
             number: 0,
-            history: VecDeque::with_capacity(HISTORY),
+            active: true,
+            history: VecDeque::new(),
             packets: 0,
             bytes: 0,
         });
@@ -155,6 +213,7 @@ impl Publisher {
             next_audio: now,
             next_report: now + REPORTS,
             missed: Vec::new(),
+            rate: Rate::default(),
             sent: Arc::default(),
             source,
             meter,
@@ -163,13 +222,13 @@ impl Publisher {
     }
 
     /// For [`crate::sdp::offer`].
-    pub fn offered(&self) -> (Option<Ssrc>, Vec<OfferedEncoding>) {
+    pub fn offered(&self) -> Offering {
         let video = self.encodings.iter().map(|e| OfferedEncoding {
             rid: e.plan.rid.clone(),
             ssrc: e.ssrc,
             rtx_ssrc: e.rtx_ssrc,
         });
-        (self.audio, video.collect())
+        Offering { audio: self.audio, video: video.collect(), h264: self.plan.video == Video::H264 }
     }
 
     /// The extensions of the answer.
@@ -182,61 +241,95 @@ impl Publisher {
         self.sent.clone()
     }
 
-    fn send_frame(&mut self, due: Instant, peer: &mut Peer) {
-        let ticks = (due.duration_since(self.begun.unwrap_or(due)).as_micros() * 90 / 1000) as u32;
-        for n in 0..self.encodings.len() {
-            let Some(encoding) = self.encodings.get_mut(n) else { return };
-            let key = std::mem::take(&mut encoding.key_wanted);
-            encoding.key_index = (encoding.key_index + u8::from(key)) & 0x1f;
-            encoding.picture = (encoding.picture + 1) & 0x7fff;
-            let burst = encoding.plan.burst;
-            for index in 0..burst {
-                self.send_video(due, peer, n, key, index, burst, ticks);
-            }
+    /// Which of its layers somebody watches, from the smallest; the others rest.
+    pub fn watched(&mut self, active: &[bool]) {
+        for (encoding, active) in self.encodings.iter_mut().zip(active) {
+            encoding.key_wanted |= *active && !encoding.active;
+            encoding.active = *active;
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a packet is made of")]
-    fn send_video(
-        &mut self,
-        due: Instant,
-        peer: &mut Peer,
-        n: usize,
-        key: bool,
-        index: u16,
-        burst: u16,
-        ticks: u32,
-    ) {
-        let mid = if self.audio.is_some() { b"1" } else { b"0" };
-        let transport = self.take_transport();
+    fn send_frame(&mut self, now: Instant, due: Instant, peer: &mut Peer) {
+        let ticks = (due.duration_since(self.begun.unwrap_or(due)).as_micros() * 90 / 1000) as u32;
+        let rates: Vec<f64> = self.encodings.iter().map(|e| self.plan.rate(&e.plan)).collect();
+        let wished = self.encodings.iter().zip(&rates).filter(|(e, _)| e.active).map(|(_, rate)| rate).sum();
+        let mut room = self.rate.allowed(now, wished);
+        for (n, rate) in rates.into_iter().enumerate() {
+            let Some(encoding) = self.encodings.get_mut(n).filter(|e| e.active) else { continue };
+            // The smallest is sent whatever comes, if need be at half of its frames.
+            let (fits, smallest) = (rate <= room, n == 0);
+            room -= rate;
+            let halved = smallest
+                && Fixture::of(self.plan.video, encoding.plan.size).may_be_left_out()
+                && !encoding.key_wanted
+                && (ticks / (self.plan.frame.as_micros() * 90 / 1000).max(1) as u32).is_multiple_of(2);
+            if !fits && (!smallest || halved) {
+                // What comes after a gap begins with a keyframe.
+                encoding.key_wanted |= !smallest;
+                self.sent.withheld.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            self.send_picture(now, due, peer, n, ticks);
+        }
+    }
+
+    fn send_picture(&mut self, now: Instant, due: Instant, peer: &mut Peer, n: usize, ticks: u32) {
         let Some(encoding) = self.encodings.get_mut(n) else { return };
-        let header = Header {
-            marker: index + 1 == burst,
-            pt: VP8,
-            seq: encoding.seq.wire(),
-            ts: RtpTs(ticks),
-            ssrc: encoding.ssrc,
+        let soon = encoding.keyed.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAMES);
+        let key = encoding.key_wanted && !soon;
+        if key {
+            (encoding.key_wanted, encoding.keyed) = (false, Some(now));
+            encoding.key_index = (encoding.key_index + 1) & 0x1f;
+        }
+        encoding.picture = (encoding.picture + 1) & 0x7fff;
+        let stamp = Stamp {
+            layer: n as u8,
+            source: self.source,
+            number: encoding.number,
+            at: stamp::micros(due),
+            check: 0,
         };
-        let rid = encoding.plan.rid.clone().unwrap_or_default();
+        // A header of 12 bytes, and extensions of up to 12.
+        let most = self.plan.packet.saturating_sub(24).max(100);
+        let vp8 = Vp8 { picture: encoding.picture, key_index: encoding.key_index };
+        let (width, height) = (encoding.plan.width, encoding.plan.height);
+        let payloads = match self.plan.video {
+            Video::Packets => {
+                packets::synthetic(vp8, key.then_some((width, height)), encoding.plan.burst, most, stamp)
+            }
+            encoded => {
+                let (number, frame) = Fixture::of(encoded, encoding.plan.size).next(encoding.frame, key);
+                encoding.frame = Some(number);
+                match encoded {
+                    Video::H264 => packets::h264(frame, most, stamp),
+                    _ => packets::vp8(vp8, frame, most, stamp),
+                }
+            }
+        };
+        let count = payloads.len();
+        if self.meter.window().holds(stamp.at) {
+            self.sent.windowed.fetch_add(count as u64, Ordering::Relaxed);
+            if let Some(closed) = self.sent.closed.get(n) {
+                closed.store(u64::from(stamp.number) + count as u64, Ordering::Relaxed);
+            }
+        }
+        for (index, payload) in payloads.into_iter().enumerate() {
+            self.send_video(peer, n, payload, index + 1 == count, ticks);
+        }
+    }
+
+    fn send_video(&mut self, peer: &mut Peer, n: usize, payload: Vec<u8>, marker: bool, ticks: u32) {
+        let transport = self.take_transport();
+        let (mid, (pt, _)) = (self.mid(), self.types());
+        let Some(encoding) = self.encodings.get_mut(n) else { return };
+        let header = Header { marker, pt, seq: encoding.seq.wire(), ts: RtpTs(ticks), ssrc: encoding.ssrc };
+        let rid = encoding.plan.rid.as_deref().unwrap_or_default();
         let extensions: [(u8, &[u8]); 3] = [
             (self.extensions.transport_seq, &transport),
             (self.extensions.mid, mid),
             (self.extensions.rid, rid.as_bytes()),
         ];
-        let extensions = present(&extensions);
-        // A header of 12 bytes, and extensions of up to 12.
-        let mut payload = vec![0x2a; self.plan.packet.saturating_sub(24).max(40)];
-        write_vp8(&mut payload, encoding, key, index == 0);
-        let at = stamp::micros(due);
-        let stamp = Stamp { layer: n as u8, source: self.source, number: encoding.number, at, check: 0 };
-        stamp.write(&mut payload);
-        if self.meter.window().holds(at) {
-            self.sent.windowed.fetch_add(1, Ordering::Relaxed);
-            if let Some(closed) = self.sent.closed.get(n) {
-                closed.store(u64::from(encoding.number) + 1, Ordering::Relaxed);
-            }
-        }
-        if peer.send_rtp(&header, encoding.seq, &extensions, &[&payload]) {
+        if peer.send_rtp(&header, encoding.seq, &present(&extensions), &[&payload]) {
             encoding.packets = encoding.packets.wrapping_add(1);
             encoding.bytes = encoding.bytes.wrapping_add(payload.len() as u32);
             self.sent.packets.fetch_add(1, Ordering::Relaxed);
@@ -247,9 +340,6 @@ impl Publisher {
         encoding.history.push_back((encoding.seq, header, payload));
         encoding.seq = encoding.seq.plus(1);
         encoding.number += 1;
-        if n == 0 {
-            self.sent.next.store(encoding.number.into(), Ordering::Relaxed);
-        }
     }
 
     fn send_audio(&mut self, due: Instant, peer: &mut Peer) {
@@ -257,16 +347,15 @@ impl Publisher {
         let transport = self.take_transport();
         let ticks = (due.duration_since(self.begun.unwrap_or(due)).as_millis() * 48) as u32;
         let header = Header { marker: false, pt: OPUS, seq: self.audio_seq.wire(), ts: RtpTs(ticks), ssrc };
-        let level = self.plan.level(Duration::from_micros(stamp::micros(due))).bytes();
+        let (number, at) = (self.audio_seq.0 as u32, stamp::micros(due));
+        let level = self.plan.level(Duration::from_micros(at)).bytes();
         let extensions: [(u8, &[u8]); 3] = [
             (self.extensions.transport_seq, &transport),
             (self.extensions.mid, b"0"),
             (self.extensions.audio_level, &level),
         ];
-        // A SILK table of contents, so that it passes for Opus.
-        let mut payload = [0x48; AUDIO_PAYLOAD];
-        let (number, at) = (self.audio_seq.0 as u32, stamp::micros(due));
-        Stamp { layer: 255, source: self.source, number, at, check: 0 }.write(&mut payload);
+        let stamp = Stamp { layer: 255, source: self.source, number, at, check: 0 };
+        let payload = packets::opus(fixtures::sound(self.audio_seq.0), stamp);
         if self.meter.window().holds(at) {
             self.sent.windowed.fetch_add(1, Ordering::Relaxed);
         }
@@ -278,26 +367,22 @@ impl Publisher {
 
     /// RFC 4588: a new packet, under an index of its own, whose payload begins with the lost number.
     fn repair(&mut self, peer: &mut Peer, n: usize, missed: Seq16) {
-        let mid = if self.audio.is_some() { b"1" } else { b"0" };
+        let (mid, (_, pt)) = (self.mid(), self.types());
         let transport = self.take_transport();
         let Some(encoding) = self.encodings.get_mut(n) else { return };
         let Some((_, header, payload)) = encoding.history.iter().rev().find(|(seq, ..)| seq.wire() == missed)
         else {
             return;
         };
-        let header = Header { pt: VP8_RTX, seq: encoding.rtx_seq.wire(), ssrc: encoding.rtx_ssrc, ..*header };
-        let rid = encoding.plan.rid.clone().unwrap_or_default();
+        let header = Header { pt, seq: encoding.rtx_seq.wire(), ssrc: encoding.rtx_ssrc, ..*header };
+        let rid = encoding.plan.rid.as_deref().unwrap_or_default();
         let extensions: [(u8, &[u8]); 3] = [
             (self.extensions.transport_seq, &transport),
             (self.extensions.mid, mid),
             (self.extensions.repaired_rid, rid.as_bytes()),
         ];
-        if peer.send_rtp(
-            &header,
-            encoding.rtx_seq,
-            &present(&extensions),
-            &[&missed.0.to_be_bytes(), payload],
-        ) {
+        let parts: [&[u8]; 2] = [&missed.0.to_be_bytes(), payload];
+        if peer.send_rtp(&header, encoding.rtx_seq, &present(&extensions), &parts) {
             self.sent.repaired.fetch_add(1, Ordering::Relaxed);
         }
         encoding.rtx_seq = encoding.rtx_seq.plus(1);
@@ -316,6 +401,16 @@ impl Publisher {
                 writer.cname(encoding.ssrc, b"load");
             });
         }
+    }
+
+    /// The m-line of the picture: after that of the sound, if there is one.
+    fn mid(&self) -> &'static [u8] {
+        if self.audio.is_some() { b"1" } else { b"0" }
+    }
+
+    /// The payload type of the picture, and of its retransmissions.
+    fn types(&self) -> (Pt, Pt) {
+        if self.plan.video == Video::H264 { (H264, H264_RTX) } else { (VP8, VP8_RTX) }
     }
 
     fn take_transport(&mut self) -> [u8; 2] {
@@ -345,9 +440,12 @@ impl Media for Publisher {
                         self.missed.extend(nack.seqs().map(|seq| (n, seq)));
                     }
                 }
-                Packet::Twcc(_) => {
+                Packet::Twcc(twcc) => {
                     self.sent.feedbacks.fetch_add(1, Ordering::Relaxed);
+                    let lost = twcc.statuses().filter(|(_, delta)| delta.is_none()).count();
+                    self.rate.told(twcc.statuses().count() as u32, lost as u32);
                 }
+                Packet::Remb(remb) => self.rate.remb(remb.bitrate.as_bps()),
                 _ => {}
             }
         }
@@ -371,7 +469,7 @@ impl Media for Publisher {
             if late > PATIENCE {
                 self.sent.skipped.fetch_add(1, Ordering::Relaxed);
             } else {
-                self.send_frame(due, peer);
+                self.send_frame(now, due, peer);
             }
         }
         while self.next_audio <= now {
@@ -397,34 +495,4 @@ impl Media for Publisher {
 /// Extensions that were negotiated and have something to say.
 fn present<'a>(extensions: &[(u8, &'a [u8])]) -> Vec<(u8, &'a [u8])> {
     extensions.iter().copied().filter(|(id, value)| *id != 0 && !value.is_empty()).collect()
-}
-
-/// The payload descriptor (RFC 7741 section 4.2), and in the first packet of a frame the frame header (RFC 6386
-/// section 9.1) of a keyframe or an interframe.
-fn write_vp8(payload: &mut [u8], encoding: &Encoding, key: bool, first: bool) {
-    let [high, low] = encoding.picture.to_be_bytes();
-    let descriptor = [
-        0x80 | if first { 0x10 } else { 0 },
-        // I, L, T and K: picture id, TL0PICIDX, temporal layer 0 with key index.
-        0xf0,
-        0x80 | high,
-        low,
-        encoding.picture as u8,
-        encoding.key_index,
-    ];
-    let Some((front, rest)) = payload.split_at_mut_checked(descriptor.len()) else { return };
-    front.copy_from_slice(&descriptor);
-    if !first {
-        return;
-    }
-    // Shown, version 0, a first partition of 1000 bytes; bit 0 clear is a keyframe.
-    let tag: u32 = (1000 << 5) | (1 << 4) | u32::from(!key);
-    let [a, b, c, _] = tag.to_le_bytes();
-    let [w0, w1] = encoding.plan.width.to_le_bytes();
-    let [h0, h1] = encoding.plan.height.to_le_bytes();
-    let frame = [a, b, c, 0x9d, 0x01, 0x2a, w0, w1, h0, h1];
-    let len = if key { frame.len() } else { 3 };
-    if let (Some(to), Some(from)) = (rest.get_mut(..len), frame.get(..len)) {
-        to.copy_from_slice(from);
-    }
 }
