@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use dimpl::{Config, Dtls, DtlsCertificate, KeyingMaterial, Output, SrtpProfile};
 
-use super::{Failure, Identity};
+use super::{Failure, Identity, crypto};
 use crate::wire::srtp::{Keys, Profile};
 
 /// First repetition of an unanswered flight; doubled each time. Browsers begin at 50 ms, so they are mostly first.
@@ -52,6 +52,7 @@ pub(super) struct Exchange {
 /// What all handshakes have in common; `None` if dimpl refuses it.
 pub(super) fn config() -> Option<Arc<Config>> {
     Config::builder()
+        .with_crypto_provider(crypto::provider())
         // ICE has proved that the peer receives at its address: a cookie would cost a round trip for nothing.
         .use_server_cookie(false)
         .mtu(MTU)

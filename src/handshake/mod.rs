@@ -6,6 +6,7 @@
 //!
 //! [`Desk`] is all of it without threads and clocks; [`Handshakes`] runs one desk per worker.
 
+pub mod crypto;
 mod desk;
 mod exchange;
 mod fingerprint;

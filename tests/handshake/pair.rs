@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dimpl::{Config, Dtls, DtlsCertificate, Output};
-use millrace::handshake::{Algorithm, Desk, DeskLimits, Effect, Fingerprint, Identity, Outcome};
+use millrace::handshake::{Algorithm, Desk, DeskLimits, Effect, Fingerprint, Identity, Outcome, crypto};
 use millrace::router::command::Command;
 use millrace::router::id::{SessionId, ShardId};
 use millrace::wire::id::{Pt, RtpTs, Seq, Seq16, Ssrc};
@@ -42,8 +42,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(now: Instant, offers: Offers, identity: &Identity, mtu: usize) -> Self {
-        let config =
-            Config::builder().mtu(mtu).flight_start_rto(Duration::from_millis(50)).flight_retries(20);
+        let config = Config::builder()
+            .with_crypto_provider(crypto::provider())
+            .mtu(mtu)
+            .flight_start_rto(Duration::from_millis(50))
+            .flight_retries(20);
         let config = Arc::new(config.build().expect("a configuration"));
         let certificate = DtlsCertificate {
             certificate: identity.certificate.clone(),

@@ -1,10 +1,10 @@
 //! The client's side of DTLS-SRTP (RFC 5764), 1.3 and 1.2 offered.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dimpl::{Config, Dtls, DtlsCertificate, Output, SrtpProfile};
-use millrace::handshake::{Fingerprint, Identity};
+use millrace::handshake::{Fingerprint, Identity, crypto};
 use millrace::wire::srtp::{Keys, Profile};
 
 use crate::Error;
@@ -23,13 +23,11 @@ pub(super) struct Secure {
 
 impl Secure {
     pub(super) fn new(now: Instant, identity: &Identity, named: Vec<Fingerprint>) -> Result<Self, Error> {
-        let config = Config::builder().flight_start_rto(FIRST_REPEAT).flight_retries(10).mtu(1200).build();
-        let config = config.map_err(|e| Error::Media(e.to_string()))?;
         let certificate = DtlsCertificate {
             certificate: identity.certificate.clone(),
             private_key: identity.private_key.clone(),
         };
-        let mut dtls = Dtls::new_auto(Arc::new(config), certificate, now);
+        let mut dtls = Dtls::new_auto(config()?, certificate, now);
         dtls.set_active(true);
         Ok(Self { dtls, buffer: vec![0; 2048], next: Some(now), certificate: None, named })
     }
@@ -92,6 +90,16 @@ impl Secure {
             false => Err(Error::Media("the server's certificate is not the one that its SDP names".into())),
         }
     }
+}
+
+/// One for all: dimpl tries its cryptography out whenever one is made, which takes longer than a handshake.
+fn config() -> Result<Arc<Config>, Error> {
+    static CONFIG: OnceLock<Result<Arc<Config>, dimpl::Error>> = OnceLock::new();
+    let make = || {
+        let config = Config::builder().with_crypto_provider(crypto::provider());
+        config.flight_start_rto(FIRST_REPEAT).flight_retries(10).mtu(1200).build().map(Arc::new)
+    };
+    CONFIG.get_or_init(make).clone().map_err(failed)
 }
 
 fn failed(error: dimpl::Error) -> Error {
