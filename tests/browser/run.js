@@ -12,6 +12,7 @@ await import('./suites/layers.js');
 await import('./suites/rooms.js');
 await import('./suites/recovery.js');
 await import('./suites/publisher.js');
+await import('./suites/audience.js');
 await import('./suites/looks.js');
 await import('./suites/firefox.js');
 

@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 export const OUTPUT = join(here, '..', 'output');
-const BINARY = process.env.MILLRACE ?? join(here, '..', '..', '..', 'target', 'release', 'millrace');
+export const BINARY = process.env.MILLRACE ?? join(here, '..', '..', '..', 'target', 'release', 'millrace');
 
 async function freeTcp() {
   const server = createServer();
