@@ -207,6 +207,11 @@ fn check_packet(packet: &Packet<'_>, len: usize, buf: &mut [u8]) {
             }
             assert!(writer.twcc(&twcc.feedback, twcc.statuses().map(|s| s.1)));
         }
+        Packet::Extended(extended) => {
+            assert!(extended.delays().count() * 12 <= len);
+            let Some(time) = extended.receiver_time() else { return };
+            assert!(writer.receiver_time(extended.sender, time));
+        }
         Packet::Unknown { body, .. } => return assert!(body.len() + 4 <= len),
     }
     let len = writer.len();
@@ -229,6 +234,9 @@ fn check_packet(packet: &Packet<'_>, len: usize, buf: &mut [u8]) {
         (Packet::Remb(a), Packet::Remb(b)) => assert!(b.bitrate <= a.bitrate),
         (Packet::Twcc(a), Packet::Twcc(b)) => {
             assert!(a.feedback == b.feedback && a.statuses().eq(b.statuses()));
+        }
+        (Packet::Extended(a), Packet::Extended(b)) => {
+            assert!(a.sender == b.sender && a.receiver_time() == b.receiver_time());
         }
         (a, b) => panic!("{a:?} became {b:?}"),
     }

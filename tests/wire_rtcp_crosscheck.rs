@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use millrace::units::Bitrate;
 use millrace::wire::id::{RtpTs, Seq16, Ssrc};
-use millrace::wire::rtcp::{Feedback, Packet, ReportBlock, SenderInfo, Writer, packets};
+use millrace::wire::rtcp::{Delay, Feedback, Packet, ReportBlock, SenderInfo, Writer, packets};
 use proptest::prelude::*;
+use rtc_rtcp::extended_report::{DLRRReport, DLRRReportBlock, ReceiverReferenceTimeReportBlock};
 use rtc_rtcp::goodbye::Goodbye;
 use rtc_rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
@@ -185,7 +186,32 @@ fn same(a: &Content, b: &Content) -> bool {
     format!("{a:?}") == format!("{b:?}")
 }
 
+/// An extended report of theirs with these blocks.
+fn extended(reports: Vec<Box<dyn rtc_rtcp::packet::Packet>>) -> Theirs {
+    Box::new(rtc_rtcp::extended_report::ExtendedReport { sender_ssrc: ME, reports })
+}
+
 proptest! {
+    #[test]
+    fn extended_reports_are_the_same_to_both(ntp: u64, ssrc: u32, last_rr: u32, since: u32) {
+        let delay = Delay { ssrc: Ssrc(ssrc), last_rr, since };
+        let mut buf = [0; 64];
+        let mut writer = Writer::new(&mut buf);
+        prop_assert!(writer.receiver_time(Ssrc(ME), ntp) && writer.delay(Ssrc(ME), &delay));
+        let len = writer.len();
+        let time = ReceiverReferenceTimeReportBlock { ntp_timestamp: ntp };
+        let report = DLRRReport { ssrc, last_rr, dlrr: since };
+        let delays = || DLRRReportBlock { reports: vec![report.clone()] };
+        let theirs = rtc_rtcp::packet::unmarshal(&mut &buf[..len]).expect("valid");
+        prop_assert!(theirs == [extended(vec![Box::new(time.clone())]), extended(vec![Box::new(delays())])]);
+        // And both in one report, as theirs writes it.
+        let bytes = extended(vec![Box::new(delays()), Box::new(time)]).marshal().expect("valid");
+        let all: Vec<_> = packets(&bytes).expect("valid").collect();
+        let [Packet::Extended(read)] = all[..] else { panic!("{all:?}") };
+        prop_assert_eq!((read.sender, read.receiver_time()), (Ssrc(ME), Some(ntp)));
+        prop_assert_eq!(read.delays().collect::<Vec<_>>(), [delay]);
+    }
+
     #[test]
     fn they_read_what_we_write(content in any_content()) {
         let theirs = rtc_rtcp::packet::unmarshal(&mut &content.ours()[..]).expect("valid");

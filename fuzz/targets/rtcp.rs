@@ -45,6 +45,7 @@ fn walk(packet: &Packet<'_>) {
         }
         Packet::Twcc(twcc) => assert_eq!(twcc.statuses().count(), usize::from(twcc.len())),
         Packet::Remb(remb) => _ = remb.ssrcs().count(),
+        Packet::Extended(extended) => _ = (extended.receiver_time(), extended.delays().count()),
         _ => {}
     }
 }

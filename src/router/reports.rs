@@ -8,7 +8,7 @@ use super::track::{Clock, Tracks};
 use crate::batch::TxBatch;
 use crate::units::{Bitrate, Duration, Instant};
 use crate::wire::id::{RtpTs, Ssrc};
-use crate::wire::rtcp::{self, Packet, ReportBlock, SenderInfo, Writer};
+use crate::wire::rtcp::{self, Delay, Packet, ReportBlock, SenderInfo, Writer};
 
 /// One name for all that a connection sends: lip synchronisation goes by the msid of the offer.
 const CNAME: &[u8] = b"millrace";
@@ -19,6 +19,8 @@ const ROOM: usize = 1200;
 const UNMEASURED: Duration = Duration::from_millis(200);
 const MIN_STALE: Duration = Duration::from_millis(50);
 const MAX_STALE: Duration = Duration::from_millis(400);
+/// What time it was at a viewer says nothing of its way any more after this.
+const FRESH: Duration = Duration::from_secs(5);
 /// Blocks in one report (RFC 3550 section 6.4.1: a count of 5 bits).
 const MAX_BLOCKS: usize = 31;
 
@@ -56,16 +58,29 @@ impl Session {
     /// To a viewer: a sender report of every slot that sends, as many as fit.
     fn write_viewer(&mut self, out: &mut Writer<'_>, now: Instant, tracks: &Tracks) {
         self.due = super::session::Due { report: self.due.report, ..Default::default() };
+        let delay = self.viewer_delay(now);
         while let Some(slot) = self.slots.get(self.reported_slots) {
             if let Some((ts, packets, bytes)) = slot.report(now, tracks) {
-                let info = SenderInfo { ntp: ntp(now), ts: RtpTs(ts), packets, bytes };
+                let info = SenderInfo { ntp: ntp(now + self.epoch), ts: RtpTs(ts), packets, bytes };
                 if !out.sender_report(slot.ssrc(), &info, &[]) || !out.cname(slot.ssrc(), CNAME) {
                     return;
+                }
+                // What finds no room comes with the next report.
+                if let Some(delay) = delay.filter(|_| slot.params.kind == Kind::Video) {
+                    out.delay(slot.ssrc(), &delay);
                 }
             }
             self.reported_slots += 1;
         }
         self.due.report = false;
+    }
+
+    /// How long ago a viewer told its time (RFC 3611 section 4.5): without that it does not know its round trip, nor when to
+    /// ask again for what is lost.
+    fn viewer_delay(&self, now: Instant) -> Option<Delay> {
+        let (ssrc, last_rr, at) = self.viewer_time.filter(|(_, _, at)| now.since(*at) < FRESH)?;
+        let since = u32::try_from(now.since(at).as_micros() * 65_536 / 1_000_000).ok()?;
+        Some(Delay { ssrc, last_rr, since })
     }
 
     /// To a publisher: how its layers arrive, and what is wanted of it.
@@ -214,6 +229,11 @@ impl Session {
                     }
                 }
                 Packet::Remb(remb) => self.reported.on_remb(now, remb.bitrate),
+                Packet::Extended(extended) => {
+                    if let Some(time) = extended.receiver_time() {
+                        self.viewer_time = Some((extended.sender, middle(time), now));
+                    }
+                }
                 Packet::Sdes(_) | Packet::Bye(_) | Packet::Unknown { .. } => {}
             }
         }
@@ -241,7 +261,8 @@ impl Session {
         self.reported.on_loss(now, block.fraction_lost, self.stats.bitrate_out);
         if block.last_sr != 0 {
             // RFC 3550 section 6.4.1, in 65536ths of a second.
-            let units = middle(ntp(now)).wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_sr);
+            let units =
+                middle(ntp(now + self.epoch)).wrapping_sub(block.last_sr).wrapping_sub(block.delay_since_sr);
             if units < 1 << 20 {
                 self.stats.rtt = Some(Duration::from_micros(u64::from(units) * 1_000_000 / 65_536));
             }
@@ -271,7 +292,7 @@ impl Session {
     }
 }
 
-/// Our clock as it travels: any epoch serves, as only differences count.
+/// A time as it travels.
 fn ntp(now: Instant) -> u64 {
     ((u128::from(now.as_micros()) << 32) / 1_000_000) as u64
 }

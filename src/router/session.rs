@@ -71,6 +71,10 @@ pub(crate) struct Session {
     pub(crate) repair: Repair,
     /// What a peer without transport-wide feedback tells of its way.
     pub(crate) reported: Reported,
+    /// Our clock plus this is NTP's.
+    pub(crate) epoch: Duration,
+    /// What time it was at a viewer, when it last said so: the middle of an NTP time, and when that came.
+    pub(crate) viewer_time: Option<(Ssrc, u32, Instant)>,
     /// At most this much, whatever its way carries.
     pub(crate) limit: Bitrate,
     /// At most so many audio slots are filled.
@@ -127,6 +131,8 @@ impl Session {
             crowd: Vec::new(),
             repair: Repair::default(),
             reported: Reported::default(),
+            epoch: Duration::ZERO,
+            viewer_time: None,
             limit: Bitrate::MAX,
             voices: u8::MAX,
             allocation: Allocation::new(now),

@@ -178,6 +178,10 @@ impl Subscriber {
         sdp.flag("sendonly");
         sdp.attribute("msid", format_args!("pair{} slot{}", slot.pair, slot.mid));
         extensions::offer(sdp, slot.kind);
+        if slot.kind == Kind::Video {
+            // RFC 3611 section 5.1: who only receives is told the round trip, after which it asks again for what is lost.
+            sdp.attribute("rtcp-xr", "rcvr-rtt=all");
+        }
         let feedback: &[&str] = if slot.kind == Kind::Audio { &AUDIO_FEEDBACK } else { &VIDEO_FEEDBACK };
         for codec in codecs {
             sdp.attribute("rtpmap", format_args!("{} {}", codec.pt, codec.encoding));

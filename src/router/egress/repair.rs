@@ -1,5 +1,6 @@
 //! What a viewer asks for again: each packet at most once in a round trip, all together within a share of what it is
-//! sent. Nobody makes us send more by asking more.
+//! sent. Nobody makes us send more by asking more. Who asks for a packet a second time lost the answer or the question, and
+//! there is hardly time for a third: it gets two, the second behind whatever else waits.
 
 use std::collections::VecDeque;
 
@@ -24,7 +25,8 @@ pub(crate) type Asked = (u16, u64);
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Repair {
-    waiting: VecDeque<Asked>,
+    /// And whether once more afterwards.
+    waiting: VecDeque<(Asked, bool)>,
     /// By low bits of the number; made when it is first needed, since most viewers never ask.
     answered: Vec<(Asked, Instant)>,
     /// Bytes that may be sent again; below zero where the last ones were more.
@@ -60,13 +62,15 @@ impl Repair {
         }
         // A little less than a round trip: clocks tick, and who asks again has waited for one.
         let again = round_trip.map_or(MIN_AGAIN, |rtt| (rtt * 3 / 4).clamp(MIN_AGAIN, MAX_AGAIN));
+        let mut repeated = false;
         if let Some(place) = self.answered.get_mut(asked.1 as usize % REMEMBERED) {
-            if place.0 == asked && now.since(place.1) < again {
+            repeated = place.0 == asked;
+            if repeated && now.since(place.1) < again {
                 return true;
             }
             *place = (asked, now);
         }
-        self.waiting.push_back(asked);
+        self.waiting.push_back((asked, repeated));
         true
     }
 
@@ -76,12 +80,16 @@ impl Repair {
 
     /// The next packet to send, until [`Repair::done`].
     pub(crate) fn next(&self) -> Option<Asked> {
-        self.waiting.front().copied()
+        self.waiting.front().map(|(asked, _)| *asked)
     }
 
     /// It was sent with so many bytes, or cannot be.
     pub(crate) fn done(&mut self, bytes: usize) {
-        self.waiting.pop_front();
+        if let Some((asked, true)) = self.waiting.pop_front()
+            && bytes > 0
+        {
+            self.waiting.push_back((asked, false));
+        }
         self.credit -= bytes as i64;
         self.again += bytes as u64;
     }
@@ -109,6 +117,23 @@ mod tests {
         repair.ask((2, 70_000), RTT, at(74));
         repair.ask((1, 70_000), RTT, at(80));
         assert_eq!(std::iter::from_fn(|| repair.next().inspect(|_| repair.done(1))).count(), 2);
+    }
+
+    #[test]
+    fn who_asks_again_gets_two_the_second_behind_the_others() {
+        let mut repair = Repair::default();
+        let all = |repair: &mut Repair| -> Vec<u64> {
+            std::iter::from_fn(|| repair.next().inspect(|_| repair.done(1)).map(|asked| asked.1)).collect()
+        };
+        repair.ask((1, 7), RTT, at(0));
+        assert_eq!(all(&mut repair), [7]);
+        repair.ask((1, 7), RTT, at(100));
+        repair.ask((1, 8), RTT, at(100));
+        assert_eq!(all(&mut repair), [7, 8, 7]);
+        // What is not there any more is not there a second time.
+        repair.ask((1, 8), RTT, at(200));
+        repair.done(0);
+        assert!(repair.is_empty());
     }
 
     #[test]

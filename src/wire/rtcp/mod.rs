@@ -1,13 +1,15 @@
-//! RTCP: reports (RFC 3550 section 6.4 to 6.6), feedback (RFC 4585, RFC 5104), REMB and transport-wide feedback.
+//! RTCP: reports (RFC 3550 section 6.4 to 6.6, RFC 3611), feedback (RFC 4585, RFC 5104), REMB and transport-wide feedback.
 //!
 //! Compounds may be of reduced size (RFC 5506). Refused: compounds with anything that is cut short inside; one bad packet
-//! drops them all. Types and formats not listed in [`Packet`] (APP, XR, TMMBR, ...) are [`Packet::Unknown`].
+//! drops them all. Types and formats not listed in [`Packet`] (APP, TMMBR, ...) are [`Packet::Unknown`].
 
+mod extended;
 mod feedback;
 mod report;
 mod twcc;
 mod write;
 
+pub use extended::{Delay, Extended};
 pub use feedback::{Fir, Nack, Pli, Remb};
 pub use report::{Bye, Chunk, ReceiverReport, ReportBlock, Sdes, SenderInfo, SenderReport};
 pub use twcc::{Feedback, Twcc};
@@ -17,7 +19,7 @@ use super::Malformed;
 use super::bytes::{u8_at, u16_at, u32_at};
 use super::id::Ssrc;
 
-/// Packet types (RFC 3550 section 12.1, RFC 4585 section 6.1).
+/// Packet types (RFC 3550 section 12.1, RFC 4585 section 6.1, RFC 3611 section 2).
 mod kind {
     pub(super) const SENDER_REPORT: u8 = 200;
     pub(super) const RECEIVER_REPORT: u8 = 201;
@@ -25,6 +27,7 @@ mod kind {
     pub(super) const BYE: u8 = 203;
     pub(super) const TRANSPORT_FEEDBACK: u8 = 205;
     pub(super) const PAYLOAD_FEEDBACK: u8 = 206;
+    pub(super) const EXTENDED: u8 = 207;
 }
 
 /// Formats of feedback (RFC 4585 section 6, RFC 5104 section 4.3.1).
@@ -57,6 +60,8 @@ pub enum Packet<'a> {
     Remb(Remb<'a>),
     /// Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01).
     Twcc(Twcc<'a>),
+    /// RFC 3611.
+    Extended(Extended<'a>),
     /// Anything else.
     Unknown {
         /// Packet type.
@@ -124,6 +129,7 @@ impl<'a> Packet<'a> {
             (kind::PAYLOAD_FEEDBACK, format::APPLICATION) if Remb::is_one(body) => {
                 Self::Remb(Remb::read(body)?)
             }
+            (kind::EXTENDED, _) => Self::Extended(Extended::read(body)?),
             _ => Self::Unknown { kind, format, body },
         })
     }

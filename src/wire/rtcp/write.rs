@@ -1,6 +1,6 @@
 //! Writing compounds.
 
-use super::{Chunk, Feedback, Remb, ReportBlock, SenderInfo, format, kind, twcc};
+use super::{Chunk, Delay, Feedback, Remb, ReportBlock, SenderInfo, extended, format, kind, twcc};
 use crate::units::Bitrate;
 use crate::wire::bytes::Out;
 use crate::wire::id::{Seq16, Ssrc};
@@ -72,6 +72,26 @@ impl<'a> Writer<'a> {
                 out.put(reason.as_bytes())?;
             }
             out.align(start)
+        })
+    }
+
+    /// A receiver's time (RFC 3611 section 4.4).
+    pub fn receiver_time(&mut self, ssrc: Ssrc, ntp: u64) -> bool {
+        self.packet(kind::EXTENDED, Some(0), |out| {
+            out.u32(ssrc.0)?;
+            out.put(&[extended::RECEIVER_TIME, 0, 0, 2])?;
+            out.put(&ntp.to_be_bytes())
+        })
+    }
+
+    /// How long ago a receiver's time came (RFC 3611 section 4.5).
+    pub fn delay(&mut self, ssrc: Ssrc, delay: &Delay) -> bool {
+        self.packet(kind::EXTENDED, Some(0), |out| {
+            out.u32(ssrc.0)?;
+            out.put(&[extended::DELAY, 0, 0, 3])?;
+            out.u32(delay.ssrc.0)?;
+            out.u32(delay.last_rr)?;
+            out.u32(delay.since)
         })
     }
 

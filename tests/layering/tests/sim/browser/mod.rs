@@ -113,6 +113,7 @@ impl Browser {
             let blocks: Vec<_> = self.slots.iter_mut().filter_map(|s| s.block(now)).take(31).collect();
             write(&mut self.out, |out| {
                 out.receiver_report(OURS, &blocks);
+                out.receiver_time(OURS, ntp(now));
             });
         }
         std::mem::take(&mut self.out)
@@ -134,10 +135,20 @@ impl Browser {
             }
             Clear::Rtcp(compound) => {
                 for packet in rtcp::packets(compound).expect("well-formed") {
-                    if let Packet::SenderReport(report) = packet
-                        && let Some(slot) = self.slots.iter_mut().find(|s| s.ssrc == report.ssrc)
-                    {
-                        slot.sender_report = Some((now, report.info));
+                    match packet {
+                        Packet::SenderReport(report) => {
+                            let slot = self.slots.iter_mut().find(|s| s.ssrc == report.ssrc);
+                            slot.into_iter().for_each(|s| s.sender_report = Some((now, report.info)));
+                        }
+                        Packet::Extended(report) => {
+                            for delay in report.delays().filter(|delay| delay.ssrc == OURS) {
+                                let units = ((ntp(now) >> 16) as u32).wrapping_sub(delay.last_rr);
+                                let units = u64::from(units.wrapping_sub(delay.since));
+                                let round_trip = Duration::from_micros(units * 1_000_000 / 65_536);
+                                self.slots.iter_mut().for_each(|s| s.nack.learn(round_trip));
+                            }
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -206,6 +217,11 @@ impl Slot {
             delay_since_sr: (now.since(at).as_micros() * 65_536 / 1_000_000) as u32,
         })
     }
+}
+
+/// Its clock, as it travels.
+fn ntp(now: Instant) -> u64 {
+    ((u128::from(now.as_micros()) << 32) / 1_000_000) as u64
 }
 
 fn write(packets: &mut Vec<Clear>, write: impl FnOnce(&mut Writer<'_>)) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use millrace::units::{Duration, Instant};
 
-/// Without extended reports a receiver does not learn the round trip and takes it for this.
+/// Until extended reports tell a receiver the round trip it takes it for this.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 const TRIES: u8 = 10;
 /// More than this cannot be mended one by one.
@@ -17,6 +17,7 @@ pub struct Nack {
     /// When it may be asked for, and how often it was.
     missing: BTreeMap<u64, (Instant, u8)>,
     overflow: bool,
+    round_trip: Option<Duration>,
     pub asked: u64,
     pub given_up: u64,
 }
@@ -39,6 +40,11 @@ impl Nack {
         }
     }
 
+    /// So long it takes until what was asked for can come.
+    pub fn learn(&mut self, round_trip: Duration) {
+        self.round_trip = Some(round_trip);
+    }
+
     /// What was decoded needs nothing before it.
     pub fn forget_up_to(&mut self, seq: u64) {
         self.missing = self.missing.split_off(&seq);
@@ -48,9 +54,10 @@ impl Nack {
         let before = self.missing.len();
         self.missing.retain(|_, (at, tries)| *at > now || *tries < TRIES);
         self.given_up += (before - self.missing.len()) as u64;
+        let round_trip = self.round_trip.unwrap_or(ROUND_TRIP);
         let due = self.missing.iter_mut().filter(|(_, (at, _))| *at <= now);
         let due = due.map(|(seq, (at, tries))| {
-            (*at, *tries) = (now + ROUND_TRIP, *tries + 1);
+            (*at, *tries) = (now + round_trip, *tries + 1);
             *seq
         });
         let seqs: Vec<_> = due.collect();
