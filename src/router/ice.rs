@@ -198,7 +198,9 @@ impl Router {
         }
         self.start_ticking(now);
         if let Some(seat) = self.sessions.get_mut(place as usize) {
-            *seat = Some(Box::new(Session::new(params, more, now)));
+            let mut session = Box::new(Session::new(params, more, now));
+            session.epoch = self.epoch;
+            *seat = Some(session);
         }
         self.note(place);
     }

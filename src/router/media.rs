@@ -130,7 +130,8 @@ impl Router {
         (read.entry.seq, read.entry.epoch, read.entry.arrival) = (seq, layer.epoch, now);
         layer.dependencies.read(extensions.descriptor, &mut read.entry);
         let captured = extensions.captured.zip(session.clock_offset);
-        match captured.map(|(captured, ahead)| captured.passed_on(ahead).bytes()) {
+        let epoch = session.epoch.as_micros() as i64;
+        match captured.map(|(captured, ahead)| captured.passed_on(ahead.wrapping_add(epoch)).bytes()) {
             None => layer.log.append(read.entry, extensions.descriptor, bytes),
             Some(captured) => {
                 read.entry.capture = captured.len() as u8;

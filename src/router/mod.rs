@@ -33,7 +33,7 @@ pub mod peer;
 mod queue;
 mod reports;
 mod session;
-mod speakers;
+pub mod speakers;
 mod target;
 mod timers;
 mod track;
@@ -57,6 +57,8 @@ use track::{Sub, Tracks};
 use crate::batch::TxBatch;
 use crate::units::{Bitrate, Duration, Instant};
 
+/// From 1900 to 1970 (RFC 868).
+const NTP_BEFORE_UNIX: Duration = Duration::from_secs(2_208_988_800);
 /// How often tracks are looked after: which fell silent, whose keyframes are overdue, who is talking.
 const TICK: Duration = Duration::from_millis(100);
 /// DTLS datagrams and wishes that wait for the control plane; clients repeat theirs, and so do we.
@@ -79,6 +81,8 @@ pub struct RouterConfig {
 #[derive(Debug)]
 pub struct Router {
     config: RouterConfig,
+    /// What our clock showed of NTP's era when it began.
+    epoch: Duration,
     lobby: Lobby,
     paths: Paths,
     sessions: Vec<Option<Box<Session>>>,
@@ -109,6 +113,7 @@ impl Router {
     pub fn new(config: RouterConfig) -> Self {
         Self {
             config,
+            epoch: Duration::ZERO,
             lobby: Lobby::default(),
             paths: Paths::new(config.seed),
             sessions: Vec::new(),
@@ -129,6 +134,12 @@ impl Router {
             counters: Counters::default(),
             at_work: None,
         }
+    }
+
+    /// Tells the time of day, as a time since 1970, for what leaves the host: sessions that begin from now on report by it.
+    /// A clock that is set later changes nothing for them, so that sound and picture stay in step.
+    pub fn set_time(&mut self, now: Instant, unix: Duration) {
+        self.epoch = (unix + NTP_BEFORE_UNIX).saturating_sub(now.since(Instant::ZERO));
     }
 
     /// The session whose work was last begun: the one to end if that work panicked.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::{debug, error, info};
 
@@ -200,7 +201,12 @@ impl Seats {
         let shards = self.shards.count() as u8;
         // Each shard has a seed of its own, all of them from the one (the multiplier is that of SplitMix64).
         let seed = |id: ShardId| seed ^ u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let router = |shard| Router::new(RouterConfig { shard, shards, seed: seed(shard) });
+        let (now, unix) = (net::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        let router = |shard| {
+            let mut router = Router::new(RouterConfig { shard, shards, seed: seed(shard) });
+            router.set_time(now, unix);
+            router
+        };
         self.start_with(config, router, sinks)
     }
 

@@ -1,6 +1,8 @@
 //! What the headers of packets to viewers carry: the mid until it is known, transport-wide numbers for all packets of a
 //! connection, the publisher's audio level, and when sound and picture were captured.
 
+use millrace::units::{Duration, Instant};
+
 use crate::sim::network::Link;
 use crate::sim::{World, tile};
 
@@ -55,4 +57,29 @@ fn capture_times_are_told_against_our_clock() {
             }
         }
     }
+}
+
+#[test]
+fn reports_and_capture_times_go_by_the_time_of_day() {
+    let mut world = World::new(1, 64);
+    let unix = Duration::from_secs(1_800_000_000);
+    let (now, ntp) = (world.now, unix + Duration::from_secs(2_208_988_800));
+    world.routers[0].set_time(now, unix);
+    let (publisher, audio, _) = world.publish(Link::good(), &[]);
+    world.publishers.get_mut(&publisher).expect("is there").tells_capture = true;
+    let viewer = world.view(Link::good(), 1);
+    world.run_ms(1000);
+    world.watch(viewer, 0, Some(audio), tile(0, 0));
+    world.run_ms(6000);
+    let slot = world.viewer(viewer).slot(0);
+    let seconds = |ntp: u64| ntp as f64 / 4_294_967_296.0;
+    let true_time = |at: Instant| (ntp + at.since(now)).as_secs_f64();
+    let (at, report) = slot.reports.last().expect("a report");
+    assert!((true_time(*at) - seconds(report.ntp) - 0.01).abs() < 0.005, "{report:?}");
+    let told = slot.packets.values().filter_map(|got| Some((got.at, got.captured?)));
+    let (at, captured) = told.max_by_key(|(at, _)| *at).expect("told");
+    let offset = captured.clock_offset.expect("the long form");
+    // The publisher's clock here counts from another day, further from ours than an offset can tell: it goes round.
+    let ours = captured.ntp.wrapping_sub(offset as u64);
+    assert!((true_time(at) - seconds(ours) - 0.02).abs() < 0.02, "{captured:?}");
 }
