@@ -71,6 +71,16 @@ export function codecsBy(wanted) {
   return [...all].sort((a, b) => rank(a) - rank(b));
 }
 
+/**
+ * Sends each packet of sound again with the next ones (RFC 2198), where the browser can.
+ * @param {RTCRtpTransceiver} transceiver
+ */
+export function preferRedundancy(transceiver) {
+  const all = RTCRtpSender.getCapabilities('audio')?.codecs ?? [];
+  const rank = (/** @type {RTCRtpCodec} */ { mimeType }) => Number(mimeType.toLowerCase() !== 'audio/red');
+  if (all.length) transceiver.setCodecPreferences([...all].sort((a, b) => rank(a) - rank(b)));
+}
+
 const CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
 
 /**

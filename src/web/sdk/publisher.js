@@ -4,7 +4,7 @@ import { captureCamera, captureScreen } from './capture.js';
 import { connection, statsOf } from './connection.js';
 import { RESOLUTIONS, STREAM_CAMERA, STREAM_RESOLUTION_DEFAULT, STREAM_SCREEN } from './constants.js';
 import { Emitter } from './emitter.js';
-import { codecsBy, layersOf, offerCaptureTime } from './encodings.js';
+import { codecsBy, layersOf, offerCaptureTime, preferRedundancy } from './encodings.js';
 import { Failure } from './failure.js';
 
 /** @import { Codec, Media, Quality } from './types.js' */
@@ -26,6 +26,7 @@ const KINDS = ['audio', 'video'];
  * @property {boolean} [simulcast] several layers: on for a camera in vp8 or h264
  * @property {string} [scalabilityMode] how each encoding is divided (W3C webrtc-svc); for a camera in vp9 or av1 L3T3_KEY unless
  *   told otherwise
+ * @property {boolean} [redundancy] sound twice, the second time with the next packet: for a bad uplink or bad listeners
  * @property {number} [resolution] a `STREAM_RESOLUTION_`
  * @property {string} [audioDevice]
  * @property {string} [videoDevice]
@@ -295,6 +296,7 @@ export class Publisher extends Emitter {
   #addAudio(pc) {
     const track = this.media.getAudioTracks()[0];
     const transceiver = pc.addTransceiver(track ?? 'audio', { direction: 'sendonly', streams: [this.media] });
+    if (this.#options.redundancy) preferRedundancy(transceiver);
     offerCaptureTime(transceiver);
     this.#senders.audio = transceiver.sender;
   }

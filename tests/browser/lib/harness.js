@@ -79,6 +79,18 @@ const h = {
     return ['audio', 'video'].map((kind) => of(kind)?.estimatedPlayoutTimestamp);
   },
 
+  /** What the receivers of the watched stream know of who sends, sound and picture. */
+  sources() {
+    const tracks = h.view.media.getTracks();
+    const of = (kind) => h.client.viewer.pc.getReceivers().find(({ track }) => track.kind === kind && tracks.includes(track));
+    return ['audio', 'video'].map((kind) => {
+      const source = of(kind)?.getSynchronizationSources()[0];
+      if (!source) return undefined;
+      const { timestamp, rtpTimestamp, captureTimestamp, senderCaptureTimeOffset } = source;
+      return { timestamp, rtpTimestamp, captureTimestamp, senderCaptureTimeOffset };
+    });
+  },
+
   /** The time until frames of this width are decoded. */
   async untilWidth(width, ms) {
     const started = performance.now();
