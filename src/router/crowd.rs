@@ -48,7 +48,7 @@ impl Router {
             }
         }
         changed.into_iter().for_each(|(id, wakes)| self.voice_changed(id, wakes));
-        self.speakers.tick(now, &talking);
+        self.speakers.tick(now, &talking, self.config.shards > 1);
     }
 
     /// A track joins or leaves the crowd of a viewer.

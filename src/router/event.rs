@@ -1,6 +1,7 @@
 //! What a shard tells the control plane: transitions and snapshots, never one event per packet.
 
 use super::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
+use super::speakers::Talker;
 use crate::units::{Bitrate, Duration, PictureSize};
 use crate::wire::payload::Codec;
 
@@ -41,8 +42,9 @@ pub enum Event {
         /// From the smallest up.
         layers: Vec<bool>,
     },
-    /// Who is talking, the dominant first; sent when it changes, at most every 200 ms.
-    Talking(Vec<TrackId>),
+    /// Who is talking, the dominant first, and how much; sent when it changes, at most every 200 ms, and so often while
+    /// anybody talks where there are other shards.
+    Talking(Vec<Talker>),
     /// What a slot sends changed.
     SlotLayer {
         /// The subscribing session.

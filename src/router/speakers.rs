@@ -111,8 +111,12 @@ impl Voice {
         self.frames = self.frames.checked_shl(frames).unwrap_or(0);
     }
 
-    fn short(&self) -> u32 {
-        u32::from(self.loudness.saturating_sub(SPEECH) / STEP).min(SHORT)
+    fn activity(&self) -> Activity {
+        Activity {
+            short: (self.loudness.saturating_sub(SPEECH) / STEP).min(SHORT as u8),
+            medium: self.medium() as u8,
+            long: self.long() as u8,
+        }
     }
 
     /// Frames of speech in the last half second.
@@ -125,14 +129,38 @@ impl Voice {
         let block = |at: u32| (self.frames >> (at * BLOCK) & ((1 << BLOCK) - 1)).count_ones();
         (0..LONG).filter(|at| block(*at) >= BLOCK_SPEECH).count() as u32
     }
+}
 
+/// How much somebody talks, on the three scales.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Steps of loudness now.
+    pub short: u8,
+    /// Frames of speech in the last half second.
+    pub medium: u8,
+    /// Blocks of speech in the last second and a bit.
+    pub long: u8,
+}
+
+impl Activity {
     /// Whether it takes the lead from another.
-    fn beats(&self, other: &Self) -> bool {
-        let ahead = |ours, theirs, of, rate, by| score(ours, of, rate) - score(theirs, of, rate) > by;
-        ahead(self.short(), other.short(), SHORT, 3.0, 0.0)
-            && ahead(self.medium(), other.medium(), MEDIUM, 4.0, 2.0)
-            && ahead(self.long(), other.long(), LONG, 3.0, 0.0)
+    fn beats(self, other: Self) -> bool {
+        let ahead = |ours: u8, theirs: u8, of, rate, by| {
+            score(ours.into(), of, rate) - score(theirs.into(), of, rate) > by
+        };
+        ahead(self.short, other.short, SHORT, 3.0, 0.0)
+            && ahead(self.medium, other.medium, MEDIUM, 4.0, 2.0)
+            && ahead(self.long, other.long, LONG, 3.0, 0.0)
     }
+}
+
+/// Who talks, and how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Talker {
+    /// Whose sound.
+    pub track: TrackId,
+    /// How much.
+    pub activity: Activity,
 }
 
 /// How much likelier it is, in logarithms, that `active` of `count` parts are speech (half of them are, binomially)
@@ -142,48 +170,70 @@ fn score(active: u32, count: u32, rate: f32) -> f32 {
     ways.sum::<f32>() + rate * active as f32
 }
 
+/// The order of those who talk, the dominant first. Each shard has one of its own voices, and the control plane one of all
+/// shards' together.
+#[derive(Debug, Default)]
+pub struct Ranking(Vec<Talker>);
+
+impl Ranking {
+    /// Orders those who talk now: who led goes on leading until beaten, or silent.
+    pub fn rank(&mut self, talkers: &[Talker]) {
+        let now = |track: TrackId| talkers.iter().find(|talker| talker.track == track);
+        self.0.retain_mut(|known| {
+            now(known.track).is_some_and(|talker| {
+                *known = *talker;
+                true
+            })
+        });
+        for talker in talkers {
+            if self.0.iter().all(|known| known.track != talker.track) && self.0.len() < MOST {
+                self.0.push(*talker);
+            }
+        }
+        for at in 1..self.0.len() {
+            let Some(challenger) = self.0.get(at).copied() else { continue };
+            // Those between may be of other rooms: whom it does not beat there it passes all the same.
+            let mut ahead = self.0.iter().take(at);
+            if let Some(place) = ahead.position(|known| challenger.activity.beats(known.activity)) {
+                self.0.remove(at);
+                self.0.insert(place, challenger);
+            }
+        }
+    }
+
+    /// Who talks, the dominant first.
+    pub fn talkers(&self) -> &[Talker] {
+        &self.0
+    }
+}
+
 /// Who is talking, of all tracks that are published here.
 #[derive(Debug, Default)]
 pub(crate) struct Speakers {
-    /// Who talks, the dominant first.
-    order: Vec<TrackId>,
+    ranking: Ranking,
     told: Vec<TrackId>,
     told_at: Option<Instant>,
     changed: bool,
 }
 
 impl Speakers {
-    /// Finds out who is talking now, given all who are.
-    pub(crate) fn tick(&mut self, now: Instant, voices: &[(TrackId, Voice)]) {
-        let voice = |track: TrackId| voices.iter().find(|(t, _)| *t == track).map(|(_, voice)| *voice);
-        self.order.retain(|track| voice(*track).is_some());
-        for (track, _) in voices {
-            if !self.order.contains(track) && self.order.len() < MOST {
-                self.order.push(*track);
-            }
-        }
-        for at in 1..self.order.len() {
-            let Some((challenger, theirs)) = self.order.get(at).and_then(|t| Some((*t, voice(*t)?))) else {
-                continue;
-            };
-            // Those between may be of other rooms: whom it does not beat there it passes all the same.
-            let ahead = self.order.iter().take(at);
-            let beaten = ahead.map(|t| voice(*t)).position(|v| v.is_some_and(|v| theirs.beats(&v)));
-            if let Some(place) = beaten {
-                self.order.remove(at);
-                self.order.insert(place, challenger);
-            }
-        }
-        if self.order != self.told && self.told_at.is_none_or(|at| now.since(at) >= EVERY) {
-            self.told.clone_from(&self.order);
+    /// Finds out who is talking now, given all who are. Where other shards' voices are to be compared with ours, how much
+    /// each talks is news as well.
+    pub(crate) fn tick(&mut self, now: Instant, voices: &[(TrackId, Voice)], compared: bool) {
+        let talker = |(track, voice): &(TrackId, Voice)| Talker { track: *track, activity: voice.activity() };
+        self.ranking.rank(&voices.iter().map(talker).collect::<Vec<_>>());
+        let order = self.ranking.talkers().iter().map(|talker| talker.track);
+        let news = compared && !voices.is_empty() || !order.clone().eq(self.told.iter().copied());
+        if news && self.told_at.is_none_or(|at| now.since(at) >= EVERY) {
+            self.told = order.collect();
             self.told_at = Some(now);
             self.changed = true;
         }
     }
 
     /// Who is talking, the dominant first, if that changed.
-    pub(crate) fn news(&mut self) -> Option<Vec<TrackId>> {
-        std::mem::take(&mut self.changed).then(|| self.told.clone())
+    pub(crate) fn news(&mut self) -> Option<Vec<Talker>> {
+        std::mem::take(&mut self.changed).then(|| self.ranking.talkers().to_vec())
     }
 }
 
@@ -229,8 +279,8 @@ mod tests {
             let track = |index| TrackId { index, generation: 0 };
             let talking = (0..).zip(&self.voices).filter(|(_, v)| v.talking);
             let talking: Vec<_> = talking.map(|(who, v)| (track(who), *v)).collect();
-            self.speakers.tick(self.now, &talking);
-            let news = self.speakers.news().map(|who| who.iter().map(|t| t.index).collect());
+            self.speakers.tick(self.now, &talking, false);
+            let news = self.speakers.news().map(|who| who.iter().map(|t| t.track.index).collect());
             self.told.extend(news.map(|who| (self.now.as_micros() / 1000, who)));
         }
 

@@ -37,6 +37,7 @@ use super::directory::TokenId;
 use super::ids::Gid;
 use crate::router::command::Kind;
 use crate::router::id::{SessionId, ShardId, TrackId};
+use crate::router::speakers::{Ranking, Talker};
 use crate::signal::message::{Notice, Refusal, StreamId};
 use crate::units::Instant;
 
@@ -103,8 +104,9 @@ pub struct Rooms {
     streams: HashMap<StreamId, Published>,
     sessions: Table<SessionId, Session>,
     tracks: Table<TrackId, Track>,
-    /// Who is talking, by the shard that says so.
-    talkers: BTreeMap<ShardId, Vec<TrackId>>,
+    /// Who is talking, by the shard that says so, and all of them in order.
+    talkers: BTreeMap<ShardId, Vec<Talker>>,
+    ranking: Ranking,
     timers: BTreeSet<(Instant, Timer)>,
     effects: Vec<Effect>,
 }
@@ -121,6 +123,7 @@ impl Rooms {
             sessions: Table::new(MAX_SESSIONS),
             tracks: Table::new(MAX_TRACKS),
             talkers: BTreeMap::new(),
+            ranking: Ranking::default(),
             timers: BTreeSet::new(),
             effects: Vec::new(),
         }

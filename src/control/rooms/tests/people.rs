@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::router::id::TrackId;
+use crate::router::speakers::{Activity, Talker};
 use crate::signal::message::{Muted, Stream};
 
 /// Whether it is all, and who joined, changed and left.
@@ -182,22 +183,32 @@ fn talking_is_told_when_it_changes_and_only_where_it_is() {
             })
             .collect()
     };
-    house.event(Event::Talking(vec![two, one]));
+    let talk = |track, long| Talker { track, activity: Activity { short: 8, medium: 2 * long, long } };
+    let talks = |track| talk(track, 5);
+    house.event(Event::Talking(vec![talks(two), talks(one)]));
     assert_eq!(talking(house.heard(listener)), [[2, 1]]);
-    house.event(Event::Talking(vec![two, one]));
+    house.event(Event::Talking(vec![talks(two), talks(one)]));
     assert!(house.heard(listener).is_empty());
     // Another shard has its own list: who leads goes on leading.
     house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![]));
     assert!(house.heard(listener).is_empty());
-    house.event(Event::Talking(vec![one]));
-    house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![two]));
+    house.event(Event::Talking(vec![talks(one)]));
+    house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![talks(two)]));
     assert_eq!(talking(house.heard(listener)), [vec![1], vec![1, 2]]);
     house.event(Event::Talking(vec![]));
-    house.event(Event::Talking(vec![one]));
+    house.event(Event::Talking(vec![talks(one)]));
     assert_eq!(talking(house.heard(listener)), [vec![2], vec![2, 1]]);
     house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![]));
     assert_eq!(talking(house.heard(listener)), [[1]]);
+    // Until somebody on another shard clearly talks more.
+    let (little, much) =
+        (talk(one, 2), Talker { activity: Activity { short: 12, medium: 20, long: 10 }, track: two });
+    house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![much]));
+    assert_eq!(talking(house.heard(listener)), [[1, 2]]);
+    house.event(Event::Talking(vec![little]));
+    assert_eq!(talking(house.heard(listener)), [[2, 1]]);
+    house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![]));
     house.event(Event::Talking(vec![]));
-    assert_eq!(talking(house.heard(listener)), [Vec::<u32>::new()]);
+    assert_eq!(talking(house.heard(listener)), [vec![1], vec![]]);
     assert!(house.heard(elsewhere).is_empty());
 }

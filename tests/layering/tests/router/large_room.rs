@@ -1,10 +1,11 @@
 //! Two hundred people in a room: each hears the few who talk, a new voice at once, and all know who leads.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use millrace::router::command::Command;
 use millrace::router::event::Event;
 use millrace::router::id::{SlotId, TrackId};
+use millrace::router::speakers::Ranking;
 use millrace::units::{Bitrate, Duration, Instant};
 
 use crate::sim::network::Link;
@@ -100,12 +101,17 @@ impl Room {
         self.world.command(|| Command::LimitSession { session, max_bitrate: Bitrate::MAX, max_voices });
     }
 
-    fn talking(&self) -> Vec<(Instant, &[TrackId])> {
-        let told = self.world.events.iter().filter_map(|(at, event)| match event {
-            Event::Talking(who) => Some((*at, &who[..])),
-            _ => None,
-        });
-        told.collect()
+    /// Who talks, the dominant first, each time that a shard tells of it: all shards ranked together, as the control plane
+    /// does.
+    fn talking(&self) -> Vec<(Instant, Vec<TrackId>)> {
+        let (mut shards, mut ranking) = (BTreeMap::new(), Ranking::default());
+        let mut told = Vec::new();
+        for (at, shard, who) in &self.world.talking {
+            shards.insert(*shard, who.clone());
+            ranking.rank(&shards.values().flatten().copied().collect::<Vec<_>>());
+            told.push((*at, ranking.talkers().iter().map(|talker| talker.track).collect()));
+        }
+        told
     }
 
     /// Packets of sound that a listener got, by slot.
@@ -140,7 +146,13 @@ fn a_new_voice_is_heard_within_a_tenth_of_a_second() {
 
 #[test]
 fn nobody_hears_more_than_a_few_and_the_newest_stay() {
-    let mut room = Room::new(1, 12);
+    for shards in [1, 2] {
+        few_are_heard(shards);
+    }
+}
+
+fn few_are_heard(shards: u8) {
+    let mut room = Room::new(shards, 12);
     let speakers: Vec<_> = (0..20).map(|n| 50 + n * 7).collect();
     for person in &speakers {
         room.level(*person, TALK);
@@ -170,36 +182,67 @@ fn when_all_talk_at_once_it_does_not_flutter() {
     assert_eq!(swaps.count(), 0);
 }
 
+/// How long after this a person was named as the dominant speaker.
+fn named(room: &Room, person: usize, began: Instant) -> Option<Duration> {
+    let track = room.people[person].1;
+    let named = room.talking().into_iter().find(|(at, who)| *at >= began && who.first() == Some(&track));
+    named.map(|(at, _)| at.since(began))
+}
+
 #[test]
 fn the_dominant_speaker_is_named_within_a_second() {
-    let mut room = Room::new(1, 14);
-    room.level(30, TALK);
-    room.world.run_ms(4000);
-    for (before, person) in [(30, 31), (31, 120), (120, 5)] {
+    for shards in [1, 2] {
+        let mut room = Room::new(shards, 14);
+        room.level(30, TALK);
+        room.world.run_ms(4000);
+        // People with even numbers are on one shard, the others on the other.
+        for (before, person) in [(30, 31), (31, 120), (120, 6), (6, 5)] {
+            let began = room.world.now;
+            room.level(person, TALK);
+            room.level(before, HUM);
+            room.world.run_ms(3000);
+            let after = named(&room, person, began);
+            assert!(after.is_some_and(|after| after <= Duration::from_secs(1)), "{person}: {after:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_puts_in_a_word_now_and_then_does_not_keep_the_lead() {
+    for shards in [1, 2] {
+        let mut room = Room::new(shards, 19);
+        room.level(30, TALK);
+        room.world.run_ms(4000);
         let began = room.world.now;
-        room.level(person, TALK);
-        room.level(before, HUM);
-        room.world.run_ms(3000);
-        let track = room.people[person].1;
-        let named = room.talking().into_iter().find(|(at, who)| *at >= began && who.first() == Some(&track));
-        let after = named.map(|(at, _)| at.since(began));
-        assert!(after.is_some_and(|after| after <= Duration::from_secs(1)), "{person}: {after:?}");
+        room.level(31, TALK - 5);
+        for _ in 0..6 {
+            room.level(30, HUM);
+            room.world.run_ms(500);
+            room.level(30, TALK);
+            room.world.run_ms(200);
+        }
+        let after = named(&room, 31, began);
+        assert!(after.is_some_and(|after| after <= Duration::from_secs(2)), "{shards} shards: {after:?}");
     }
 }
 
 #[test]
 fn a_word_in_between_does_not_take_the_lead() {
-    let mut room = Room::new(1, 15);
-    room.level(30, TALK);
-    room.world.run_ms(4000);
-    let began = room.world.now;
-    room.level(60, TALK - 10);
-    room.world.run_ms(400);
-    room.level(60, HUM);
-    room.world.run_ms(3000);
-    let lead = room.people[30].1;
-    let since = room.talking().into_iter().filter(|(at, _)| *at >= began);
-    assert!(since.into_iter().all(|(_, who)| who.first() == Some(&lead)));
+    for shards in [1, 2] {
+        let mut room = Room::new(shards, 15);
+        room.level(30, TALK);
+        room.world.run_ms(4000);
+        for other in [60, 61] {
+            let began = room.world.now;
+            room.level(other, TALK - 10);
+            room.world.run_ms(400);
+            room.level(other, HUM);
+            room.world.run_ms(3000);
+            let lead = room.people[30].1;
+            let since = room.talking().into_iter().filter(|(at, _)| *at >= began);
+            assert!(since.into_iter().all(|(_, who)| who.first() == Some(&lead)), "{shards} shards");
+        }
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn who_is_talking_is_told_soon_and_not_often() {
         .events
         .iter()
         .filter_map(|(at, e)| match e {
-            Event::Talking(who) => Some((*at, who.clone())),
+            Event::Talking(who) => Some((*at, who.iter().map(|talker| talker.track).collect::<Vec<_>>())),
             _ => None,
         })
         .collect();

@@ -27,6 +27,7 @@ use millrace::router::command::{
 };
 use millrace::router::event::{Event, Why};
 use millrace::router::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
+use millrace::router::speakers::Talker;
 use millrace::router::{Router, RouterConfig};
 use millrace::units::{Bitrate, Duration, Instant, PictureSize};
 use millrace::wire::id::{Mid, Pt, Ssrc};
@@ -119,6 +120,8 @@ pub struct World {
     /// Who is behind which session, by the session's index.
     pub peers: Vec<Peer>,
     pub events: Vec<(Instant, Event)>,
+    /// Who talks, and which shard said so.
+    pub talking: Vec<(Instant, ShardId, Vec<Talker>)>,
     /// Which shard the kernel brings a peer's datagrams to, by its port; else the port modulo the number of shards.
     pub flows: HashMap<u16, usize>,
     /// Whether viewers that are added take redundant audio.
@@ -152,6 +155,7 @@ impl World {
             batch: TxBatch::new(),
             peers: Vec::new(),
             events: Vec::new(),
+            talking: Vec::new(),
             flows: HashMap::new(),
             red: false,
             rng: Rng::new(seed),
@@ -443,7 +447,12 @@ impl World {
                 messages.extend(std::iter::from_fn(|| router.poll_peer()).map(|(to, m)| (from, to, m)));
                 let events: Vec<_> = std::iter::from_fn(|| router.poll_event()).collect();
                 out.into_iter().for_each(|(path, bytes)| self.deliver(path, bytes));
-                events.into_iter().for_each(|event| self.heed(event));
+                for event in events {
+                    if let Event::Talking(who) = &event {
+                        self.talking.push((self.now, from, who.clone()));
+                    }
+                    self.heed(event);
+                }
             }
             if messages.is_empty() {
                 break;
