@@ -11,6 +11,7 @@ use millrace::router::command::{Command, IceCredentials};
 use millrace::router::counters::Counters;
 use millrace::router::event::Event;
 use millrace::router::id::{SessionId, ShardId, TrackId};
+use millrace::router::speakers::{Activity, Talker};
 use millrace::shard::{Core, ShardConfig, Shards, Sinks};
 use millrace::units::Instant;
 
@@ -76,7 +77,10 @@ impl Core for Echo {
                 self.cursed.retain(|cursed| *cursed != session.index);
                 self.events.push(Event::Found(session));
             }
-            Command::WithdrawTrack(track) => self.events.push(Event::Talking(vec![track])),
+            Command::WithdrawTrack(track) => {
+                let activity = Activity::default();
+                self.events.push(Event::Talking(vec![Talker { track, activity }]));
+            }
             other => panic!("not for this core: {other:?}"),
         }
     }
@@ -218,7 +222,7 @@ fn commands_arrive_in_order_however_many() {
         for _ in 0..10_000 {
             let (shard, Event::Talking(tracks)) = house.event() else { panic!("another event") };
             let next = &mut next[usize::from(shard.0)];
-            assert_eq!(tracks[0].index, *next, "{choice}");
+            assert_eq!(tracks[0].track.index, *next, "{choice}");
             *next += 1;
         }
         house.shards.stop();

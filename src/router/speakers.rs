@@ -11,8 +11,8 @@ use crate::units::{Duration, Instant};
 
 /// Changes of who is talking are told at most this often.
 const EVERY: Duration = Duration::from_millis(200);
-/// The most that are named, of all rooms together.
-const MOST: usize = 64;
+/// The most that are ranked, of all rooms together.
+const MOST: usize = 256;
 /// A frame of sound, as nearly all send it; a gap is counted in frames.
 const FRAME: Duration = Duration::from_millis(20);
 /// Loudness is 127 less the level in -dBov: a frame is speech from -50 dBov on ...
@@ -145,8 +145,9 @@ pub struct Activity {
 impl Activity {
     /// Whether it takes the lead from another.
     fn beats(self, other: Self) -> bool {
+        // The score grows with what is scored, so most are told apart without it.
         let ahead = |ours: u8, theirs: u8, of, rate, by| {
-            score(ours.into(), of, rate) - score(theirs.into(), of, rate) > by
+            ours > theirs && score(ours.into(), of, rate) - score(theirs.into(), of, rate) > by
         };
         ahead(self.short, other.short, SHORT, 3.0, 0.0)
             && ahead(self.medium, other.medium, MEDIUM, 4.0, 2.0)
