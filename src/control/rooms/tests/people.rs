@@ -183,8 +183,7 @@ fn talking_is_told_when_it_changes_and_only_where_it_is() {
             })
             .collect()
     };
-    let talk = |track, long| Talker { track, activity: Activity { short: 8, medium: 2 * long, long } };
-    let talks = |track| talk(track, 5);
+    let talks = |track| Talker { track, activity: Activity { short: 8, medium: 10, long: 5 } };
     house.event(Event::Talking(vec![talks(two), talks(one)]));
     assert_eq!(talking(house.heard(listener)), [[2, 1]]);
     house.event(Event::Talking(vec![talks(two), talks(one)]));
@@ -201,11 +200,10 @@ fn talking_is_told_when_it_changes_and_only_where_it_is() {
     house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![]));
     assert_eq!(talking(house.heard(listener)), [[1]]);
     // Until somebody on another shard clearly talks more.
-    let (little, much) =
-        (talk(one, 2), Talker { activity: Activity { short: 12, medium: 20, long: 10 }, track: two });
-    house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![much]));
+    house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![talks(two)]));
     assert_eq!(talking(house.heard(listener)), [[1, 2]]);
-    house.event(Event::Talking(vec![little]));
+    let much = Talker { track: two, activity: Activity { short: 12, medium: 20, long: 10 } };
+    house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![much]));
     assert_eq!(talking(house.heard(listener)), [[2, 1]]);
     house.rooms.handle_event(house.now, ShardId(0), Event::Talking(vec![]));
     house.event(Event::Talking(vec![]));
