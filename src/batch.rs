@@ -108,6 +108,14 @@ impl TxBatch {
         self.last_open = true;
     }
 
+    /// The size that a datagram to `path` must have to leave with those before it; `None` if it cannot.
+    #[inline]
+    pub fn segment(&self, path: &Path) -> Option<usize> {
+        let run = self.runs.last().filter(|_| self.last_open)?;
+        let open = run.len / run.segment < RUN_SEGMENTS && run.len + run.segment <= RUN_BYTES;
+        (open && run.path == *path).then_some(run.segment)
+    }
+
     /// Copies `datagram` in as a whole; returns whether there was room.
     pub fn push(&mut self, path: Path, datagram: &[u8]) -> bool {
         let Some(room) = self.reserve() else { return false };

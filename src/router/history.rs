@@ -18,6 +18,10 @@ const FIRST_ENTRIES: usize = 32;
 const MOST_BYTES: usize = 2 * 1024 * 1024;
 const MOST_ENTRIES: usize = 2048;
 
+/// Packets are alike if their payloads differ by no more than this part of the larger: for what a send of its own
+/// costs, a sixteenth of a packet may be padding. Most frames are split into packets that differ by one byte.
+const UNLIKE: u16 = 16;
+
 /// The packet ends a picture.
 pub(crate) const MARKER: u8 = 1;
 /// The packet begins a keyframe.
@@ -165,6 +169,21 @@ impl Log {
             .get(start..start + len)
             .and_then(|all| all.split_at_checked(usize::from(entry.descriptor)))
             .unwrap_or_default()
+    }
+
+    /// The packets from a position on whose sizes differ little: where they end, and the largest payload among them.
+    pub(crate) fn alike(&self, from: u64) -> (u64, u16) {
+        let (mut least, mut most) = (u16::MAX, 0);
+        let mut position = from;
+        while let Some(entry) = self.get(position) {
+            let (low, high) = (least.min(entry.len), most.max(entry.len));
+            if high - low > high / UNLIKE {
+                break;
+            }
+            (least, most) = (low, high);
+            position += 1;
+        }
+        (position, most)
     }
 
     /// Where the packet with this number is.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::allocate::{Allocation, Ask};
 use super::bandwidth::reported::Reported;
-use super::command::{SessionParams, SlotParams, View};
+use super::command::{Kind, SessionParams, SlotParams, View};
 use super::counters::Counters;
 use super::egress::outlet::{Outlet, Sent, Turn};
 use super::egress::pacer::next_on_grid;
@@ -359,8 +359,14 @@ impl Session {
             return true;
         }
         let count = self.slots.len();
-        for at in marks.slots(count) {
+        // Sound last: what is shorter than the pictures before it leaves with them.
+        let (pictures, sound) = (marks.slots(count), marks.slots(count));
+        let all = pictures.map(|at| (at, Kind::Video)).chain(sound.map(|at| (at, Kind::Audio)));
+        for (at, kind) in all {
             let Some(slot) = self.slots.get_mut(usize::from(at)) else { continue };
+            if slot.params.kind != kind {
+                continue;
+            }
             let before = (slot.layer(), slot.spatial());
             let me = Sub { session: place, slot: at };
             let pulled = slot.pull(me, turn, &mut self.outlet, batch, tracks, counters);

@@ -60,6 +60,11 @@ impl Sealer {
         self.profile
     }
 
+    /// Bytes that sealing adds to an RTP packet.
+    pub const fn tag_len(&self) -> usize {
+        self.profile.tag_len()
+    }
+
     /// Seals the RTP packet in `buf[..len]`, whose header takes `header_len` bytes, and returns its new length.
     /// `None` if `buf` has no room for the tag or the 48-bit index is used up.
     ///

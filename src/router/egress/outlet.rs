@@ -50,6 +50,8 @@ pub(crate) struct Head {
     pub(crate) original: Option<u16>,
     /// Whether only the packet's own sound is sent, without what it repeats (RFC 2198).
     pub(crate) unwrap: bool,
+    /// The payload is to be padded to this, so that it leaves together with those that follow; 0 is not at all.
+    pub(crate) even: u16,
 }
 
 /// What became of a packet.
@@ -84,6 +86,11 @@ pub(crate) struct Outlet {
     pub(crate) bytes: u64,
 }
 
+/// The longest that any SRTP profile of ours adds.
+const LONGEST_TAG: usize = 16;
+/// A packet shorter than the others of its run by no more than this is padded: packets that are alike, with and without
+/// the extensions that only some have.
+const RUN_SLACK: usize = 128;
 /// Room for a dependency descriptor: what an extension element holds.
 const DESCRIPTOR_ROOM: usize = 255;
 /// Room for a header with all extensions that we ever write in the one-byte form.
@@ -127,6 +134,7 @@ impl Outlet {
         mid: Option<&Mid>,
     ) -> Sent {
         let (Some(path), Some(sealer)) = (self.path, self.sealer.as_ref()) else { return Sent::Never };
+        let segment = if head.even == 0 { None } else { batch.segment(&path) };
         let Some(room) = batch.reserve() else { return Sent::Full };
         let (extra, payload) = if head.blank { Default::default() } else { log.content(entry) };
         let own = if head.unwrap { red::primary(payload) } else { Some(payload) };
@@ -148,6 +156,15 @@ impl Outlet {
         };
         let Some(header) = header else { return Sent::Never };
         let Some(len) = write_payload(room, header, head, entry, payload) else { return Sent::Never };
+        let len = match head.even {
+            0 => len,
+            even => {
+                // What is in the run that it may join counts its tag.
+                let run = segment.and_then(|segment| segment.checked_sub(sealer.tag_len()));
+                let joins = |run: &usize| (len..len + RUN_SLACK).contains(run);
+                pad(room, len, run.filter(joins).unwrap_or(header + usize::from(even)))
+            }
+        };
         let Some(len) = sealer.seal_rtp(room, len, header, head.seq, head.ssrc) else { return Sent::Never };
         batch.commit(path, len);
         self.note(len, turn.now);
@@ -325,15 +342,13 @@ fn write_payload(
     entry: &Entry,
     payload: &[u8],
 ) -> Option<usize> {
-    /// The longest that any SRTP profile of ours adds.
-    const TAG: usize = 16;
     let mut at = header;
     if let Some(original) = head.original {
         room.get_mut(at..at + 2)?.copy_from_slice(&original.to_be_bytes());
         at += 2;
     }
     let end = at + payload.len();
-    if end + TAG > MAX_DATAGRAM {
+    if end + LONGEST_TAG > MAX_DATAGRAM {
         return None;
     }
     let out = room.get_mut(at..end)?;
@@ -355,6 +370,22 @@ fn write_payload(
         *out.get_mut(tl0_at)? = entry.tl0.wrapping_add(head.tl0_shift);
     }
     Some(end)
+}
+
+/// Pads a packet to `end` bytes (RFC 3550 section 5.1: the last says how many there are); how long it is then.
+#[inline]
+fn pad(room: &mut [u8], len: usize, end: usize) -> usize {
+    let padding = match end.checked_sub(len).map(u8::try_from) {
+        Some(Ok(padding @ 1..)) if end + LONGEST_TAG <= MAX_DATAGRAM => padding,
+        _ => return len,
+    };
+    let Some([zeros @ .., last]) = room.get_mut(len..end) else { return len };
+    zeros.fill(0);
+    *last = padding;
+    if let Some(first) = room.first_mut() {
+        *first |= 0x20;
+    }
+    end
 }
 
 /// One-byte extension elements (RFC 8285 section 4.2), appended; what does not fit is left out.

@@ -290,6 +290,7 @@ impl Slot {
             false => Target::whole(self.segment.layer),
         };
         self.cursor = self.cursor.max(log.tail());
+        let (mut alike, mut even) = (0, 0);
         while let Some(entry) = log.get(self.cursor) {
             if entry.epoch != self.segment.epoch {
                 self.stop();
@@ -314,6 +315,11 @@ impl Slot {
                     continue;
                 }
             };
+            if self.cursor >= alike {
+                (alike, even) = log.alike(self.cursor);
+            }
+            // The last of a run may be shorter, and what leaves alone needs no padding.
+            let is_last = self.cursor + 1 >= alike;
             let head = Head {
                 ssrc: self.ssrc,
                 seq: Seq(whole.wrapping_sub(shift.packets.into())),
@@ -327,6 +333,7 @@ impl Slot {
                 blank,
                 original: None,
                 unwrap: self.unwraps,
+                even: if paced && !is_last && !blank { even } else { 0 },
             };
             match self.send(&head, turn, outlet, batch, log, entry) {
                 Sent::Full => return Pulled::Full,
@@ -540,6 +547,7 @@ impl Slot {
             blank: segment.sieve.is_filled(entry),
             original: Some(out as u16),
             unwrap: false,
+            even: 0,
         };
         let sent = outlet.send(batch, turn, &head, log, entry, Some(&self.params.mid));
         if sent != Sent::Full {

@@ -11,6 +11,7 @@ mod bounded;
 mod browser_model;
 mod consent;
 mod dependency_descriptor;
+mod even_sizes;
 mod header_extensions;
 mod ice_restart;
 mod keyframe_economy;

@@ -136,6 +136,8 @@ pub struct World {
     seals: HashMap<(usize, Ssrc, u64), u64>,
     highest: HashMap<(usize, Ssrc), u64>,
     pub bytes_to_peers: u64,
+    /// Sends of packets of about a thousand bytes, and how many of those they carried.
+    pub large_runs: (u64, u64),
 }
 
 impl World {
@@ -166,6 +168,7 @@ impl World {
             seals: HashMap::new(),
             highest: HashMap::new(),
             bytes_to_peers: 0,
+            large_runs: (0, 0),
         }
     }
 
@@ -436,6 +439,10 @@ impl World {
                     let more = router.poll_transmit(now, &mut self.batch);
                     for run in self.batch.runs() {
                         let segments = self.batch.bytes(run).chunks(run.segment);
+                        if run.segment > 1000 {
+                            self.large_runs.0 += 1;
+                            self.large_runs.1 += segments.clone().count() as u64;
+                        }
                         out.extend(segments.map(|s| (run.path, s.to_vec())));
                     }
                     self.batch.clear();

@@ -79,6 +79,8 @@ struct Source {
 }
 
 pub struct Publisher {
+    /// Bytes of the last packet of a frame; those before it have 1000.
+    pub last_packet: usize,
     layers: Vec<Source>,
     audio_ssrc: Ssrc,
     audio_seq: u64,
@@ -136,6 +138,7 @@ impl Publisher {
         });
         let layers: Vec<_> = layers.collect();
         Self {
+            last_packet: 700,
             layers,
             audio_ssrc: Ssrc(rng.next() as u32),
             audio_seq: rng.next() & 0x7fff,
@@ -251,7 +254,8 @@ impl Publisher {
             Some(encoder) => encoder.frame(key, now),
             None => {
                 let count = source.packets_per_frame * if key { self.keyframe_factor } else { 1 };
-                let sizes = (0..count).map(|n| if n + 1 == count { 700 } else { 1000 }).collect();
+                let sizes =
+                    (0..count).map(|n| if n + 1 == count { self.last_packet } else { 1000 }).collect();
                 Picture { temporal: 0, sync: false, sizes }
             }
         };

@@ -46,7 +46,7 @@ pub struct Slot {
 pub struct Browser {
     pub slots: Vec<Slot>,
     arrivals: Arrivals,
-    /// Bytes of all media that came, and of padding among them.
+    /// Bytes of all media that came, and of packets of padding among them.
     pub bytes: u64,
     pub padding: u64,
     next_feedback: Instant,
@@ -127,7 +127,7 @@ impl Browser {
                     self.arrivals.note(Seq16(u16::from_be_bytes([seq[0], seq[1]])), now);
                 }
                 self.bytes += bytes.len() as u64;
-                self.padding += packet.padding_len() as u64;
+                self.padding += if packet.payload().is_empty() { packet.padding_len() as u64 } else { 0 };
                 let ssrc = packet.ssrc();
                 if let Some(slot) = self.slots.iter_mut().find(|s| s.ssrc == ssrc || s.rtx == Some(ssrc)) {
                     slot.take(now, &packet, &mut self.out);
