@@ -41,12 +41,8 @@ impl Router {
             Command::SendDtls { session, datagram } => self.send_dtls(session, datagram),
             Command::InstallKeys { session, keys } => {
                 let place = session.index;
-                if let Some(session) = self.session(session)
-                    && session.install(&keys)
-                    && let Some(session) = session_at(&mut self.sessions, place)
-                {
-                    session.arm(place, &mut self.timers);
-                    self.begin_slots(place);
+                if self.session(session).is_some_and(|session| session.install(&keys)) {
+                    self.secured(now, place);
                 }
             }
             Command::AddSlots { session, slots } => match self.session(session) {
@@ -81,6 +77,15 @@ impl Router {
                 }
             }
         }
+    }
+
+    /// A session has its keys.
+    fn secured(&mut self, now: Instant, place: u32) {
+        let Some(session) = session_at(&mut self.sessions, place) else { return };
+        session.arm(place, &mut self.timers);
+        let early = session.take_early();
+        self.begin_slots(place);
+        early.into_iter().for_each(|mut datagram| self.take_media(now, place, &mut datagram));
     }
 
     fn add_session(&mut self, now: Instant, params: Arc<SessionParams>) {

@@ -17,7 +17,7 @@ impl Router {
         self.at_work = Some(place);
         let Some(session) = session_at(&mut self.sessions, place) else { return };
         let Some(opener) = session.opener.as_mut() else {
-            self.counters.drops.no_keys += 1;
+            self.counters.drops.no_keys += u64::from(!session.keep_early(datagram));
             return;
         };
         let len = match opener.open_rtp(datagram) {

@@ -61,6 +61,8 @@ pub(crate) struct Session {
     pub(crate) params: Arc<SessionParams>,
     pub(crate) outlet: Outlet,
     pub(crate) opener: Option<Opener>,
+    /// Media that came before the keys.
+    early: Vec<Vec<u8>>,
     /// When the last valid check came, and whether that is too long ago.
     pub(crate) heard: Instant,
     pub(crate) lost: bool,
@@ -110,6 +112,9 @@ pub(crate) struct Session {
     random: u64,
 }
 
+/// Datagrams kept of what comes before the keys: some frames of three layers, and no more than 48 KB.
+const MOST_EARLY: usize = 32;
+
 /// What a slot shows before it is told.
 const UNSEEN: View = View {
     tile: PictureSize::new(0, 0),
@@ -125,6 +130,7 @@ impl Session {
         let mut session = Self {
             outlet: Outlet::new(params.extensions),
             opener: None,
+            early: Vec::new(),
             heard: now,
             lost: false,
             slots: Vec::new(),
@@ -199,6 +205,21 @@ impl Session {
             self.opener = Some(Opener::new(keys));
         }
         first
+    }
+
+    /// Keeps media that came before the keys; false if there is no use for it. In DTLS 1.3 the client is done first
+    /// (RFC 9147 section 5), and what a publisher begins with is a keyframe.
+    pub(crate) fn keep_early(&mut self, datagram: &[u8]) -> bool {
+        let keeps = !self.params.tracks.is_empty() && self.early.len() < MOST_EARLY;
+        if keeps {
+            self.early.push(datagram.to_vec());
+        }
+        keeps
+    }
+
+    /// What was kept, once.
+    pub(crate) fn take_early(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.early)
     }
 
     /// Whether media may flow.

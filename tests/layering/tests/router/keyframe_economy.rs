@@ -230,3 +230,26 @@ fn a_keyframe_is_asked_for_while_hands_are_shaken_and_only_once() {
     world.run_ms(10_000);
     assert!(world.publisher(publisher).plis.len() - before <= 1, "it may never come");
 }
+
+#[test]
+fn a_publisher_may_have_its_keys_before_we_have_ours() {
+    let mut world = World::new(1, 70);
+    let (publisher, _, video) = world.publish(Link::good(), &[(640, 360)]);
+    world.peers[publisher].secures = false;
+    while world.owner(publisher).is_none() {
+        world.run_ms(1);
+    }
+    // In DTLS 1.3 the client is done first, and what it sends at once overtakes our worker.
+    world.peers[publisher].secured = true;
+    world.publishers.get_mut(&publisher).expect("is there").send_layer(0, true);
+    world.run_ms(60);
+    world.secure(publisher);
+    assert_eq!(world.routers[0].counters().drops.no_keys, 0);
+    let viewer = world.view(Link::good(), 1);
+    world.run_ms(100);
+    let before = world.publisher(publisher).plis.len();
+    world.watch(viewer, 1, Some(video), tile(640, 360));
+    world.run_ms(50);
+    assert!(!world.viewer(viewer).slot(1).frames.is_empty());
+    assert_eq!(world.publisher(publisher).plis.len(), before);
+}
