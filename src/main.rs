@@ -7,8 +7,9 @@ use millrace::admin;
 use millrace::config::{EXIT_CODE, Invocation, Options, TokenOptions};
 use millrace::server::Server;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
-use tracing_subscriber::EnvFilter;
+use tracing::{info, warn};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -68,14 +69,15 @@ fn token(options: &TokenOptions) -> Result<(), String> {
 const LOG: &str = "info,web_transport_quinn=error";
 
 fn log() {
-    let filter = EnvFilter::try_from_env("MILLRACE_LOG").unwrap_or_else(|_| EnvFilter::new(LOG));
+    let wanted = std::env::var("MILLRACE_LOG").ok();
+    let wrong = wanted.as_deref().and_then(|wanted| wanted.parse::<Targets>().err());
+    let filter = wanted.and_then(|wanted| wanted.parse().ok()).or_else(|| LOG.parse().ok());
     let (writer, ansi) = (std::io::stderr, std::io::stderr().is_terminal());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(ansi)
-        .with_target(false)
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi).with_target(false);
+    tracing_subscriber::registry().with(filter.unwrap_or_else(Targets::new)).with(lines).init();
+    if let Some(why) = wrong {
+        warn!("MILLRACE_LOG is not understood ({why}): it wants `info` or `info,millrace::signal=debug`");
+    }
 }
 
 fn count(n: usize, what: &str) -> String {
