@@ -101,6 +101,10 @@ struct Clients {
     /// for their statistics.
     #[arg(long, default_value_t = 0.02)]
     check_share: f64,
+    /// Share of the viewers that are made of other people's code (the webrtc-rs crates), 0 to 1. They have no link of their
+    /// own.
+    #[arg(long, default_value_t = 0.01)]
+    reference_share: f64,
     /// What each client's link does to what the server sends: rate=KBPS,delay=MS,jitter=MS,loss=PERCENT,queue=MS.
     #[arg(long, default_value = "")]
     down: Impairment,
@@ -114,6 +118,7 @@ impl Clients {
         Cohort {
             joins: self.joins.into(),
             check_share: self.check_share,
+            reference_share: self.reference_share,
             down: self.down.clone(),
             up: self.up.clone(),
             ..Cohort::new(name, count.max(1))

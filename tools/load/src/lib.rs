@@ -13,6 +13,7 @@ pub mod identity;
 pub mod measure;
 pub mod peer;
 pub mod publisher;
+pub mod reference;
 pub mod relay;
 pub mod report;
 pub mod scenario;

@@ -13,6 +13,10 @@ use millrace_load::scenario::{Scenario, run};
 use millrace_load::web::{Owner, Room};
 use millrace_load::{Error, relay};
 
+/// As in the server: thousands of sessions allocate little things all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Relay(arguments) => run_relay(arguments),

@@ -84,6 +84,10 @@ pub enum Count {
     Checked,
     /// Frames that a decoder could not have decoded, or that were not what was sent.
     Broken,
+    /// Packets that a reference viewer got and could read.
+    Reference,
+    /// Packets that it could not open or read.
+    Refused,
     /// Packets of frames of the smallest layer, and of the next ones.
     Layer0,
     /// See `Layer0`.
@@ -156,8 +160,8 @@ pub const TIMED: usize = Timed::SendLag as usize + 1;
 /// Microseconds up to an hour, to three digits.
 pub type Times = Histogram<u64>;
 
-fn times() -> Times {
-    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("fitting bounds")
+fn times(digits: u8) -> Times {
+    Histogram::new_with_bounds(1, 3_600_000_000, digits).expect("fitting bounds")
 }
 
 /// Histograms of everything timed.
@@ -166,11 +170,15 @@ pub struct Timings([Times; TIMED]);
 
 impl Default for Timings {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| times()))
+        Self::new(3)
     }
 }
 
 impl Timings {
+    fn new(digits: u8) -> Self {
+        Self(std::array::from_fn(|_| times(digits)))
+    }
+
     /// One of them.
     pub fn of(&self, what: Timed) -> &Times {
         &self.0[what as usize]
@@ -184,17 +192,14 @@ impl Timings {
         }
     }
 
-    fn clear(&mut self) {
-        self.0.iter_mut().for_each(Times::reset);
-    }
-
     fn record(&mut self, what: Timed, time: Duration) {
         self.0[what as usize].saturating_record((time.as_micros() as u64).max(1));
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Histograms {
+    /// To two digits: for plots, and made anew every second.
     second: Timings,
     window: Timings,
 }
@@ -212,7 +217,12 @@ impl Meter {
     /// A meter of what falls into `window`.
     pub fn new(window: Arc<Window>) -> Self {
         let zeros = || std::array::from_fn(|_| AtomicU64::new(0));
-        Self { window, all: zeros(), windowed: zeros(), times: Mutex::default() }
+        Self {
+            window,
+            all: zeros(),
+            windowed: zeros(),
+            times: Mutex::new(Histograms { second: Timings::new(2), window: Timings::default() }),
+        }
     }
 
     /// The measured part.
@@ -260,9 +270,7 @@ impl Meter {
     /// The times since this was last asked.
     pub fn second(&self) -> Timings {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
-        let second = times.second.clone();
-        times.second.clear();
-        second
+        std::mem::replace(&mut times.second, Timings::new(2))
     }
 
     /// The times of the window.

@@ -26,6 +26,8 @@ pub(super) trait Run: Send {
     fn fd(&self) -> RawFd;
     /// Takes what came; the number of datagrams.
     fn receive(&mut self, batch: &mut Batch) -> Result<usize, Error>;
+    /// Applies the changes that there are.
+    fn change(&mut self);
     /// Does what is due, and says when to come again.
     fn turn(&mut self, now: Instant) -> Result<Instant, Error>;
     /// Datagrams that the kernel dropped at its socket, so far.
@@ -112,10 +114,13 @@ impl<M: Media> Run for Job<M> {
         Ok(count)
     }
 
-    fn turn(&mut self, now: Instant) -> Result<Instant, Error> {
+    fn change(&mut self) {
         while let Ok(change) = self.changes.try_recv() {
             change(&mut self.media);
         }
+    }
+
+    fn turn(&mut self, now: Instant) -> Result<Instant, Error> {
         while let Some(((), mut datagram)) = self.link.as_mut().and_then(|link| link.down.due(now)) {
             self.take(now, &mut datagram)?;
         }

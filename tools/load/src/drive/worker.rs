@@ -232,7 +232,12 @@ impl Worker {
                     self.clients.insert(id, Entry { run, wake, drops: 0 });
                     self.turn(id);
                 }
-                Command::Poke(id) => self.turn(id),
+                Command::Poke(id) => {
+                    if let Some(entry) = self.clients.get_mut(&id) {
+                        entry.run.change();
+                    }
+                    self.turn(id);
+                }
                 Command::Stop(id) => self.end(id, Ok(())),
             }
         }

@@ -52,6 +52,8 @@ pub struct Peer {
     ice: Ice,
     secure: Secure,
     media: Option<(Sealer, Opener)>,
+    /// Somebody else holds the keys: what is sent is queued as it is.
+    unsealed: bool,
     out: VecDeque<Vec<u8>>,
     dropped: u64,
 }
@@ -74,9 +76,20 @@ impl Peer {
             ice: Ice::new(now, &local.ufrag, &remote.ice.ufrag, &remote.ice.pwd),
             secure: Secure::new(now, identity, remote.fingerprints.clone())?,
             media: None,
+            unsealed: false,
             out: VecDeque::new(),
             dropped: 0,
         })
+    }
+
+    /// A peer for media that somebody else secures, or nobody: it queues what is sent as it is, and does nothing else.
+    pub fn unsealed(
+        now: Instant,
+        local: &IceCredentials,
+        identity: &Identity,
+        remote: &Remote,
+    ) -> Result<Self, Error> {
+        Ok(Self { unsealed: true, ..Self::new(now, local, identity, remote)? })
     }
 
     /// Takes a datagram from the server.
@@ -112,6 +125,9 @@ impl Peer {
 
     /// Does what is due. DTLS begins when the pair is nominated.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        if self.unsealed {
+            return Ok(());
+        }
         self.out.extend(self.ice.handle_timeout(now));
         match self.ice.state() {
             State::Lost => return Err(Error::Media("the server does not answer connectivity checks".into())),
@@ -127,6 +143,9 @@ impl Peer {
 
     /// When [`Peer::handle_timeout`] is to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.unsealed {
+            return None;
+        }
         let secure = self.secure.next().filter(|_| self.ice.state() == State::Nominated);
         self.ice.next().into_iter().chain(secure).min()
     }
@@ -138,7 +157,7 @@ impl Peer {
 
     /// Whether media can flow.
     pub fn connected(&self) -> bool {
-        self.media.is_some()
+        self.media.is_some() || self.unsealed
     }
 
     /// The SRTP profile, once connected.
@@ -170,7 +189,9 @@ impl Peer {
         extensions: &[(u8, &[u8])],
         payload: &[&[u8]],
     ) -> bool {
-        let Some((sealer, _)) = &self.media else { return false };
+        if !self.connected() {
+            return false;
+        }
         let mut buffer = vec![0; MAX_DATAGRAM];
         let Some(header_len) = header.write(&mut buffer, extensions) else { return false };
         let mut len = header_len;
@@ -179,9 +200,11 @@ impl Peer {
             room.copy_from_slice(part);
             len += part.len();
         }
-        let Some(sealed) = sealer.seal_rtp(&mut buffer, len, header_len, seq, header.ssrc) else {
-            return false;
+        let sealed = match &self.media {
+            Some((sealer, _)) => sealer.seal_rtp(&mut buffer, len, header_len, seq, header.ssrc),
+            None => Some(len),
         };
+        let Some(sealed) = sealed else { return false };
         buffer.truncate(sealed);
         self.out.push_back(buffer);
         true
@@ -189,16 +212,21 @@ impl Peer {
 
     /// Seals and queues the RTCP compound that `write` writes, if it writes any.
     pub fn send_rtcp(&mut self, write: impl FnOnce(&mut rtcp::Writer<'_>)) {
-        let Some((sealer, _)) = &mut self.media else { return };
+        if self.media.is_none() && !self.unsealed {
+            return;
+        }
         let mut buffer = vec![0; MAX_DATAGRAM];
         // Room for the tag and the index that sealing adds.
         let Some(room) = buffer.get_mut(..MAX_DATAGRAM - millrace::wire::srtp::MAX_OVERHEAD) else { return };
         let mut writer = rtcp::Writer::new(room);
         write(&mut writer);
         let len = writer.len();
-        if len > 0
-            && let Some(sealed) = sealer.seal_rtcp(&mut buffer, len)
-        {
+        let sealed = match &mut self.media {
+            _ if len == 0 => None,
+            Some((sealer, _)) => sealer.seal_rtcp(&mut buffer, len),
+            None => Some(len),
+        };
+        if let Some(sealed) = sealed {
             buffer.truncate(sealed);
             self.out.push_back(buffer);
         }

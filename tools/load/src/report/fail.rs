@@ -6,7 +6,7 @@ use super::{Report, ms};
 use crate::measure::{Count, Counts, Timed, Timings};
 
 /// What can be compared, beside the percentiles of the timed things.
-const FIGURES: &str = "loss, lost, freezes, frozen-ms, asked, repaired, requests, broken, missing, bitrate, \
+const FIGURES: &str = "loss, lost, freezes, frozen-ms, asked, repaired, requests, broken, refused, missing, bitrate, \
     latency-P, sound-P, jitter-P, join-P, first-frame-P, subscribed-P, send-lag-P (P: p50, p90, p95, p99, p999, max), \
     server-us, server-memory, tool-us, tool-drops, limited";
 
@@ -122,6 +122,7 @@ impl Threshold {
             "repaired" => count(Count::Repaired),
             "requests" => count(Count::Requests),
             "broken" => count(Count::Broken),
+            "refused" => count(Count::Refused),
             "missing" => Some(missing as f64),
             "bitrate" => {
                 let kbit = counts.get(Count::Bytes) as f64 * 8e-3;

@@ -166,7 +166,7 @@ impl Report {
         page.push_str("</table><table><thead><tr><th>Counts");
         self.groups.iter().for_each(|group| page.push_str(&format!("<th>{}", escaped(&group.name))));
         page.push_str("</thead>");
-        let rows: [(&str, Count); 14] = [
+        let rows: [(&str, Count); 16] = [
             ("media packets", Count::Media),
             ("expected by stamps", Count::Expected),
             ("of these received", Count::Got),
@@ -178,6 +178,8 @@ impl Report {
             ("keyframe requests", Count::Requests),
             ("frames checked", Count::Checked),
             ("frames broken", Count::Broken),
+            ("packets that reference viewers read", Count::Reference),
+            ("packets that they refused", Count::Refused),
             ("packets of the smallest layer", Count::Layer0),
             ("packets of the middle layer", Count::Layer1),
             ("packets of the largest layer", Count::Layer2),

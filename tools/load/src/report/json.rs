@@ -34,6 +34,8 @@ fn figures(counts: &Counts, timings: &Timings) -> Value {
         "keyframeRequests": get(Count::Requests),
         "checked": get(Count::Checked),
         "broken": get(Count::Broken),
+        "reference": get(Count::Reference),
+        "refused": get(Count::Refused),
         "layerPackets": [get(Count::Layer0), get(Count::Layer1), get(Count::Layer2)],
         "latencyMs": times(timings.of(Timed::Latency)),
         "soundLatencyMs": times(timings.of(Timed::Sound)),

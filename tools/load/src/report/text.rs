@@ -79,6 +79,14 @@ impl GroupReport {
             get(Count::Checked),
             get(Count::Broken),
         )?;
+        if get(Count::Reference) + get(Count::Refused) > 0 {
+            writeln!(
+                f,
+                "  reference       {} packets opened and read by other people's code, {} refused",
+                get(Count::Reference),
+                get(Count::Refused)
+            )?;
+        }
         let layers = [Count::Layer0, Count::Layer1, Count::Layer2].map(get);
         let all: u64 = layers.iter().sum();
         if all > layers[0] {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use dtls::crypto::Certificate;
 use millrace::control::ids::Gid;
 use millrace::router::command::IceCredentials;
 use millrace::signal::message::{Notice, Request};
@@ -14,10 +15,12 @@ use super::run::{Group, Run, Source};
 use super::views::Views;
 use super::{Cohort, Stay};
 use crate::Error;
-use crate::drive::Running;
+use crate::drive::{Change, Running};
 use crate::measure::{Count, Timed};
 use crate::peer::random_credentials;
 use crate::publisher::Publisher;
+use crate::reference::{self, Reference};
+use crate::sdp::{Offered, Ours};
 use crate::signal::Session;
 use crate::viewer::{Tally, Viewer};
 use crate::web::Room;
@@ -46,9 +49,33 @@ pub struct Visit {
     pub first_frame: Option<Duration>,
 }
 
+/// What it watches with.
+enum Seat {
+    Ours(Running<Viewer>),
+    Reference(Reference),
+}
+
+impl Seat {
+    fn renegotiated(&self, offered: Offered) {
+        let change: Change<Viewer> = Box::new(move |viewer| viewer.renegotiated(offered));
+        match self {
+            Self::Ours(running) => running.changer()(change),
+            Self::Reference(reference) => reference.change(change),
+        }
+    }
+
+    async fn stop(self) -> Result<Viewer, Error> {
+        match self {
+            Self::Ours(running) => running.stop().await,
+            Self::Reference(reference) => reference.stop().await,
+        }
+    }
+}
+
 /// A client that is there.
 struct Here<'a> {
     run: &'a Run,
+    shared: &'a Shared,
     group: &'a Group,
     cohort: &'a Cohort,
     who: Who,
@@ -57,7 +84,9 @@ struct Here<'a> {
     publisher: Option<Running<Publisher>>,
     views: Option<Views>,
     ice: IceCredentials,
-    viewer: Option<Running<Viewer>>,
+    viewer: Option<Seat>,
+    /// Of a viewer made of other people's code.
+    certificate: Option<Certificate>,
     first: watch::Receiver<Option<Instant>>,
     /// When it asked for the first stream.
     asked: Option<Instant>,
@@ -71,12 +100,13 @@ pub async fn attend(
     due: Instant,
     arrived: oneshot::Sender<()>,
 ) -> Result<Visit, Error> {
-    let (group, room) = (&run.groups[who.cohort], &run.rooms[who.room]);
+    let group = &run.groups[who.cohort];
+    let (shared, room) = (&run.shared, &run.rooms[who.room]);
     let cohort = &group.cohort;
     let name = format!("Load {} {}", cohort.name, who.n);
-    let mut session = run.shared.enter(room, &name).await?;
+    let mut session = shared.enter(room, &name).await?;
     let publisher = match &cohort.publish {
-        Some(_) => Some(publish(&run, group, room, who, &mut session).await?),
+        Some(_) => Some(publish(&run, shared, group, room, who, &mut session).await?),
         None => None,
     };
     if publisher.is_some() && cohort.watch.is_none() {
@@ -84,8 +114,13 @@ pub async fn attend(
     }
     let uid = session.welcome().uid;
     let views = cohort.watch.clone().map(|plan| Views::new(Gid(room.gid), uid, plan));
+    let certificate = match cohort.watch.is_some() && Cohort::is_one_of(cohort.reference_share, who.n) {
+        true => Some(reference::certificate()?),
+        false => None,
+    };
     let here = Here {
         run: &run,
+        shared,
         group,
         cohort,
         who,
@@ -95,6 +130,7 @@ pub async fn attend(
         views,
         ice: random_credentials(),
         viewer: None,
+        certificate,
         first: watch::Sender::new(None).subscribe(),
         asked: None,
         visit: Visit { who, tally: None, joined: None, first_frame: None },
@@ -104,6 +140,7 @@ pub async fn attend(
 
 async fn publish(
     run: &Run,
+    shared: &Shared,
     group: &Group,
     room: &Room,
     who: Who,
@@ -116,7 +153,7 @@ async fn publish(
     }
     let source = run.sources.fetch_add(1, Ordering::Relaxed) as u16;
     let link = group.cohort.link().client(run.seed, who.n as u64 * 2);
-    let (running, sent) = run.shared.publish(room, session, &plan, source, group.meter.clone(), link).await?;
+    let (running, sent) = shared.publish(room, session, &plan, source, group.meter.clone(), link).await?;
     run.add_source(Source { number: source, sent, encodings: plan.encodings.len(), audio: plan.audio });
     Ok(running)
 }
@@ -200,26 +237,42 @@ impl Here<'_> {
         let Notice::Offer { rev, sdp, fresh } = notice else { return Ok(None) };
         if let Some(viewer) = self.viewer.as_ref().filter(|_| !fresh) {
             // More slots: the connection stays, the map of payloads and SSRCs grows.
-            let changes = viewer.changer();
-            let offered = crate::sdp::read_offer(&sdp)?;
-            let answer = self.run.shared.answer(&self.ice, &sdp)?;
-            changes(Box::new(move |viewer| viewer.renegotiated(offered)));
+            viewer.renegotiated(crate::sdp::read_offer(&sdp)?);
+            let answer = match &self.certificate {
+                Some(certificate) => {
+                    let fingerprint = reference::fingerprint(certificate);
+                    crate::sdp::answer(&Ours { ice: &self.ice, fingerprint: &fingerprint }, &sdp)?
+                }
+                None => self.shared.answer(&self.ice, &sdp)?,
+            };
             self.session.request("answer", &Request::Answer { rev, sdp: answer }).await?;
             return Ok(None);
         }
         self.ice = random_credentials();
-        let link = self.cohort.link().client(self.run.seed, self.who.n as u64 * 2 + 1);
-        let checks = Cohort::is_one_of(self.cohort.check_share, self.who.n);
+        // The first one is a reference, the second one checks.
+        let checks = self.who.n > 0 && Cohort::is_one_of(self.cohort.check_share, self.who.n - 1);
         let (meter, mut first) = (self.group.meter.clone(), None);
         let start = |now, offered| {
             let viewer = Viewer::new(now, offered, meter, checks);
             first = Some(viewer.first_frame());
             viewer
         };
-        let mut running =
-            self.run.shared.watch(&mut self.session, (rev, &sdp), &self.ice, link, start).await?;
-        let connected = running.connected(Shared::patience()).await?;
-        self.viewer = Some(running);
+        let (shared, session) = (self.shared, &mut self.session);
+        let connected = match &self.certificate {
+            Some(certificate) => {
+                let offer = (rev, sdp.as_str());
+                let seat = shared.watch_by_reference(session, offer, &self.ice, certificate, start).await?;
+                self.viewer = Some(Seat::Reference(seat));
+                Instant::now()
+            }
+            None => {
+                let link = self.cohort.link().client(self.run.seed, self.who.n as u64 * 2 + 1);
+                let mut running = shared.watch(session, (rev, &sdp), &self.ice, link, start).await?;
+                let connected = running.connected(Shared::patience()).await?;
+                self.viewer = Some(Seat::Ours(running));
+                connected
+            }
+        };
         if let Some(mut first) = first {
             // The first frame may have come already.
             first.mark_changed();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dtls::crypto::Certificate;
 use millrace::control::ids::{Gid, Sid};
 use millrace::handshake::Identity;
 use millrace::router::command::IceCredentials;
@@ -14,6 +15,7 @@ use crate::drive::{Engine, Impaired, Running};
 use crate::measure::Meter;
 use crate::peer::{Peer, random_credentials};
 use crate::publisher::{Plan, Publisher, Sent};
+use crate::reference::{self, Reference};
 use crate::sdp::{self, Offered, Ours};
 use crate::signal::{self, Session};
 use crate::viewer::Viewer;
@@ -46,11 +48,6 @@ impl Shared {
         let server = server.ok_or_else(|| Error::Signal(format!("{} has no address", signal.host)))?;
         let identity = identity::certificate()?;
         Ok(Self { server, signal, identity, engine, endpoint: Mutex::new((None, 0)) })
-    }
-
-    /// The threads that clients run on.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
     }
 
     /// A QUIC endpoint for signalling with this server.
@@ -130,6 +127,29 @@ impl Shared {
         let viewer = viewer(now, offered);
         session.request("answer", &Request::Answer { rev, sdp }).await?;
         self.engine.start(candidate, peer, viewer, link)
+    }
+
+    /// The same with a viewer made of other people's code, which is connected at the end.
+    pub async fn watch_by_reference(
+        &self,
+        session: &mut Session,
+        (rev, offer): (u32, &str),
+        ice: &IceCredentials,
+        certificate: &Certificate,
+        viewer: impl FnOnce(Instant, Offered) -> Viewer,
+    ) -> Result<Reference, Error> {
+        let now = Instant::now();
+        let offered = sdp::read_offer(offer)?;
+        let remote = offered.remote.clone();
+        let candidate = reachable(&remote.candidates, self.server);
+        let peer = Peer::unsealed(now, ice, &self.identity, &remote)?;
+        let viewer = viewer(now, offered).by_reference();
+        let fingerprint = reference::fingerprint(certificate);
+        let sdp = sdp::answer(&Ours { ice, fingerprint: &fingerprint }, offer)?;
+        session.request("answer", &Request::Answer { rev, sdp }).await?;
+        let start = Reference::start(&remote, candidate, ice, certificate.clone(), viewer, peer);
+        let started = tokio::time::timeout(PATIENCE, start).await;
+        started.map_err(|_| Error::Media(format!("reference: no secured connection within {PATIENCE:?}")))?
     }
 
     /// A viewer's answer.

@@ -49,6 +49,8 @@ pub fn join_wave(seconds: u64, publish: Publishing, watching: Cohort, rate: f64)
         during: true,
         rate: Some(rate),
         stay: Stay::FirstFrame,
+        // Other people's handshakes are slow enough to be the limit.
+        reference_share: 0.0,
         watch: Some(Watching::default()),
         ..Cohort { name: "wave".to_owned(), count: (rate * seconds as f64) as usize, ..watching.clone() }
     };

@@ -70,6 +70,9 @@ pub struct Cohort {
     /// Share of the viewers that open every packet, put frames together and check them, 0 to 1.
     #[serde(default = "check_share")]
     pub check_share: f64,
+    /// Share of the viewers that are made of other people's code, 0 to 1.
+    #[serde(default = "reference_share")]
+    pub reference_share: f64,
 }
 
 /// When a client leaves.
@@ -218,6 +221,7 @@ impl Cohort {
             down: Impairment::default(),
             up: Impairment::default(),
             check_share: check_share(),
+            reference_share: reference_share(),
         }
     }
 
@@ -226,10 +230,10 @@ impl Cohort {
         Link { down: self.down.clone(), up: self.up.clone() }
     }
 
-    /// Whether client number `n` is one of a share of them, spread evenly.
+    /// Whether client number `n` is one of a share of them, spread evenly. The first is one of every share.
     pub fn is_one_of(share: f64, n: usize) -> bool {
-        let before = (n as f64 * share).floor();
-        (n as f64 + 1.0) * share >= before + 1.0
+        let count = |n: usize| (n as f64 * share).ceil();
+        count(n + 1) > count(n)
     }
 }
 
@@ -267,6 +271,10 @@ fn check_share() -> f64 {
     0.02
 }
 
+fn reference_share() -> f64 {
+    0.01
+}
+
 fn impairment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Impairment, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
@@ -287,7 +295,7 @@ mod tests {
     fn a_share_is_spread_evenly() {
         let count = |share, of| (0..of).filter(|n| Cohort::is_one_of(share, *n)).count();
         assert_eq!((count(0.02, 100), count(1.0, 100), count(0.0, 100)), (2, 100, 0));
-        assert_eq!(count(0.5, 10), 5);
+        assert_eq!((count(0.5, 10), count(0.02, 3)), (5, 1));
     }
 
     #[test]

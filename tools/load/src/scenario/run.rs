@@ -99,8 +99,10 @@ impl Group {
 
 /// A scenario while it runs.
 pub struct Run {
-    /// Server and threads.
+    /// The server.
     pub shared: Shared,
+    /// Threads for clients' media.
+    pub engine: Engine,
     /// Where.
     pub rooms: Vec<Room>,
     /// The cohorts.
@@ -151,12 +153,13 @@ impl Run {
 pub async fn run(scenario: Scenario, options: Options, progress: &Progress) -> Result<Report, Error> {
     let engine = Engine::new(options.threads)?;
     let first = options.rooms.first().ok_or_else(|| Error::Usage("there must be a room".into()))?;
-    let shared = Shared::new(first, engine).await?;
+    let shared = Shared::new(first, engine.clone()).await?;
     let window = Arc::<Window>::default();
     let (end, over) = watch::channel(false);
     let groups = scenario.cohorts.iter().map(|cohort| Group::new(cohort.clone(), window.clone()));
     let run = Arc::new(Run {
         shared,
+        engine,
         rooms: options.rooms,
         groups: groups.collect(),
         over,

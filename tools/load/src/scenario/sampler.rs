@@ -99,7 +99,7 @@ impl Sampler {
     /// The measured part begins.
     pub(super) fn open(&mut self) {
         // What was before does not count.
-        self.run.shared.engine().strain();
+        self.run.engine.strain();
         self.open = Some(Reading::take(self.server_pid));
         self.present = self.run.groups.iter().map(|g| g.arrived.load(Ordering::Relaxed)).sum();
     }
@@ -111,7 +111,7 @@ impl Sampler {
     }
 
     fn add_strain(&mut self) -> Strain {
-        let strain = self.run.shared.engine().strain();
+        let strain = self.run.engine.strain();
         if self.open.is_some() && self.close.is_none() {
             self.strain = std::mem::take(&mut self.strain).plus(strain.clone());
         }

@@ -68,6 +68,7 @@ pub struct Viewer {
     /// What the meter has not been told yet.
     fresh: Counts,
     checks: bool,
+    reference: bool,
     first: watch::Sender<Option<Instant>>,
     ssrc: Ssrc,
     next_report: Instant,
@@ -87,12 +88,25 @@ impl Viewer {
             tally: Tally::default(),
             fresh: Counts::default(),
             checks,
+            reference: false,
             first: watch::Sender::new(None),
             ssrc: random_ssrc(),
             next_report: now + REPORTS,
             next_feedback: now + FEEDBACKS,
             next_ask: None,
         }
+    }
+
+    /// Somebody else opens its packets, and could not open or read one.
+    pub fn refused(&mut self) {
+        self.fresh.add(Count::Refused, 1);
+    }
+
+    /// Somebody else opens its packets: they are counted as such.
+    #[must_use]
+    pub fn by_reference(mut self) -> Self {
+        self.reference = true;
+        self
     }
 
     /// Tells when the first keyframe was whole.
@@ -129,6 +143,7 @@ impl Viewer {
     fn note(&mut self, now: Instant, view: &View<'_>, bytes: usize) {
         self.fresh.add(Count::Packets, 1);
         self.fresh.add(Count::Bytes, bytes as u64);
+        self.fresh.add(Count::Reference, u64::from(self.reference));
         let transport = self.offered.extensions.transport_seq;
         if transport != 0
             && let Some(seq) = view.extension(transport).and_then(transport_seq::read)
@@ -151,6 +166,8 @@ impl Viewer {
             self.next_ask.get_or_insert(now);
         }
         if arrival == Arrival::Double {
+            // What is sent again unasked probes the way.
+            self.fresh.add(Count::Doubled, u64::from(!repair));
             return;
         }
         if repair {

@@ -133,7 +133,6 @@ impl Stream {
                 self.received += 1;
                 return (Arrival::Late, seq);
             }
-            counts.add(Count::Doubled, 1);
             return (Arrival::Double, seq);
         }
         let gap = self.highest.until(seq) - 1;
@@ -147,6 +146,8 @@ impl Stream {
             self.reported = (0, 0);
             self.has_key = false;
             self.decodable = false;
+            self.key_from = None;
+            self.checker = self.checker.take().map(|_| Checker::default());
         } else {
             for n in 1..=gap {
                 self.missing.insert(self.highest.plus(n), Missing { next: now, asks: 0 });
