@@ -15,7 +15,7 @@ const HEADROOM: u64 = 10;
 /// Where one in so many is left besides, nothing has to be proven first.
 const AMPLE: u64 = 2;
 /// A keyframe that takes longer freezes the picture that it is to improve.
-const OPENS_WITHIN_MS: u64 = 200;
+const OPENS_WITHIN_MS: u64 = 150;
 /// How long after something was taken back nothing more is given: at first, ...
 const HOLD: Duration = Duration::from_secs(2);
 /// ... and at the most, after upgrades that did not last.

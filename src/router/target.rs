@@ -81,3 +81,10 @@ pub(crate) fn guessed_rate(size: Option<PictureSize>, layer: u8) -> Bitrate {
     let pixels = size.map_or_else(|| 64_000 << (2 * layer).min(16), |size| u64::from(size.area()));
     Bitrate::from_bps(pixels * GUESSED_BITS_PER_PIXEL)
 }
+
+/// What a keyframe costs at least that an encoder makes at this rate: the last one may be from when the layer began, at
+/// a lower one.
+pub(crate) fn usual_keyframe(rate: Bitrate) -> u32 {
+    const MS: u64 = 200;
+    u32::try_from(rate.as_bps() / 8000 * MS).unwrap_or(u32::MAX)
+}

@@ -15,7 +15,7 @@ use super::ingest::reception::Reception;
 use super::ingest::shape::{Shape, Shaper};
 use super::keyframes::Keyframes;
 use super::speakers::Voice;
-use super::target::{ALL, Rung, Rungs, Target, guessed_rate};
+use super::target::{ALL, Rung, Rungs, Target, guessed_rate, usual_keyframe};
 use crate::units::{Duration, Instant, PictureSize};
 use crate::wire::payload::Codec;
 
@@ -201,6 +201,7 @@ impl Track {
             let size = self.size_of(at);
             let rate = layer.meter.rate().unwrap_or_else(|| guessed_rate(size, at as u8));
             let (top, last) = (layer.shape.top_spatial(), layer.shape.top_temporal());
+            let opening = layer.keyframes.bytes().max(usual_keyframe(rate));
             for (spatial, temporal) in (0..=top).flat_map(|s| (0..=last).map(move |t| (s, t))) {
                 // A quarter of the pictures of a larger size is worse than all of a smaller one.
                 if temporal == 0 && last >= 2 && !rungs.is_empty() && (spatial > 0 || top == 0) {
@@ -212,7 +213,7 @@ impl Track {
                     Target { layer: at as u8, spatial: all(spatial, top), temporal: all(temporal, last) };
                 let size = layer.shape.size(spatial).or(size);
                 let rate = layer.shape.part(rate, spatial, temporal);
-                rungs.push(Rung { target, size, rate, opening: layer.keyframes.bytes() });
+                rungs.push(Rung { target, size, rate, opening });
             }
         }
         rungs

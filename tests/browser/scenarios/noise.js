@@ -31,7 +31,7 @@ export function writeNoise(file, { width, height, fps, frames }) {
   writeSync(out, `YUV4MPEG2 W${width} H${height} F${fps}:1 Ip A1:1 C420jpeg\n`);
   for (let frame = 0; frame < frames; frame += 1) {
     for (let at = 0; at < grain.length; at += 1) {
-      if (frame === 0 || next() < 0.25) grain[at] = (next() - 0.5) * 70;
+      if (frame === 0 || next() < 0.15) grain[at] = (next() - 0.5) * 36;
     }
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1) {
