@@ -71,10 +71,10 @@ const LOG: &str = "info,web_transport_quinn=error";
 fn log() {
     let wanted = std::env::var("MILLRACE_LOG").ok();
     let wrong = wanted.as_deref().and_then(|wanted| wanted.parse::<Targets>().err());
-    let filter = wanted.and_then(|wanted| wanted.parse().ok()).or_else(|| LOG.parse().ok());
+    let filter: Option<Targets> = wanted.and_then(|wanted| wanted.parse().ok()).or_else(|| LOG.parse().ok());
     let (writer, ansi) = (std::io::stderr, std::io::stderr().is_terminal());
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi).with_target(false);
-    tracing_subscriber::registry().with(filter.unwrap_or_else(Targets::new)).with(lines).init();
+    tracing_subscriber::registry().with(filter.unwrap_or_default()).with(lines).init();
     if let Some(why) = wrong {
         warn!("MILLRACE_LOG is not understood ({why}): it wants `info` or `info,millrace::signal=debug`");
     }

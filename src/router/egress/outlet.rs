@@ -162,7 +162,7 @@ impl Outlet {
                 // What is in the run that it may join counts its tag.
                 let run = segment.and_then(|segment| segment.checked_sub(sealer.tag_len()));
                 let joins = |run: &usize| (len..len + RUN_SLACK).contains(run);
-                pad(room, len, run.filter(joins).unwrap_or(header + usize::from(even)))
+                pad(room, len, run.filter(joins).unwrap_or_else(|| header + usize::from(even)))
             }
         };
         let Some(len) = sealer.seal_rtp(room, len, header, head.seq, head.ssrc) else { return Sent::Never };
