@@ -105,10 +105,11 @@ fn whatever_is_cut_short_is_malformed() {
 
 #[test]
 fn unknown_packets_are_passed_over() {
-    let xr = [0x85, 207, 0, 1, 1, 2, 3, 4];
+    // Kind 208 is Receiver Summary Information (RFC 5760), which nobody here sends.
+    let summary = [0x85, 208, 0, 1, 1, 2, 3, 4];
     let tmmbr = [0x83, 205, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8];
     let goog = [0x8f, 206, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8, b'G', b'O', b'O', b'G'];
-    let bytes = [&xr[..], &tmmbr, &goog, &written(|w| assert!(w.pli(ME, MEDIA)))].concat();
+    let bytes = [&summary[..], &tmmbr, &goog, &written(|w| assert!(w.pli(ME, MEDIA)))].concat();
     let kinds: Vec<_> = parsed(&bytes)
         .iter()
         .map(|p| match p {
@@ -117,7 +118,7 @@ fn unknown_packets_are_passed_over() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(kinds, [(207, 5, 4), (205, 3, 8), (206, 15, 12), (0, 0, 0)]);
+    assert_eq!(kinds, [(208, 5, 4), (205, 3, 8), (206, 15, 12), (0, 0, 0)]);
 }
 
 #[test]
