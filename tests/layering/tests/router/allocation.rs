@@ -82,7 +82,8 @@ fn a_smaller_layer_comes_without_a_freeze() {
 fn all_are_shown_and_the_stage_is_large() {
     for shards in [1, 2] {
         let (mut world, viewer, videos) = grid(3, shards, 4);
-        limit(&mut world, viewer, 2000);
+        // The rest holds a keyframe of the stage, too, so that it opens at once.
+        limit(&mut world, viewer, 2300);
         world.run_ms(3000);
         world.watch(viewer, 3, Some(videos[2]), View { priority: 2, ..tile(1280, 720) });
         world.run_ms(3000);
