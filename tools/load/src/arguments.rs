@@ -8,8 +8,12 @@ use millrace_load::Error;
 use millrace_load::publisher::Video;
 use millrace_load::relay::{self, Impairment};
 use millrace_load::report::fail::Threshold;
+use millrace_load::scenario::elsewhere::Server;
+use millrace_load::scenario::janus::Janus;
+use millrace_load::scenario::whip::Whip;
 use millrace_load::scenario::{Cohort, Layout, Publishing, Scenario, Watching, known};
 use millrace_load::web::{Owner, Room};
+use url::Url;
 
 /// Native publishers and viewers for a millrace server.
 #[derive(Parser)]
@@ -89,6 +93,43 @@ pub(crate) struct Run {
     /// Tell nothing while it runs.
     #[arg(long)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) elsewhere: Elsewhere,
+}
+
+/// Instead of a millrace server, another: then clients publish or watch, one stream each, and there are no rooms.
+#[derive(Clone, clap::Args)]
+#[command(next_help_heading = "Other servers")]
+pub(crate) struct Elsewhere {
+    /// Where to publish by WHIP (RFC 9725); several for several publishers, in turn.
+    #[arg(long)]
+    whip: Vec<Url>,
+    /// Where to watch by WHEP; several in turn. Without --whip somebody else publishes.
+    #[arg(long)]
+    whep: Vec<Url>,
+    /// The bearer token for WHIP and WHEP.
+    #[arg(long)]
+    bearer: Option<String>,
+    /// The HTTP API of Janus, whose streaming plugin is watched: http://HOST:8088/janus. It has to run with ice_lite = true.
+    #[arg(long, requires = "rtp", conflicts_with_all = ["whip", "whep"])]
+    janus: Option<Url>,
+    /// Where the mountpoint of Janus takes RTP.
+    #[arg(long, requires = "janus")]
+    rtp: Option<SocketAddr>,
+    /// The mountpoint.
+    #[arg(long, default_value_t = 1)]
+    mountpoint: u64,
+}
+
+impl Elsewhere {
+    /// The server that was named, if one was.
+    pub(crate) fn server(&self) -> Option<Server> {
+        let Self { whip, whep, bearer, janus, rtp, mountpoint } = self.clone();
+        if let (Some(api), Some(rtp)) = (janus, rtp) {
+            return Some(Server::Janus(Janus { api, mountpoint, rtp }));
+        }
+        (!whip.is_empty() || !whep.is_empty()).then_some(Server::Whip(Whip { whip, whep, bearer }))
+    }
 }
 
 /// How clients come, and what their links are like.

@@ -27,7 +27,7 @@ pub mod web;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server could not be asked over HTTP.
-    #[error("{url} does not answer as a millrace server does: {why}")]
+    #[error("{url} does not answer as expected: {why}")]
     Web {
         /// What was asked.
         url: String,

@@ -8,8 +8,9 @@ use arguments::{Arguments, Run, What};
 use clap::Parser;
 use millrace_load::report::Report;
 use millrace_load::report::progress::Progress;
+use millrace_load::scenario::elsewhere::Server;
 use millrace_load::scenario::run::Options;
-use millrace_load::scenario::{Scenario, run};
+use millrace_load::scenario::{Cohort, Scenario, run};
 use millrace_load::web::{Owner, Room};
 use millrace_load::{Error, relay};
 
@@ -38,12 +39,17 @@ fn main() -> ExitCode {
 }
 
 /// Runs and reports; whether everyone came and no threshold was broken.
-fn load(scenario: Scenario, how: &Run) -> Result<bool, Error> {
+fn load(mut scenario: Scenario, how: &Run) -> Result<bool, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let report = runtime.block_on(async {
         let owner = how.owner();
-        let rooms = rooms(&scenario, how, owner.as_ref()).await?;
-        let options = Options { rooms: rooms.clone(), threads: how.threads, server_pid: how.server_pid };
+        let elsewhere = how.elsewhere.server();
+        let rooms = match &elsewhere {
+            Some(server) => visit(&mut scenario, server).map(|()| Vec::new())?,
+            None => rooms(&scenario, how, owner.as_ref()).await?,
+        };
+        let (threads, server_pid) = (how.threads, how.server_pid);
+        let options = Options { rooms: rooms.clone(), elsewhere, threads, server_pid };
         let report = run::run(scenario, options, &Progress::new(how.quiet)).await;
         if let Some(owner) = owner {
             for room in rooms {
@@ -61,6 +67,22 @@ fn load(scenario: Scenario, how: &Run) -> Result<bool, Error> {
     }
     println!("{}", report.json());
     Ok(report.complete() && broken.is_empty())
+}
+
+/// Leaves of a scenario what can be done at a server that is not ours.
+fn visit(scenario: &mut Scenario, server: &Server) -> Result<(), Error> {
+    let both = |cohort: &Cohort| cohort.publish.is_some() && cohort.watch.is_some();
+    if scenario.rooms > 1 || scenario.cohorts.iter().any(both) {
+        return Err(Error::Usage(
+            "elsewhere clients publish or watch, not both, and there are no rooms".into(),
+        ));
+    }
+    // Without a place to publish at, somebody else does.
+    scenario.cohorts.retain(|cohort| server.takes(cohort));
+    match scenario.cohorts.is_empty() {
+        true => Err(Error::Usage("there must be somebody to watch or publish".into())),
+        false => Ok(()),
+    }
 }
 
 /// The rooms that were named, or new ones for as long as it lasts.

@@ -127,11 +127,15 @@ impl Counts {
         difference
     }
 
-    /// Share of the packets that were sent and did not come, 0 to 1.
-    pub fn loss(&self) -> f64 {
+    /// Share of the packets that were sent and did not come, 0 to 1: by the stamps, or where there are none (sound, and what
+    /// others publish or servers encode anew) by the sequence numbers. `None` if nothing is known.
+    pub fn loss(&self) -> Option<f64> {
         let expected = self.get(Count::Expected);
-        let got = self.get(Count::Got).min(expected);
-        if expected == 0 { 0.0 } else { (expected - got) as f64 / expected as f64 }
+        let (lost, of) = match expected {
+            0 => (self.get(Count::Lost), self.get(Count::Lost) + self.get(Count::Media)),
+            _ => (expected.saturating_sub(self.get(Count::Got)), expected),
+        };
+        (of > 0).then(|| lost as f64 / of as f64)
     }
 }
 
@@ -322,9 +326,12 @@ mod tests {
     #[test]
     fn loss_is_what_was_sent_and_did_not_come() {
         let mut counts = Counts::default();
-        assert_eq!(counts.loss(), 0.0);
+        assert_eq!(counts.loss(), None);
+        counts.add(Count::Media, 99);
+        counts.add(Count::Lost, 1);
+        assert_eq!(counts.loss(), Some(0.01));
         counts.add(Count::Expected, 200);
         counts.add(Count::Got, 150);
-        assert_eq!(counts.loss(), 0.25);
+        assert_eq!(counts.loss(), Some(0.25));
     }
 }

@@ -1,14 +1,16 @@
 //! Session descriptions of a native client: a publisher's offer, a viewer's answer.
 
+use std::net::SocketAddr;
+
 use millrace::handshake::Fingerprint;
 use millrace::router::command::IceCredentials;
 use millrace::wire::ext::uri;
 use millrace::wire::id::{Pt, Ssrc};
 use millrace::wire::payload::Codec;
-use millrace::wire::sdp::{Media, Session, Writer};
+use millrace::wire::sdp::{Media, Session, Setup, Writer};
 
 use crate::Error;
-use crate::peer::Remote;
+use crate::peer::{HOST_PRIORITY, Remote};
 
 /// Payload type of Opus in our offers.
 pub const OPUS: Pt = Pt(111);
@@ -77,13 +79,23 @@ pub struct Offering {
 /// What our side of a connection is.
 #[derive(Clone, Copy, Debug)]
 pub struct Ours<'a> {
-    /// ICE credentials.
-    pub ice: &'a IceCredentials,
-    /// The DTLS certificate.
-    pub fingerprint: &'a Fingerprint,
+    ice: &'a IceCredentials,
+    fingerprint: &'a Fingerprint,
+    address: Option<SocketAddr>,
 }
 
-impl Ours<'_> {
+impl<'a> Ours<'a> {
+    /// With these credentials and this DTLS certificate.
+    pub const fn new(ice: &'a IceCredentials, fingerprint: &'a Fingerprint) -> Self {
+        Self { ice, fingerprint, address: None }
+    }
+
+    /// Tells our address, too. An ICE-lite server learns it from our checks, others want to know.
+    #[must_use]
+    pub const fn at(self, address: SocketAddr) -> Self {
+        Self { address: Some(address), ..self }
+    }
+
     fn write(&self, sdp: &mut Writer, setup: &str) {
         sdp.line('c', "IN IP4 0.0.0.0");
         sdp.attribute("ice-ufrag", &self.ice.ufrag);
@@ -92,6 +104,12 @@ impl Ours<'_> {
         sdp.attribute("setup", setup);
         sdp.flag("rtcp-mux");
         sdp.flag("rtcp-rsize");
+        if let Some(address) = self.address {
+            let (ip, port) = (address.ip(), address.port());
+            let host = format_args!("1 1 udp {HOST_PRIORITY} {ip} {port} typ host");
+            sdp.attribute("candidate", host);
+            sdp.flag("end-of-candidates");
+        }
     }
 }
 
@@ -99,44 +117,18 @@ impl Ours<'_> {
 pub fn offer(ours: &Ours<'_>, offering: &Offering) -> String {
     const CNAME: &str = "cname:load";
     let Offering { audio, video, h264 } = offering;
-    let (name, pt, rtx) = if *h264 { ("H264", H264, H264_RTX) } else { ("VP8", VP8, VP8_RTX) };
-    let mut sdp = Writer::new(1, 1);
-    let mids = if audio.is_some() && !video.is_empty() { "0 1" } else { "0" };
-    sdp.attribute("group", format_args!("BUNDLE {mids}"));
+    let mut sdp = begin(audio.is_some(), !video.is_empty());
     if let Some(ssrc) = audio {
-        sdp.line('m', format_args!("audio 9 UDP/TLS/RTP/SAVPF {}", OPUS.0));
-        ours.write(&mut sdp, "actpass");
-        sdp.attribute("mid", 0);
-        sdp.flag("sendonly");
-        sdp.attribute("extmap", format_args!("1 {}", uri::MID));
-        sdp.attribute("extmap", format_args!("2 {}", uri::TRANSPORT_SEQ));
-        sdp.attribute("extmap", format_args!("3 {}", uri::AUDIO_LEVEL));
-        sdp.attribute("rtpmap", format_args!("{} opus/48000/2", OPUS.0));
-        sdp.attribute("rtcp-fb", format_args!("{} transport-cc", OPUS.0));
-        sdp.attribute("fmtp", format_args!("{} minptime=10;useinbandfec=1", OPUS.0));
+        sound(&mut sdp, ours, "sendonly");
         sdp.attribute("ssrc", format_args!("{} {CNAME}", ssrc.0));
     }
     if video.is_empty() {
         return sdp.finish();
     }
-    sdp.line('m', format_args!("video 9 UDP/TLS/RTP/SAVPF {} {}", pt.0, rtx.0));
-    ours.write(&mut sdp, "actpass");
-    sdp.attribute("mid", usize::from(audio.is_some()));
-    sdp.flag("sendonly");
-    sdp.attribute("extmap", format_args!("1 {}", uri::MID));
-    sdp.attribute("extmap", format_args!("2 {}", uri::TRANSPORT_SEQ));
+    let codec = if *h264 { &CODECS[1] } else { &CODECS[0] };
+    picture(&mut sdp, ours, "sendonly", usize::from(audio.is_some()), std::slice::from_ref(codec));
     sdp.attribute("extmap", format_args!("4 {}", uri::RID));
     sdp.attribute("extmap", format_args!("5 {}", uri::REPAIRED_RID));
-    sdp.attribute("rtpmap", format_args!("{} {name}/90000", pt.0));
-    if *h264 {
-        let baseline = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
-        sdp.attribute("fmtp", format_args!("{} {baseline}", pt.0));
-    }
-    for feedback in ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"] {
-        sdp.attribute("rtcp-fb", format_args!("{} {feedback}", pt.0));
-    }
-    sdp.attribute("rtpmap", format_args!("{} rtx/90000", rtx.0));
-    sdp.attribute("fmtp", format_args!("{} apt={}", rtx.0, pt.0));
     let rids: Vec<_> = video.iter().filter_map(|e| e.rid.as_deref()).collect();
     for rid in &rids {
         sdp.attribute("rid", format_args!("{rid} send"));
@@ -150,6 +142,67 @@ pub fn offer(ours: &Ours<'_>, offering: &Offering) -> String {
         sdp.attribute("ssrc", format_args!("{} {CNAME}", encoding.rtx_ssrc.0));
     }
     sdp.finish()
+}
+
+/// The offer of a viewer who begins, as WHEP has it: sound and picture as it likes them, whatever of the codecs there is.
+pub fn wish(ours: &Ours<'_>, audio: bool, video: bool) -> String {
+    let mut sdp = begin(audio, video);
+    if audio {
+        sound(&mut sdp, ours, "recvonly");
+    }
+    if video {
+        picture(&mut sdp, ours, "recvonly", usize::from(audio), &CODECS);
+    }
+    sdp.finish()
+}
+
+fn begin(audio: bool, video: bool) -> Writer {
+    let mut sdp = Writer::new(1, 1);
+    let mids = if audio && video { "0 1" } else { "0" };
+    sdp.attribute("group", format_args!("BUNDLE {mids}"));
+    sdp
+}
+
+fn sound(sdp: &mut Writer, ours: &Ours<'_>, direction: &str) {
+    sdp.line('m', format_args!("audio 9 UDP/TLS/RTP/SAVPF {}", OPUS.0));
+    ours.write(sdp, "actpass");
+    sdp.attribute("mid", 0);
+    sdp.flag(direction);
+    sdp.attribute("extmap", format_args!("1 {}", uri::MID));
+    sdp.attribute("extmap", format_args!("2 {}", uri::TRANSPORT_SEQ));
+    sdp.attribute("extmap", format_args!("3 {}", uri::AUDIO_LEVEL));
+    sdp.attribute("rtpmap", format_args!("{} opus/48000/2", OPUS.0));
+    sdp.attribute("rtcp-fb", format_args!("{} transport-cc", OPUS.0));
+    sdp.attribute("fmtp", format_args!("{} minptime=10;useinbandfec=1", OPUS.0));
+}
+
+/// A codec of pictures: its name, its payload type and that of its retransmissions, its parameters.
+type Picture = (&'static str, Pt, Pt, &'static str);
+
+const CODECS: [Picture; 2] = [
+    ("VP8", VP8, VP8_RTX, ""),
+    ("H264", H264, H264_RTX, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"),
+];
+
+fn picture(sdp: &mut Writer, ours: &Ours<'_>, direction: &str, mid: usize, codecs: &[Picture]) {
+    let types = codecs.iter().map(|(_, pt, rtx, _)| format!(" {} {}", pt.0, rtx.0)).collect::<String>();
+    sdp.line('m', format_args!("video 9 UDP/TLS/RTP/SAVPF{types}"));
+    ours.write(sdp, "actpass");
+    sdp.attribute("mid", mid);
+    sdp.flag(direction);
+    sdp.attribute("extmap", format_args!("1 {}", uri::MID));
+    sdp.attribute("extmap", format_args!("2 {}", uri::TRANSPORT_SEQ));
+    for (name, pt, rtx, parameters) in codecs {
+        sdp.attribute("rtpmap", format_args!("{} {name}/90000", pt.0));
+        if !parameters.is_empty() {
+            sdp.attribute("fmtp", format_args!("{} {parameters}", pt.0));
+        }
+        for feedback in ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"] {
+            sdp.attribute("rtcp-fb", format_args!("{} {feedback}", pt.0));
+        }
+        sdp.attribute("rtpmap", format_args!("{} rtx/90000", rtx.0));
+        sdp.attribute("fmtp", format_args!("{} apt={}", rtx.0, pt.0));
+    }
 }
 
 /// The server's end and the extensions it took, from its answer.
@@ -173,7 +226,7 @@ pub struct Payload {
     pub codec: Option<Codec>,
 }
 
-/// What a viewer learns from the server's offer.
+/// What a viewer learns from the server's description, offer or answer.
 #[derive(Clone, Debug)]
 pub struct Offered {
     /// The server's end.
@@ -186,7 +239,7 @@ pub struct Offered {
     pub repairs: Vec<(Ssrc, Ssrc)>,
 }
 
-/// Reads the server's offer.
+/// Reads the server's description of what it sends.
 pub fn read_offer(offer: &str) -> Result<Offered, Error> {
     let session = parse(offer)?;
     let mut payloads: Vec<Payload> = Vec::new();
@@ -262,5 +315,6 @@ fn remote(session: &Session<'_>) -> Result<Remote, Error> {
         ice: IceCredentials { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() },
         candidates: candidates.into_iter().map(|c| c.address).collect(),
         fingerprints,
+        begins: session.setup(media) == Some(Setup::Active),
     })
 }

@@ -1,4 +1,7 @@
-//! The server's web side: where signalling is, and guest tokens. Plain HTTP only; load tests run beside the server.
+//! The server's web side: where signalling is, guest tokens, and whatever other servers have. Plain HTTP only; load tests run
+//! beside the server.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -138,29 +141,103 @@ fn without_secrets(url: &Url) -> String {
     url.to_string()
 }
 
-/// HTTP/1.0, so that the body ends with the connection.
-async fn get(url: &Url) -> Result<Value, Error> {
-    let odd = |why: String| Error::Web { url: without_secrets(url), why };
+/// What a server answered.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    /// A header of it.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+
+    /// It is not what was hoped for.
+    pub(crate) fn refused(&self, url: &Url, what: &str) -> Error {
+        let why = format!("{what}: status {}: {}", self.status, self.body.trim());
+        Error::Web { url: without_secrets(url), why }
+    }
+}
+
+/// What is sent along with a request: its type, and it.
+pub(crate) type Body<'a> = (&'a str, &'a str);
+
+/// Reads JSON.
+pub(crate) async fn get(url: &Url) -> Result<Value, Error> {
+    read_json(url, &request("GET", url, None, None).await?)
+}
+
+/// Posts JSON and reads JSON.
+pub(crate) async fn post(url: &Url, body: &Value) -> Result<Value, Error> {
+    let body = body.to_string();
+    read_json(url, &request("POST", url, None, Some(("application/json", &body))).await?)
+}
+
+fn read_json(url: &Url, reply: &Reply) -> Result<Value, Error> {
+    if reply.status != 200 {
+        return Err(reply.refused(url, "no answer"));
+    }
+    let odd = |e| Error::Web { url: without_secrets(url), why: format!("no JSON: {e}") };
+    serde_json::from_str(&reply.body).map_err(odd)
+}
+
+fn host_of(url: &Url) -> Result<(&str, u16), Error> {
     if url.scheme() != "http" {
         return Err(Error::Usage(format!("{} must begin with http://", without_secrets(url))));
     }
-    let host = url.host_str().unwrap_or("localhost");
-    let port = url.port_or_known_default().unwrap_or(80);
+    Ok((url.host_str().unwrap_or("localhost"), url.port_or_known_default().unwrap_or(80)))
+}
+
+/// Both ends of a way to a server: our address, and the server's.
+pub(crate) async fn way(url: &Url) -> Result<(SocketAddr, SocketAddr), Error> {
+    let (host, port) = host_of(url)?;
+    let odd = |e: std::io::Error| Error::Web { url: without_secrets(url), why: e.to_string() };
+    let server = tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await.map_err(odd)?.next();
+    let server = server.ok_or_else(|| Error::Usage(format!("{host} has no address")))?;
+    let any: IpAddr = match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // Sends nothing, and tells which of our addresses would.
+    let socket = std::net::UdpSocket::bind((any, 0))?;
+    socket.connect(server).map_err(odd)?;
+    Ok((socket.local_addr()?, server))
+}
+
+/// HTTP/1.0, so that the body ends with the connection.
+pub(crate) async fn request(
+    method: &str,
+    url: &Url,
+    bearer: Option<&str>,
+    body: Option<Body<'_>>,
+) -> Result<Reply, Error> {
+    let odd = |why: String| Error::Web { url: without_secrets(url), why };
+    let (host, port) = host_of(url)?;
     let address = host.trim_matches(['[', ']']);
     let mut stream = TcpStream::connect((address, port)).await.map_err(|e| odd(e.to_string()))?;
     let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();
-    let request =
-        format!("GET {}{query} HTTP/1.0\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n", url.path());
+    let mut request =
+        format!("{method} {}{query} HTTP/1.0\r\nHost: {host}:{port}\r\nConnection: close\r\n", url.path());
+    if let Some(bearer) = bearer {
+        request += &format!("Authorization: Bearer {bearer}\r\n");
+    }
+    match body {
+        Some((kind, body)) => {
+            request += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        }
+        None => request += "\r\n",
+    }
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer).await.map_err(|e| odd(e.to_string()))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| odd("no HTTP".into()))?;
-    let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
-    if status != "200" {
-        return Err(odd(format!("status {status}: {}", body.trim())));
-    }
-    serde_json::from_str(body).map_err(|e| odd(format!("no JSON: {e}")))
+    let status = head.split_ascii_whitespace().nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| odd("no HTTP".into()))?;
+    Ok(Reply { status, head: head.to_owned(), body: body.to_owned() })
 }
 
 #[cfg(test)]

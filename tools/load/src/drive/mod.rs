@@ -8,7 +8,7 @@ mod link;
 mod sys;
 mod worker;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -68,6 +68,22 @@ impl Engine {
         media: M,
         link: Option<Impaired>,
     ) -> Result<Running<M>, Error> {
+        let any: IpAddr = match server {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        self.start_on(socket(any)?, server, peer, media, link)
+    }
+
+    /// The same over a socket whose address is known already.
+    pub fn start_on<M: Media>(
+        &self,
+        socket: UdpSocket,
+        server: SocketAddr,
+        peer: Peer,
+        media: M,
+        link: Option<Impaired>,
+    ) -> Result<Running<M>, Error> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let count = self.workers.len() as u64;
         // There is at least one.
@@ -75,7 +91,7 @@ impl Engine {
         let (up, connected) = watch::channel(None);
         let (changes, changed) = std::sync::mpsc::channel();
         let (done, result) = oneshot::channel();
-        let socket = socket(server)?;
+        socket.connect(server)?;
         worker.send(worker::Command::Start(
             id,
             Box::new(job::Job::new(socket, peer, media, link, up, changed, done)),
@@ -133,18 +149,13 @@ impl<M: Media> Running<M> {
     }
 }
 
-/// A socket with room for a burst, towards `server`.
-fn socket(server: SocketAddr) -> Result<std::net::UdpSocket, Error> {
-    let domain = socket2::Domain::for_address(server);
-    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+/// A socket with room for a burst, at this address of ours.
+pub fn socket(ours: IpAddr) -> Result<UdpSocket, Error> {
+    let ours = SocketAddr::from((ours, 0));
+    let socket = socket2::Socket::new(socket2::Domain::for_address(ours), socket2::Type::DGRAM, None)?;
     // As much as the system permits.
     let _ = socket.set_recv_buffer_size(4 << 20);
     socket.set_nonblocking(true)?;
-    let any: SocketAddr = match server {
-        SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    socket.bind(&any.into())?;
-    socket.connect(&server.into())?;
+    socket.bind(&ours.into())?;
     Ok(socket.into())
 }

@@ -1,10 +1,13 @@
-//! The controlling side of ICE (RFC 8445) towards an ICE-lite server: one pair, checked, nominated, kept alive.
+//! The controlling side of ICE (RFC 8445) towards a server: one pair, checked, nominated, kept alive. Servers that are not ICE-lite
+//! check us, too, and are answered.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use millrace::router::command::IceCredentials;
 use millrace::wire::stun::{self, Key, Message};
 
+use super::Remote;
 use crate::identity::random;
 
 /// Consent checks of a nominated pair, as browsers send them.
@@ -15,7 +18,7 @@ const SLOWEST: Duration = Duration::from_millis(800);
 /// Without an answer for this long the pair is lost (RFC 7675 section 5.1).
 const CONSENT: Duration = Duration::from_secs(30);
 /// Of a host candidate (RFC 8445 section 5.1.2.1).
-const PRIORITY: u32 = (126 << 24) | (65_535 << 8) | 255;
+pub const HOST_PRIORITY: u32 = (126 << 24) | (65_535 << 8) | 255;
 
 /// The state of the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,9 @@ pub enum State {
 pub(super) struct Ice {
     username: String,
     key: Key,
+    /// Of the checks that come to us.
+    own: Key,
+    server: Option<SocketAddr>,
     tie_breaker: u64,
     transaction: [u8; 12],
     state: State,
@@ -44,10 +50,12 @@ pub(super) struct Ice {
 }
 
 impl Ice {
-    pub(super) fn new(now: Instant, local_ufrag: &str, remote_ufrag: &str, remote_pwd: &str) -> Self {
+    pub(super) fn new(now: Instant, local: &IceCredentials, remote: &Remote) -> Self {
         Self {
-            username: format!("{remote_ufrag}:{local_ufrag}"),
-            key: Key::new(remote_pwd.as_bytes()),
+            username: format!("{}:{}", remote.ice.ufrag, local.ufrag),
+            key: Key::new(remote.ice.pwd.as_bytes()),
+            own: Key::new(local.pwd.as_bytes()),
+            server: remote.candidates.first().copied(),
             tie_breaker: u64::from_be_bytes(random()),
             transaction: random(),
             state: State::Checking,
@@ -88,7 +96,7 @@ impl Ice {
             &mut buffer,
             &self.transaction,
             name,
-            PRIORITY,
+            HOST_PRIORITY,
             nominate,
             self.tie_breaker,
             key,
@@ -96,12 +104,15 @@ impl Ice {
         buffer.get(..len).map(<[u8]>::to_vec)
     }
 
-    /// Takes an answer to one of our checks.
-    pub(super) fn handle(&mut self, now: Instant, datagram: &[u8]) {
-        let Ok(message) = Message::parse(datagram) else { return };
+    /// Takes an answer to one of our checks, or a check, whose answer is returned.
+    pub(super) fn handle(&mut self, now: Instant, datagram: &[u8]) -> Option<Vec<u8>> {
+        let message = Message::parse(datagram).ok()?;
+        if message.is_binding_request() {
+            return self.answer(&message);
+        }
         let answered = message.is_binding_success() && message.transaction_id() == &self.transaction;
         if !answered || !message.verify(&self.key) {
-            return;
+            return None;
         }
         self.mapped = message.mapped_address();
         self.heard = now;
@@ -118,5 +129,13 @@ impl Ice {
             }
             State::Nominated => {}
         }
+        None
+    }
+
+    fn answer(&self, check: &Message<'_>) -> Option<Vec<u8>> {
+        let mut buffer = [0; 256];
+        let server = self.server.filter(|_| check.verify(&self.own))?;
+        let len = stun::write_success(&mut buffer, check.transaction_id(), server, &self.own)?;
+        buffer.get(..len).map(<[u8]>::to_vec)
     }
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use ice::Ice;
-pub use ice::State;
+pub use ice::{HOST_PRIORITY, State};
 use millrace::handshake::{Fingerprint, Identity};
 use millrace::router::command::IceCredentials;
 use millrace::wire::demux::{Kind, classify};
@@ -28,10 +28,21 @@ const MAX_DATAGRAM: usize = 1452;
 pub struct Remote {
     /// Its ICE credentials.
     pub ice: IceCredentials,
-    /// Where it listens, best first.
+    /// Where it listens, best first; the first one is used.
     pub candidates: Vec<SocketAddr>,
     /// Its certificate.
     pub fingerprints: Vec<Fingerprint>,
+    /// It begins the DTLS handshake, not we.
+    pub begins: bool,
+}
+
+impl Remote {
+    /// Puts that candidate first which is most like an address where the server answered already, and tells it.
+    pub fn reached(&mut self, server: SocketAddr) -> SocketAddr {
+        let unlike = |c: &SocketAddr| (c.ip() != server.ip(), c.is_ipv4() != server.is_ipv4());
+        self.candidates.sort_by_key(unlike);
+        self.candidates.first().copied().unwrap_or(server)
+    }
 }
 
 /// What a datagram turned out to be; media is opened in place.
@@ -73,8 +84,8 @@ impl Peer {
         remote: &Remote,
     ) -> Result<Self, Error> {
         Ok(Self {
-            ice: Ice::new(now, &local.ufrag, &remote.ice.ufrag, &remote.ice.pwd),
-            secure: Secure::new(now, identity, remote.fingerprints.clone())?,
+            ice: Ice::new(now, local, remote),
+            secure: Secure::new(now, identity, remote)?,
             media: None,
             unsealed: false,
             out: VecDeque::new(),
@@ -95,7 +106,7 @@ impl Peer {
     /// Takes a datagram from the server.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8]) -> Result<Received, Error> {
         match classify(datagram) {
-            Some(Kind::Stun) => self.ice.handle(now, datagram),
+            Some(Kind::Stun) => self.out.extend(self.ice.handle(now, datagram)),
             Some(Kind::Dtls) => {
                 if let Some(keys) = self.secure.handle(now, datagram, &mut self.out)? {
                     self.media = Some((Sealer::new(&keys), Opener::new(&keys)));

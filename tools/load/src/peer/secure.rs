@@ -1,4 +1,4 @@
-//! The client's side of DTLS-SRTP (RFC 5764), 1.3 and 1.2 offered.
+//! DTLS-SRTP (RFC 5764), 1.3 and 1.2 offered: the client's side of it unless the server begins.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use dimpl::{Config, Dtls, DtlsCertificate, Output, SrtpProfile};
 use millrace::handshake::{Fingerprint, Identity, crypto};
 use millrace::wire::srtp::{Keys, Profile};
 
+use super::Remote;
 use crate::Error;
 
 /// As browsers do.
@@ -19,17 +20,25 @@ pub(super) struct Secure {
     next: Option<Instant>,
     certificate: Option<Vec<u8>>,
     named: Vec<Fingerprint>,
+    serves: bool,
 }
 
 impl Secure {
-    pub(super) fn new(now: Instant, identity: &Identity, named: Vec<Fingerprint>) -> Result<Self, Error> {
+    pub(super) fn new(now: Instant, identity: &Identity, remote: &Remote) -> Result<Self, Error> {
         let certificate = DtlsCertificate {
             certificate: identity.certificate.clone(),
             private_key: identity.private_key.clone(),
         };
         let mut dtls = Dtls::new_auto(config()?, certificate, now);
-        dtls.set_active(true);
-        Ok(Self { dtls, buffer: vec![0; 2048], next: Some(now), certificate: None, named })
+        dtls.set_active(!remote.begins);
+        Ok(Self {
+            dtls,
+            buffer: vec![0; 2048],
+            next: Some(now),
+            certificate: None,
+            named: remote.fingerprints.clone(),
+            serves: remote.begins,
+        })
     }
 
     pub(super) fn next(&self) -> Option<Instant> {
@@ -71,7 +80,7 @@ impl Secure {
                         _ => Profile::Aes128CmSha1_80,
                     };
                     self.check()?;
-                    keys = Keys::from_exporter(profile, &material, false);
+                    keys = Keys::from_exporter(profile, &material, self.serves);
                 }
                 Output::Timeout(at) => {
                     self.next = Some(at);

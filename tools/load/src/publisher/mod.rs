@@ -93,6 +93,8 @@ pub struct Plan {
     pub audio: bool,
     /// The encodings, from the smallest.
     pub encodings: Vec<EncodingPlan>,
+    /// Keyframes come this often, whether somebody asks or not.
+    pub key_every: Option<Duration>,
     /// Talks in turns with others: which of how many it is. Else it always talks.
     pub turn: Option<(usize, usize)>,
 }
@@ -276,7 +278,8 @@ impl Publisher {
     fn send_picture(&mut self, now: Instant, due: Instant, peer: &mut Peer, n: usize, ticks: u32) {
         let Some(encoding) = self.encodings.get_mut(n) else { return };
         let soon = encoding.keyed.is_some_and(|at| now.saturating_duration_since(at) < KEYFRAMES);
-        let key = encoding.key_wanted && !soon;
+        let again = |every| encoding.keyed.is_some_and(|at| now.saturating_duration_since(at) >= every);
+        let key = (encoding.key_wanted || self.plan.key_every.is_some_and(again)) && !soon;
         if key {
             (encoding.key_wanted, encoding.keyed) = (false, Some(now));
             encoding.key_index = (encoding.key_index + 1) & 0x1f;

@@ -71,7 +71,7 @@ impl Report {
                     ms(visit.first_frame),
                     get(Count::Media),
                     get(Count::Bytes) as f64 * 8e-3 / self.seconds.max(0.001),
-                    tally.window.loss() * 100.0,
+                    tally.window.loss().unwrap_or_default() * 100.0,
                     get(Count::Asked),
                     get(Count::Repaired),
                     get(Count::Frames),

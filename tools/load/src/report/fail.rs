@@ -114,7 +114,7 @@ impl Threshold {
         // Without the process's number nothing is known; NaN says that.
         let known = |value: Option<f64>| Some(value.unwrap_or(f64::NAN));
         match self.figure.as_str() {
-            "loss" => Some(counts.loss() * 100.0),
+            "loss" => known(counts.loss().map(|loss| loss * 100.0)),
             "lost" => count(Count::Lost),
             "freezes" => count(Count::Freezes),
             "frozen-ms" => count(Count::FrozenMs),

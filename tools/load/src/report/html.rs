@@ -44,7 +44,10 @@ impl Report {
         let latency = if times.of(Timed::Latency).is_empty() { Timed::Sound } else { Timed::Latency };
         let mut tiles = vec![
             ("packets a second", number(rate)),
-            ("loss", format!("{} %", number(counts.loss() * 100.0))),
+            (
+                "loss",
+                counts.loss().map_or_else(|| "-".to_owned(), |loss| format!("{} %", number(loss * 100.0))),
+            ),
             ("latency p50", format!("{} ms", number(ms(times.of(latency), 0.5)))),
             ("latency p99", format!("{} ms", number(ms(times.of(latency), 0.99)))),
             ("first frame p95", format!("{} ms", number(ms(times.of(Timed::FirstFrame), 0.95)))),
@@ -86,9 +89,7 @@ impl Report {
         cores.extend(
             Some(whole("server", &|s| s.server.map(|c| c * 100.0))).filter(|line| !line.points.is_empty()),
         );
-        let lost = |_: &Second, g: &GroupSecond| {
-            (g.counts.get(Count::Expected) > 0).then(|| g.counts.loss() * 100.0)
-        };
+        let lost = |_: &Second, g: &GroupSecond| g.counts.loss().map(|loss| loss * 100.0);
         vec![
             plot("Joined", "clients", groups("", &|_, g| Some(g.arrived as f64))),
             plot(

@@ -21,7 +21,7 @@ fn figures(counts: &Counts, timings: &Timings) -> Value {
     json!({
         "forwarded": get(Count::Media),
         "bytes": get(Count::Bytes),
-        "lossPercent": counts.loss() * 100.0,
+        "lossPercent": counts.loss().map(|loss| loss * 100.0),
         "asked": get(Count::Asked),
         "repaired": get(Count::Repaired),
         "lost": get(Count::Lost),

@@ -59,18 +59,12 @@ fn line(second: &Second) -> String {
         let worst = second.groups.iter().filter_map(pick).max_by(f64::total_cmp);
         worst.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"))
     };
-    let lost = if counts.get(Count::Expected) > 0 {
-        counts.loss()
-    } else {
-        let lost = counts.get(Count::Lost);
-        lost as f64 / (lost + counts.get(Count::Media)).max(1) as f64
-    };
     let mut line = format!(
         "{:4.0} s {} {arrived}/{due} joined  {:.1} k/s  {mbps:.0} Mbit/s  loss {:.2} %  latency {} / {} ms  tool {:.0} %",
         second.at,
         if second.measured { "measuring" } else { "preparing" },
         packets / 1000.0,
-        lost * 100.0,
+        counts.loss().unwrap_or_default() * 100.0,
         latency(|g| g.latency_p50),
         latency(|g| g.latency_p99),
         second.tool * 100.0,

@@ -58,8 +58,8 @@ impl GroupReport {
         )?;
         writeln!(
             f,
-            "  loss            {:.4} %; {} asked for again, {} repaired, {} lost for good, {} doubled, {} jumps",
-            self.counts.loss() * 100.0,
+            "  loss            {}; {} asked for again, {} repaired, {} lost for good, {} doubled, {} jumps",
+            self.counts.loss().map_or_else(|| "unknown".to_owned(), |loss| format!("{:.4} %", loss * 100.0)),
             get(Count::Asked),
             get(Count::Repaired),
             get(Count::Lost),

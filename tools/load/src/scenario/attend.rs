@@ -11,7 +11,7 @@ use millrace::signal::message::{Notice, Request};
 use tokio::sync::{oneshot, watch};
 
 use super::client::Shared;
-use super::run::{Group, Run, Source};
+use super::run::{Group, Run, Service, Source};
 use super::views::Views;
 use super::{Cohort, Stay};
 use crate::Error;
@@ -101,7 +101,11 @@ pub async fn attend(
     arrived: oneshot::Sender<()>,
 ) -> Result<Visit, Error> {
     let group = &run.groups[who.cohort];
-    let (shared, room) = (&run.shared, &run.rooms[who.room]);
+    let (shared, room) = match (&run.service, run.rooms.get(who.room)) {
+        (Service::Millrace(shared), Some(room)) => (shared, room),
+        (Service::Elsewhere(elsewhere), _) => return elsewhere.attend(&run, who, due, arrived).await,
+        (Service::Millrace(_), None) => return Err(Error::Usage("there is no such room".into())),
+    };
     let cohort = &group.cohort;
     let name = format!("Load {} {}", cohort.name, who.n);
     let mut session = shared.enter(room, &name).await?;
@@ -241,7 +245,7 @@ impl Here<'_> {
             let answer = match &self.certificate {
                 Some(certificate) => {
                     let fingerprint = reference::fingerprint(certificate);
-                    crate::sdp::answer(&Ours { ice: &self.ice, fingerprint: &fingerprint }, &sdp)?
+                    crate::sdp::answer(&Ours::new(&self.ice, &fingerprint), &sdp)?
                 }
                 None => self.shared.answer(&self.ice, &sdp)?,
             };

@@ -85,7 +85,7 @@ impl Shared {
         let mut publisher = Publisher::new(now, plan.clone(), source, meter);
         let credentials = random_credentials();
         let fingerprint = identity::fingerprint(&self.identity);
-        let offer = sdp::offer(&Ours { ice: &credentials, fingerprint: &fingerprint }, &publisher.offered());
+        let offer = sdp::offer(&Ours::new(&credentials, &fingerprint), &publisher.offered());
         let layers = plan.encodings.iter();
         let layers =
             layers.filter_map(|e| Some(Layer { rid: e.rid.clone()?, width: e.width, height: e.height }));
@@ -100,10 +100,10 @@ impl Shared {
         });
         let answer = session.request("publish", &request).await?;
         let answer = answer.get("sdp").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let (remote, extensions) = sdp::read_answer(answer)?;
+        let (mut remote, extensions) = sdp::read_answer(answer)?;
         publisher.negotiated(extensions);
         let sent = publisher.sent();
-        let candidate = reachable(&remote.candidates, self.server);
+        let candidate = remote.reached(self.server);
         let peer = Peer::new(now, &credentials, &self.identity, &remote)?;
         let mut running = self.engine.start(candidate, peer, publisher, link)?;
         running.connected(PATIENCE).await?;
@@ -121,8 +121,8 @@ impl Shared {
     ) -> Result<Running<Viewer>, Error> {
         let now = Instant::now();
         let sdp = self.answer(ice, offer)?;
-        let offered = sdp::read_offer(offer)?;
-        let candidate = reachable(&offered.remote.candidates, self.server);
+        let mut offered = sdp::read_offer(offer)?;
+        let candidate = offered.remote.reached(self.server);
         let peer = Peer::new(now, ice, &self.identity, &offered.remote)?;
         let viewer = viewer(now, offered);
         session.request("answer", &Request::Answer { rev, sdp }).await?;
@@ -140,12 +140,12 @@ impl Shared {
     ) -> Result<Reference, Error> {
         let now = Instant::now();
         let offered = sdp::read_offer(offer)?;
-        let remote = offered.remote.clone();
-        let candidate = reachable(&remote.candidates, self.server);
+        let mut remote = offered.remote.clone();
+        let candidate = remote.reached(self.server);
         let peer = Peer::unsealed(now, ice, &self.identity, &remote)?;
         let viewer = viewer(now, offered).by_reference();
         let fingerprint = reference::fingerprint(certificate);
-        let sdp = sdp::answer(&Ours { ice, fingerprint: &fingerprint }, offer)?;
+        let sdp = sdp::answer(&Ours::new(ice, &fingerprint), offer)?;
         session.request("answer", &Request::Answer { rev, sdp }).await?;
         let start = Reference::start(&remote, candidate, ice, certificate.clone(), viewer, peer);
         let started = tokio::time::timeout(PATIENCE, start).await;
@@ -155,17 +155,11 @@ impl Shared {
     /// A viewer's answer.
     pub fn answer(&self, ice: &IceCredentials, offer: &str) -> Result<String, Error> {
         let fingerprint = identity::fingerprint(&self.identity);
-        sdp::answer(&Ours { ice, fingerprint: &fingerprint }, offer)
+        sdp::answer(&Ours::new(ice, &fingerprint), offer)
     }
 
     /// How long a client may take to get its media up.
     pub const fn patience() -> Duration {
         PATIENCE
     }
-}
-
-/// The best candidate of the family in which signalling works.
-fn reachable(candidates: &[SocketAddr], server: SocketAddr) -> SocketAddr {
-    let same = candidates.iter().find(|c| c.is_ipv4() == server.is_ipv4());
-    *same.or_else(|| candidates.first()).unwrap_or(&server)
 }

@@ -2,10 +2,13 @@
 
 pub mod attend;
 mod client;
+pub mod elsewhere;
+pub mod janus;
 pub mod known;
 pub mod run;
 mod sampler;
 mod views;
+pub mod whip;
 
 use std::time::Duration;
 
@@ -157,6 +160,7 @@ impl Publishing {
             packet: self.packet.into(),
             audio: self.audio,
             encodings,
+            key_every: None,
             turn: None,
         }
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::attend::{Visit, Who, attend};
 use super::client::Shared;
+use super::elsewhere::{self, Elsewhere};
 use super::sampler::Sampler;
 use super::{Cohort, Scenario};
 use crate::Error;
@@ -32,12 +33,22 @@ const FAILURES: usize = 5;
 /// Where and with what to run.
 #[derive(Debug)]
 pub struct Options {
-    /// The rooms: as many as the scenario has.
+    /// The rooms: as many as the scenario has; none elsewhere.
     pub rooms: Vec<Room>,
+    /// Instead of ours, this server.
+    pub elsewhere: Option<elsewhere::Server>,
     /// Threads for clients' media.
     pub threads: usize,
     /// The server's process, to tell its CPU time and memory.
     pub server_pid: Option<u32>,
+}
+
+/// What kind of server it is.
+pub enum Service {
+    /// Ours.
+    Millrace(Box<Shared>),
+    /// Another.
+    Elsewhere(Elsewhere),
 }
 
 /// A publisher, for those who count what should have come.
@@ -100,7 +111,7 @@ impl Group {
 /// A scenario while it runs.
 pub struct Run {
     /// The server.
-    pub shared: Shared,
+    pub service: Service,
     /// Threads for clients' media.
     pub engine: Engine,
     /// Where.
@@ -117,6 +128,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// In how many rooms it runs.
+    pub fn places(&self) -> usize {
+        self.rooms.len().max(1)
+    }
+
     /// A publisher has begun.
     pub fn add_source(&self, source: Source) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).push(source);
@@ -152,13 +168,16 @@ impl Run {
 /// Runs it.
 pub async fn run(scenario: Scenario, options: Options, progress: &Progress) -> Result<Report, Error> {
     let engine = Engine::new(options.threads)?;
-    let first = options.rooms.first().ok_or_else(|| Error::Usage("there must be a room".into()))?;
-    let shared = Shared::new(first, engine.clone()).await?;
+    let service = match (options.elsewhere, options.rooms.first()) {
+        (Some(server), _) => Service::Elsewhere(Elsewhere::new(server)?),
+        (None, Some(room)) => Service::Millrace(Box::new(Shared::new(room, engine.clone()).await?)),
+        (None, None) => return Err(Error::Usage("there must be a room".into())),
+    };
     let window = Arc::<Window>::default();
     let (end, over) = watch::channel(false);
     let groups = scenario.cohorts.iter().map(|cohort| Group::new(cohort.clone(), window.clone()));
     let run = Arc::new(Run {
-        shared,
+        service,
         engine,
         rooms: options.rooms,
         groups: groups.collect(),
@@ -210,12 +229,12 @@ fn bring_all(
     let mut turns = Vec::new();
     for (cohort, group) in run.groups.iter().enumerate().filter(|(_, g)| g.cohort.during == during) {
         let mut turn = Vec::new();
-        for n in 0..group.cohort.count * run.rooms.len() {
+        for n in 0..group.cohort.count * run.places() {
             let (go, gone) = oneshot::channel::<(Instant, oneshot::Sender<()>)>();
             let run = run.clone();
             visits.spawn(async move {
                 let Ok((due, arrived)) = gone.await else { return };
-                let who = Who { cohort, room: n % run.rooms.len(), n };
+                let who = Who { cohort, room: n % run.places(), n };
                 let group = &run.groups[cohort];
                 group.due.fetch_add(1, Ordering::Relaxed);
                 let mut over = run.over.clone();
@@ -284,7 +303,7 @@ fn report(run: &Run, scenario: Scenario, sampler: Sampler) -> Report {
     let take = |group: &Group| GroupReport {
         name: group.cohort.name.clone(),
         watches: group.cohort.watch.is_some(),
-        wanted: group.cohort.count * run.rooms.len(),
+        wanted: group.cohort.count * run.places(),
         due: group.due.load(Ordering::Relaxed) as usize,
         arrived: group.arrived.load(Ordering::Relaxed) as usize,
         failures: group.failures.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -301,5 +320,5 @@ fn report(run: &Run, scenario: Scenario, sampler: Sampler) -> Report {
         sent.skipped += source.sent.skipped.load(Ordering::Relaxed);
     }
     let groups = run.groups.iter().map(take).collect();
-    sampler.report(scenario.name, run.rooms.len(), groups, sent)
+    sampler.report(scenario.name, run.places(), groups, sent)
 }

@@ -134,7 +134,7 @@ impl Sampler {
             GroupSecond {
                 arrived: group.arrived.load(Ordering::Relaxed),
                 due: group.due.load(Ordering::Relaxed),
-                wanted: (group.cohort.count * self.run.rooms.len()) as u64,
+                wanted: (group.cohort.count * self.run.places()) as u64,
                 latency_p50: ms(Timed::Latency, 0.5).or_else(|| ms(Timed::Sound, 0.5)),
                 latency_p99: ms(Timed::Latency, 0.99).or_else(|| ms(Timed::Sound, 0.99)),
                 first_frame_p99: ms(Timed::FirstFrame, 0.99),

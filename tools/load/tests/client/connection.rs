@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use millrace::handshake::Outcome;
 use millrace::wire::stun::{self, Key, Message};
-use millrace_load::identity::certificate;
-use millrace_load::peer::{Peer, State, random_credentials};
+use millrace_load::identity::{certificate, fingerprint};
+use millrace_load::peer::{Peer, Remote, State, random_credentials};
 
 use crate::lite::Lite;
 
@@ -38,6 +38,57 @@ fn checks_are_repeated_answered_nominated_and_then_dtls_secures_the_pair() {
     assert!(
         matches!(server.outcome, Some(Outcome::Secured { profile, .. }) if Some(profile) == peer.profile())
     );
+}
+
+#[test]
+fn a_server_that_checks_us_is_answered_and_may_begin_the_handshake() {
+    let now = Instant::now();
+    let [us, server] = [9, 4433].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let ends = [(); 2].map(|()| (certificate().expect("a certificate"), random_credentials()));
+    let remote = |end: usize, at, begins| Remote {
+        ice: ends[end].1.clone(),
+        candidates: vec![at],
+        fingerprints: vec![fingerprint(&ends[end].0)],
+        begins,
+    };
+    let peer = |end: usize, remote| Peer::new(now, &ends[end].1, &ends[end].0, &remote).expect("a peer");
+    // The other one begins, and so thinks that we do not.
+    let mut peers = [peer(0, remote(1, server, true)), peer(1, remote(0, us, false))];
+    for turn in 0.. {
+        let [ours, theirs] = &mut peers;
+        if ours.connected() && theirs.connected() {
+            break;
+        }
+        assert!(turn < 100, "{ours:?} {theirs:?}");
+        for (from, to) in [(0, 1), (1, 0)] {
+            peers[from].handle_timeout(now).expect("it goes on");
+            while let Some(mut datagram) = peers[from].poll_transmit() {
+                peers[to].handle_datagram(now, &mut datagram).expect("it goes on");
+            }
+        }
+    }
+    assert_eq!(peers[0].profile(), peers[1].profile());
+    assert_eq!(peers.map(|peer| peer.mapped()), [Some(us), Some(server)], "everyone hears where it is");
+}
+
+#[test]
+fn a_check_without_our_password_is_not_answered() {
+    let now = Instant::now();
+    let client = certificate().expect("a certificate");
+    let ours = random_credentials();
+    let (_, remote) = Lite::new(&client);
+    let mut peer = Peer::new(now, &ours, &client, &remote).expect("a peer");
+    while peer.poll_transmit().is_some() {}
+    for (password, answers) in [("somebody else's password", 0), (ours.pwd.as_str(), 1)] {
+        let key = Key::new(password.as_bytes());
+        let mut check = [0; 200];
+        let name = format!("{}:them", ours.ufrag);
+        let len = stun::write_request(&mut check, &[7; 12], &name, 1, false, 1, &key).expect("room");
+        peer.handle_datagram(now, &mut check[..len]).expect("it goes on");
+        let out: Vec<_> = std::iter::from_fn(|| peer.poll_transmit()).collect();
+        let is_answer = |datagram: &&Vec<u8>| Message::parse(datagram).is_ok_and(|m| m.is_binding_success());
+        assert_eq!(out.iter().filter(is_answer).count(), answers, "{password}");
+    }
 }
 
 #[test]

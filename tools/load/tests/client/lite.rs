@@ -32,6 +32,7 @@ impl Lite {
             ice: credentials.clone(),
             candidates: vec![SocketAddr::from(([127, 0, 0, 1], 4433))],
             fingerprints: vec![fingerprint(&mine)],
+            begins: false,
         };
         let mut desk = Desk::new(DeskLimits::default());
         desk.expect(SESSION, Arc::new(mine), vec![fingerprint(client)]);

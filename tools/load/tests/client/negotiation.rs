@@ -3,6 +3,7 @@
 use millrace::control::negotiate::{Ours as Server, PublishIds, Subscriber, publish};
 use millrace::router::command::{IceCredentials, Kind};
 use millrace::router::id::TrackId;
+use millrace::wire::sdp::{Direction, Session, Setup};
 use millrace_load::identity::{certificate, fingerprint};
 use millrace_load::measure::Meter;
 use millrace_load::peer::random_credentials;
@@ -30,7 +31,7 @@ fn a_publishers_offer_is_accepted_with_and_without_simulcast_and_sound() {
         let meter = std::sync::Arc::new(Meter::new(std::sync::Arc::default()));
         let publisher = Publisher::new(std::time::Instant::now(), publishing.plan(), 0, meter);
         let offering = publisher.offered();
-        let offer = sdp::offer(&Ours { ice: &ice, fingerprint: &fingerprint }, &offering);
+        let offer = sdp::offer(&Ours::new(&ice, &fingerprint), &offering);
         let track = |index| TrackId { index, generation: 0 };
         let published = publish(&offer, &server(), &PublishIds::new(track(0), track(1))).expect("accepted");
         let kinds: Vec<_> = published.tracks.iter().map(|t| t.kind).collect();
@@ -52,10 +53,36 @@ fn a_publishers_offer_is_accepted_with_and_without_simulcast_and_sound() {
 }
 
 #[test]
+fn a_viewer_who_begins_tells_where_it_is_and_what_it_can_take() {
+    let certificate = certificate().expect("a certificate");
+    let (ice, fingerprint) = (random_credentials(), fingerprint(&certificate));
+    let address = "192.0.2.7:5000".parse().expect("an address");
+    for (audio, video, streams) in [(true, true, 2), (false, true, 1), (true, false, 1)] {
+        let wish = sdp::wish(&Ours::new(&ice, &fingerprint).at(address), audio, video);
+        let session = Session::parse(&wish).expect("well-formed");
+        assert_eq!(session.media.len(), streams);
+        assert_eq!(session.bundle().count(), streams);
+        for media in &session.media {
+            assert_eq!(media.candidates().map(|c| c.address).collect::<Vec<_>>(), [address]);
+            assert_eq!(session.direction(media), Direction::RecvOnly);
+            assert_eq!(session.setup(media), Some(Setup::ActPass), "the server chooses");
+        }
+        let offered = sdp::read_offer(&wish).expect("readable");
+        assert!(!offered.remote.begins);
+        let codecs = offered.payloads.iter().filter(|p| p.codec.is_some()).count();
+        assert_eq!(codecs, if video { 2 } else { 0 });
+        assert_eq!(offered.payloads.iter().any(|p| p.audio), audio);
+    }
+    let answer = sdp::wish(&Ours::new(&ice, &fingerprint).at(address), true, true);
+    let answer = sdp::read_offer(&answer.replace("a=setup:actpass", "a=setup:active")).expect("readable");
+    assert!(answer.remote.begins, "who is active begins");
+}
+
+#[test]
 fn a_viewers_answer_is_accepted_also_when_slots_are_added() {
     let certificate = certificate().expect("a certificate");
     let (ice, fingerprint) = (random_credentials(), fingerprint(&certificate));
-    let ours = Ours { ice: &ice, fingerprint: &fingerprint };
+    let ours = Ours::new(&ice, &fingerprint);
     let mut subscriber = Subscriber::new(server(), 1);
     for (video, audio) in [(2, 3), (4, 6)] {
         let offer = subscriber.offer(video, audio);

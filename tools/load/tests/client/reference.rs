@@ -179,7 +179,7 @@ async fn watch(link: &str) -> Viewing {
     let certificate = dtls::crypto::Certificate::generate_self_signed(vec![]).expect("a certificate");
     let fingerprint = Fingerprint::of(Algorithm::Sha256, &certificate.certificate[0]);
     let ice = random_credentials();
-    let answer = sdp::answer(&Ours { ice: &ice, fingerprint: &fingerprint }, &offer).expect("an answer");
+    let answer = sdp::answer(&Ours::new(&ice, &fingerprint), &offer).expect("an answer");
     let remote = sdp::read_offer(&offer).expect("readable").remote;
     session.request("answer", &Request::Answer { rev, sdp: answer }).await.expect("answered");
 
