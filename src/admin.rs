@@ -23,7 +23,7 @@ use crate::config::{Problem, TokenOptions, prepare_data};
 use crate::control::Control;
 use crate::control::directory::{Directory, Failure, SystemEntropy, TokenId};
 use crate::control::limits::Limits;
-use crate::control::store::{RedbStore, Store, StoreError};
+use crate::control::store::{JournalStore, Store, StoreError};
 
 const FILE: &str = "admin.sock";
 /// Longest line either way.
@@ -161,7 +161,7 @@ fn ask(mut stream: UnixStream, options: &TokenOptions) -> Result<String, AdminEr
 }
 
 fn mint(options: &TokenOptions) -> Result<String, AdminError> {
-    let mut store = RedbStore::open(&options.data)?;
+    let mut store = JournalStore::open(&options.data)?;
     let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
     let token = limited_token(&mut directory, &options.name, options.address.as_deref(), options.limits())?;
     store.commit(&directory.take_changes())?;

@@ -5,16 +5,14 @@
 //! begins, for clocks that are slow, seven days of service, five days in reserve. The next one is made when the
 //! current one begins its service, so that its hash can be published long before.
 
+mod der;
+
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rcgen::{
-    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-};
-use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde::{Deserialize, Serialize};
 
 const DAY: u64 = 24 * 3600;
@@ -39,8 +37,8 @@ pub enum CertificateError {
         source: io::Error,
     },
     /// The certificate could not be made.
-    #[error("a certificate could not be made: {0}")]
-    Make(#[from] rcgen::Error),
+    #[error("a certificate could not be made: the operating system gives no random bytes")]
+    Make,
 }
 
 /// A certificate and its key.
@@ -64,16 +62,13 @@ impl Certificate {
     /// One whose service begins at `serves_from`, in seconds since 1970.
     fn make(serves_from: u64) -> Result<Self, CertificateError> {
         let not_before = serves_from.saturating_sub(LEAD);
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
-        let epoch = rcgen::date_time_ymd(1970, 1, 1);
-        params.not_before = epoch + Duration::from_secs(not_before);
-        params.not_after = epoch + Duration::from_secs(not_before + VALIDITY);
-        params.distinguished_name.push(DnType::CommonName, "millrace");
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let certificate = params.self_signed(&key)?;
-        Ok(Self { not_before, certificate: certificate.der().to_vec(), private_key: key.serialize_der() })
+        let validity = (not_before, not_before + VALIDITY);
+        let make = || {
+            let private_key = der::key()?;
+            let certificate = der::certificate(&private_key, "millrace", "localhost", validity)?;
+            Ok(Self { not_before, certificate, private_key })
+        };
+        make().map_err(|_: ring::error::Unspecified| CertificateError::Make)
     }
 
     /// The certificate, DER.
@@ -119,11 +114,7 @@ impl Certificate {
 
     /// Whether the key reads as what it should be and belongs to the certificate.
     fn sound(&self) -> bool {
-        let key = PrivatePkcs8KeyDer::from(self.private_key.as_slice());
-        let Ok(key) = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ECDSA_P256_SHA256) else {
-            return false;
-        };
-        let public = key.public_key_raw();
+        let Some(public) = der::public_half(&self.private_key) else { return false };
         self.certificate.windows(public.len()).any(|window| window == public)
     }
 }
@@ -231,21 +222,13 @@ mod hex {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub(super) use crate::control::directory::hex as text;
+    use crate::control::directory::unhex;
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&text(bytes))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        text.as_bytes()
-            .chunks(2)
-            .map(|pair| match pair {
-                [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-                _ => None,
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| D::Error::custom("not hexadecimal"))
+        unhex(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("not hexadecimal"))
     }
 }

@@ -3,6 +3,8 @@
 //! A setting comes from the command line, else from the file that `--config` names, else it has its default. All are
 //! checked together: whoever made three mistakes reads of three, each with where it stands and what was expected.
 
+mod line;
+
 use std::fmt;
 use std::fs;
 use std::io;
@@ -12,9 +14,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use clap::{Args, Parser, Subcommand};
-
-use crate::control::limits::{Limits, MAX_RESOLUTION, MAX_VOICES};
+pub use self::line::Stop;
+use crate::control::limits::{Limits, MAX_VOICES};
 use crate::net::Io;
 
 /// Where everything is kept unless told otherwise: in the working directory, in plain sight.
@@ -36,88 +37,29 @@ pub enum Invocation {
     Token(TokenOptions),
 }
 
-/// A media router for conferences and webinars: one small binary, one port.
-#[derive(Debug, Parser)]
-#[command(name = "millrace", version, args_conflicts_with_subcommands = true)]
-struct Line {
-    #[command(subcommand)]
-    verb: Option<Verb>,
-    #[command(flatten)]
-    serve: Options,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Run the server (what happens without a subcommand)
-    Serve(Options),
-    /// Print a user token and nothing else, also while the server runs
-    Token(TokenOptions),
-}
-
 /// Settings of the server as given on the command line, not yet checked.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default)]
 pub struct Options {
-    /// Read settings from this TOML file; its keys are named as these options
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Keep everything in this folder [default: millrace-data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<String>,
-    /// Media and signalling, UDP; may be given several times [default: 127.0.0.1:4433]
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Vec<String>,
-    /// Web page and REST [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT")]
-    http: Option<String>,
-    /// Threads that carry media [default: one per core]
-    #[arg(long, value_name = "N")]
-    shards: Option<String>,
-    /// How datagrams are read and written: auto, uring or mmsg [default: auto]
-    #[arg(long, value_name = "auto|uring|mmsg")]
-    io: Option<String>,
-    /// Addresses that clients reach this host at, where they are not its own
-    #[arg(long, value_name = "IP[,IP]")]
-    advertise: Vec<String>,
-    /// Certificate chain (PEM) of the web page, which turns it to HTTPS
-    #[arg(long, value_name = "FILE")]
-    tls_cert: Option<String>,
-    /// Its private key (PEM)
-    #[arg(long, value_name = "FILE")]
-    tls_key: Option<String>,
-    /// Further origins whose pages may connect, as `https://example.org`; may be given several times
-    #[arg(long, value_name = "ORIGIN")]
-    origin: Vec<String>,
-    /// Whether to keep a demo room that guests may enter: true or false [default: true]
-    #[arg(long, value_name = "true|false")]
-    demo: Option<String>,
-    /// Voices that a viewer hears at once, the loudest, where the group says nothing else [default: 8]
-    #[arg(long, value_name = "N")]
-    voices: Option<String>,
+    /// Names and values, in the order in which they were given.
+    given: Vec<(&'static str, String)>,
 }
 
 /// What `millrace token` was asked for.
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub struct TokenOptions {
-    /// The data folder of the server
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    /// The data folder of the server.
     pub data: PathBuf,
-    /// The user's name
-    #[arg(long)]
+    /// The user's name.
     pub name: String,
-    /// The user's stable address; without one the user is a new one
-    #[arg(long, value_name = "ADDR")]
+    /// The user's stable address; without one the user is a new one.
     pub address: Option<String>,
-    /// Let its holder publish at most so much, all layers of a stream together; 0 is without limit
-    #[arg(long, value_name = "KBPS", default_value_t = 0)]
+    /// What its holder publishes at most, all layers of a stream together; 0 is without limit.
     pub max_publish_kbps: u32,
-    /// Let its holder be sent at most so much, all streams together; 0 is without limit
-    #[arg(long, value_name = "KBPS", default_value_t = 0)]
+    /// What its holder is sent at most, all streams together; 0 is without limit.
     pub max_subscribe_kbps: u32,
-    /// Let its holder publish and be sent no larger pictures than this, 1 (320x240) to 5 (3840x2160); 0 is without limit
-    #[arg(long, value_name = "0-5", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=i64::from(MAX_RESOLUTION)))]
+    /// The largest pictures that its holder publishes and is sent, 1 (320x240) to 5 (3840x2160); 0 is without limit.
     pub max_resolution: u8,
-    /// Let its holder hear at most so many voices at once; 0 is what the server is set to
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=i64::from(MAX_VOICES)))]
+    /// The voices that its holder hears at once at most; 0 is what the server is set to.
     pub max_voices: u8,
 }
 
@@ -129,32 +71,6 @@ impl TokenOptions {
             max_subscribe_kbps: self.max_subscribe_kbps,
             max_resolution: self.max_resolution,
             max_voices: self.max_voices,
-        }
-    }
-}
-
-impl Invocation {
-    /// Reads the command line; ends the process where it cannot be read, or asks for help.
-    pub fn parse() -> Self {
-        Line::parse().into()
-    }
-
-    /// Reads a command line.
-    pub fn try_from_line<I, T>(line: I) -> Result<Self, clap::Error>
-    where
-        I: IntoIterator<Item = T>,
-        T: Into<std::ffi::OsString> + Clone,
-    {
-        Line::try_parse_from(line).map(Self::from)
-    }
-}
-
-impl From<Line> for Invocation {
-    fn from(line: Line) -> Self {
-        match line.verb {
-            None => Self::Serve(line.serve),
-            Some(Verb::Serve(options)) => Self::Serve(options),
-            Some(Verb::Token(options)) => Self::Token(options),
         }
     }
 }
@@ -247,24 +163,11 @@ impl Options {
     /// Reads the file, if one is named, and checks everything.
     pub fn check(self) -> Result<Config, Problems> {
         let mut check = Check::default();
-        let file = self.config.clone();
-        let one = |value: &Option<String>| value.iter().cloned().collect();
-        let given: [(&'static str, Vec<String>); 11] = [
-            ("data", one(&self.data)),
-            ("listen", self.listen),
-            ("http", one(&self.http)),
-            ("shards", one(&self.shards)),
-            ("io", one(&self.io)),
-            ("advertise", self.advertise),
-            ("tls-cert", one(&self.tls_cert)),
-            ("tls-key", one(&self.tls_key)),
-            ("origin", self.origin),
-            ("demo", one(&self.demo)),
-            ("voices", one(&self.voices)),
-        ];
-        for (key, values) in given {
-            for value in values {
-                check.given.push(Given { place: COMMAND_LINE.to_owned(), key, value });
+        let mut file = None;
+        for (key, value) in self.given {
+            match key {
+                "config" => file = Some(PathBuf::from(value)),
+                key => check.given.push(Given { place: COMMAND_LINE.to_owned(), key, value }),
             }
         }
         if let Some(file) = file {

@@ -18,5 +18,6 @@ pub mod router;
 pub mod server;
 pub mod shard;
 pub mod signal;
+pub mod tls;
 pub mod units;
 pub mod wire;

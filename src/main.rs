@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use millrace::admin;
 use millrace::config::{EXIT_CODE, Invocation, Options, TokenOptions};
+use millrace::net;
 use millrace::server::Server;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: Options) -> Result<(), String> {
+    net::small_pages();
     log();
     let config = options.check().map_err(|e| e.to_string())?;
     info!(

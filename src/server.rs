@@ -16,7 +16,7 @@ use crate::certificate::{CertificateError, Certificates};
 use crate::config::{self, Config, Problem};
 use crate::control::directory::{Directory, Failure, SystemEntropy};
 use crate::control::rooms::{self, Rooms};
-use crate::control::store::{RedbStore, Store, StoreError, StoreThread};
+use crate::control::store::{JournalStore, Store, StoreError, StoreThread};
 use crate::control::{Control, Parts, State, Unavailable};
 use crate::handshake::{Handshakes, Identity, Outcome};
 use crate::http::{self, Http, HttpError, Serving, Site};
@@ -106,7 +106,7 @@ impl Server {
     pub fn start(config: &Config) -> Result<Self, StartError> {
         // What is kept.
         config::prepare_data(&config.data).map_err(StartError::Data)?;
-        let mut store = RedbStore::open(&config.data)?;
+        let mut store = JournalStore::open(&config.data)?;
         let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
         let demo = if config.demo { Some(directory.demo_group().map_err(StartError::Demo)?) } else { None };
         let certificates = Certificates::open(&config.data, unix_now())?;

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use millrace::config::{Config, Invocation, Problems};
+use millrace::config::{Config, Invocation, Problems, Stop};
+use millrace::control::limits::Limits;
 use millrace::net::Io;
 
 fn check(line: &[&str]) -> Result<Config, Problems> {
@@ -154,15 +155,101 @@ fn the_same_address_twice_is_a_problem() {
     );
 }
 
+fn stop(line: &[&str]) -> Stop {
+    Invocation::try_from_line(std::iter::once("millrace").chain(line.iter().copied()))
+        .expect_err("nothing to run")
+}
+
 #[test]
-fn an_unknown_option_is_refused_and_token_is_read() {
-    assert!(Invocation::try_from_line(["millrace", "--port", "1"]).is_err());
-    assert!(Invocation::try_from_line(["millrace", "token"]).is_err(), "a name is needed");
-    let line = ["millrace", "token", "--data", "d", "--name", "Ada", "--address", "ada@example.org"];
+fn what_is_wrong_with_a_line_is_told_with_how_to_write_it() {
+    let cases: [(&[&str], &str); 11] = [
+        (&["--port", "1"], "unexpected argument '--port' found"),
+        (&["serve", "more"], "unexpected argument 'more' found"),
+        (&["--demo", "true", "token"], "unexpected argument 'token' found; a command comes first"),
+        (&["run"], "there is no command 'run'"),
+        (&["--listen"], "a value is required for '--listen <ADDR:PORT>' but none was supplied"),
+        (&["--data", "--demo", "true"], "a value is required for '--data <DIR>' but none was supplied"),
+        (&["--http", "a", "--http=b"], "'--http <ADDR:PORT>' is given twice"),
+        (&["token"], "an option that must be there is missing: '--name <NAME>'"),
+        (
+            &["token", "--name", "A", "--max-voices", "33"],
+            "'33' is no value for '--max-voices <N>': expected 0 to 32",
+        ),
+        (&["token", "--name", "A", "--max-publish-kbps=-1"], "expected 0 to 4294967295"),
+        (&["token", "--name", "A", "--shards", "1"], "unexpected argument '--shards' found"),
+    ];
+    for (line, expected) in cases {
+        let Stop::Wrong(text) = stop(line) else { panic!("{line:?}") };
+        assert!(text.contains(expected), "{line:?}: {text}");
+        let command =
+            if line.first() == Some(&"token") { "Usage: millrace token" } else { "Usage: millrace " };
+        assert!(text.contains(command) && text.contains("try '--help'"), "{text}");
+    }
+}
+
+#[test]
+fn help_names_every_option_of_its_command_in_a_column() {
+    let serve = ["--config", "--listen", "--tls-key", "--voices", "--help"];
+    let token = ["--data", "--name", "--address", "--max-publish-kbps", "--max-voices", "--help"];
+    let all = [&serve[..], &["--version", "serve  Run", "token  Print"]].concat();
+    let cases: [(&[&str], &[&str]); 6] = [
+        (&["--help"], &all),
+        (&["help"], &all),
+        (&["--demo", "true", "-h"], &serve),
+        (&["serve", "--help"], &serve),
+        (&["token", "-h"], &token),
+        (&["help", "token"], &token),
+    ];
+    for (line, names) in cases {
+        let Stop::Told(text) = stop(line) else { panic!("{line:?}") };
+        assert!(names.iter().all(|name| text.contains(name)), "{line:?}: {text}");
+        let (_, options) = text.split_once("Options:\n").expect("options");
+        let column = |line: &str| line.find("--").and_then(|at| Some(at + line.get(at..)?.find("  ")?));
+        let starts: Vec<_> = options
+            .lines()
+            .map(|line| {
+                let at = column(line).expect("two columns");
+                at + line[at..].len() - line[at..].trim_start().len()
+            })
+            .collect();
+        assert!(starts.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    }
+    assert_eq!(stop(&["-V"]), Stop::Told(format!("millrace {}", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn a_token_is_asked_for_with_or_without_equals_signs() {
+    for line in [
+        &["millrace", "token", "--data", "d", "--name", "Ada"][..],
+        &["millrace", "token", "--data=d", "--name=Ada"],
+    ] {
+        match Invocation::try_from_line(line).expect("a command line") {
+            Invocation::Token(token) => {
+                assert_eq!(token.data, PathBuf::from("d"));
+                assert_eq!((token.name.as_str(), token.address.as_deref()), ("Ada", None));
+                assert_eq!(token.limits(), Limits::default());
+            }
+            Invocation::Serve(_) => panic!("not token"),
+        }
+    }
+    let line = [
+        "millrace",
+        "token",
+        "--name",
+        "Ada",
+        "--address=-a=b",
+        "--max-voices",
+        "2",
+        "--max-resolution",
+        "5",
+    ];
     match Invocation::try_from_line(line).expect("a command line") {
         Invocation::Token(token) => {
-            assert_eq!(token.data, PathBuf::from("d"));
-            assert_eq!((token.name.as_str(), token.address.as_deref()), ("Ada", Some("ada@example.org")));
+            assert_eq!(token.data, PathBuf::from("millrace-data"));
+            assert_eq!(
+                (token.address.as_deref(), token.max_voices, token.max_resolution),
+                (Some("-a=b"), 2, 5)
+            );
         }
         Invocation::Serve(_) => panic!("not token"),
     }

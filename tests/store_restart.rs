@@ -8,10 +8,13 @@ use std::path::Path;
 
 use control_plane::start;
 use millrace::control::Control;
-use millrace::control::directory::{Asker, Settings, TokenId};
+use millrace::control::directory::{
+    Asker, Change, Directory, Settings, Snapshot, SystemEntropy, TokenId, User,
+};
+use millrace::control::ids::Uid;
 use millrace::control::limits::LimitChanges;
 use millrace::control::rights::{Preset, Rights};
-use millrace::control::store::{RedbStore, Store, StoreError};
+use millrace::control::store::{JournalStore, Store, StoreError};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -82,17 +85,18 @@ async fn an_answer_means_kept_even_if_nobody_stops_the_server() {
         .expect("minted");
     // What a crash would leave: the file as it is at this moment.
     let crashed = tempfile::tempdir().expect("a folder");
-    std::fs::copy(data.path().join("millrace.redb"), crashed.path().join("millrace.redb")).expect("copied");
-    let snapshot = RedbStore::open(crashed.path()).expect("a store").load().expect("a snapshot");
+    std::fs::copy(data.path().join("millrace.journal"), crashed.path().join("millrace.journal"))
+        .expect("copied");
+    let snapshot = JournalStore::open(crashed.path()).expect("a store").load().expect("a snapshot");
     assert_eq!(snapshot.tokens.len(), 1);
     assert_eq!(snapshot.tokens[0].0, TokenId::of(&minted.token));
-    let file = std::fs::read(data.path().join("millrace.redb")).expect("read");
+    let file = std::fs::read(data.path().join("millrace.journal")).expect("read");
     let secret = minted.token.as_bytes();
     assert!(!file.windows(secret.len()).any(|window| window == secret), "the token itself is not kept");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_once_share_transactions() {
+async fn many_at_once_share_commits() {
     let data = tempfile::tempdir().expect("a folder");
     let (control, actor) = start(data.path());
     let asked: Vec<_> = (0..500)
@@ -107,39 +111,166 @@ async fn many_at_once_share_transactions() {
         answer.await.expect("a task").expect("answered").expect("minted");
     }
     stop(control, actor).await;
-    assert_eq!(RedbStore::open(data.path()).expect("a store").load().expect("a snapshot").users.len(), 500);
+    assert_eq!(
+        JournalStore::open(data.path()).expect("a store").load().expect("a snapshot").users.len(),
+        500
+    );
 }
 
 #[test]
 fn a_store_in_use_is_told_plainly() {
     let data = tempfile::tempdir().expect("a folder");
-    let _first = RedbStore::open(data.path()).expect("a store");
-    let error = RedbStore::open(data.path()).expect_err("locked");
+    let _first = JournalStore::open(data.path()).expect("a store");
+    let error = JournalStore::open(data.path()).expect_err("locked");
     assert!(matches!(error, StoreError::Locked(_)), "{error}");
     assert!(error.to_string().contains("in use by another millrace"), "{error}");
 }
 
+/// A store after each of some commits.
+fn written(data: &Path) -> Vec<(Vec<u8>, Snapshot)> {
+    let mut store = JournalStore::open(data).expect("a store");
+    let mut directory = Directory::new(store.load().expect("a snapshot"), Box::new(SystemEntropy::default()));
+    let path = data.join("millrace.journal");
+    let mut states = Vec::new();
+    for n in 0..4 {
+        states.push((std::fs::read(&path).expect("read"), directory.snapshot()));
+        let owner = directory.mint_token(&format!("Owner {n}"), None).expect("a token");
+        directory
+            .create_group(
+                owner.uid,
+                &Settings { name: Some("Room \u{1f600}".to_owned()), ..Settings::default() },
+            )
+            .expect("a group");
+        store.commit(&directory.take_changes()).expect("kept");
+    }
+    states.push((std::fs::read(&path).expect("read"), directory.snapshot()));
+    states
+}
+
+fn reopened(data: &Path, bytes: &[u8]) -> Result<Snapshot, StoreError> {
+    std::fs::write(data.join("millrace.journal"), bytes).expect("written");
+    JournalStore::open(data)?.load()
+}
+
 #[test]
-fn a_damaged_file_is_told_plainly_and_left_alone() {
+fn a_file_cut_anywhere_holds_every_commit_before_the_cut_and_no_part_of_another() {
     let data = tempfile::tempdir().expect("a folder");
-    let path = data.path().join("millrace.redb");
-    drop(RedbStore::open(data.path()).expect("a store"));
-    let good = std::fs::read(&path).expect("read");
-    let garbage = vec![0x5a; good.len()];
-    let cut = good[..good.len() / 2].to_vec();
-    let mut holes = good.clone();
-    holes[4096..].fill(0xff);
-    for (what, bytes) in [("garbage", garbage), ("cut", cut), ("holes", holes), ("text", b"hello".to_vec())] {
-        std::fs::write(&path, &bytes).expect("written");
-        let error = RedbStore::open(data.path()).and_then(|mut store| store.load()).expect_err(what);
-        assert!(matches!(error, StoreError::Damaged { .. }), "{what}: {error:?}");
-        assert!(error.to_string().contains("put a backup in its place"), "{what}: {error}");
-        assert_eq!(std::fs::read(&path).expect("read").len(), bytes.len(), "{what}: left as it was");
+    let states = written(data.path());
+    let whole = &states.last().expect("states").0;
+    let made = states[0].0.len();
+    for cut in 0..=whole.len() {
+        let found = reopened(data.path(), &whole[..cut]);
+        match states.iter().rev().find(|(bytes, _)| bytes.len() <= cut) {
+            Some((bytes, expected)) => {
+                assert_eq!(&found.expect("a store"), expected, "cut at {cut}");
+                // And what comes next follows whole lines.
+                let mut store = JournalStore::open(data.path()).expect("a store");
+                let ada = User { name: "Ada".to_owned(), address: "ada".to_owned(), guest_of: None };
+                store.commit(&[Change::PutUser(Uid(77), ada)]).expect("kept");
+                drop(store);
+                let file = std::fs::read(data.path().join("millrace.journal")).expect("read");
+                assert!(file.starts_with(bytes) && file.ends_with(b"\n"));
+                let users =
+                    JournalStore::open(data.path()).expect("a store").load().expect("a snapshot").users;
+                assert_eq!(users.len(), expected.users.len() + 1, "cut at {cut}");
+            }
+            None => {
+                assert!(cut < made);
+                assert!(matches!(found, Err(StoreError::Damaged { .. })), "cut at {cut}: {found:?}");
+            }
+        }
     }
 }
 
 #[test]
+fn bytes_that_never_reached_the_disk_read_as_zero_and_are_no_damage() {
+    let data = tempfile::tempdir().expect("a folder");
+    let states = written(data.path());
+    let [.., (before, expected), (whole, _)] = states.as_slice() else { panic!("no states") };
+    let mut holed = whole.clone();
+    holed[before.len() + 10..].fill(0);
+    assert_eq!(&reopened(data.path(), &holed).expect("a store"), expected);
+}
+
+#[test]
+fn a_changed_byte_anywhere_is_told_plainly_and_the_file_left_alone() {
+    let data = tempfile::tempdir().expect("a folder");
+    let states = written(data.path());
+    let [.., (_, before), (whole, all)] = states.as_slice() else { panic!("no states") };
+    for at in 0..whole.len() {
+        let mut bad = whole.clone();
+        bad[at] ^= 0x15;
+        match reopened(data.path(), &bad) {
+            Err(error @ StoreError::Damaged { .. }) => {
+                assert!(error.to_string().contains("put a backup in its place"), "{error}");
+                assert_eq!(std::fs::read(data.path().join("millrace.journal")).expect("read"), bad);
+            }
+            // An end of line that is none looks like a commit under way.
+            Ok(found) => assert!(at == whole.len() - 1 && &found == before, "{at}"),
+            Err(other) => panic!("{at}: {other}"),
+        }
+    }
+    assert_eq!(&reopened(data.path(), whole).expect("a store"), all);
+}
+
+#[test]
+fn what_is_no_store_is_told_plainly_and_left_alone() {
+    let data = tempfile::tempdir().expect("a folder");
+    let whole = written(data.path()).pop().expect("a state").0;
+    let twice = [&whole[..], &whole[..]].concat();
+    for (what, bytes) in [
+        ("garbage", vec![0x5a; 9000]),
+        ("nothing", Vec::new()),
+        ("text", b"hello\n".to_vec()),
+        ("twice", twice),
+    ] {
+        let error = reopened(data.path(), &bytes).expect_err(what);
+        assert!(matches!(error, StoreError::Damaged { .. }), "{what}: {error:?}");
+        assert_eq!(std::fs::read(data.path().join("millrace.journal")).expect("read"), bytes, "{what}");
+    }
+    // `{"format":2}` with its checksum.
+    let later = b"843390fa {\"format\":2}\n";
+    let error = reopened(data.path(), later).expect_err("a later one");
+    assert!(matches!(error, StoreError::TooNew { format: 2, .. }), "{error:?}");
+}
+
+#[test]
+fn a_journal_does_not_grow_without_end() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut store = JournalStore::open(data.path()).expect("a store");
+    let user = |n: u32| User { name: "x".repeat(5000), address: n.to_string(), guest_of: None };
+    for n in 0..2000 {
+        store
+            .commit(&[Change::PutUser(Uid(n), user(n)), Change::RemoveUser(Uid(n.wrapping_sub(3)))])
+            .expect("kept");
+        if n % 500 == 0 {
+            assert!(matches!(JournalStore::open(data.path()), Err(StoreError::Locked(_))), "still locked");
+        }
+    }
+    let len = std::fs::metadata(data.path().join("millrace.journal")).expect("a file").len();
+    assert!(len < 2 * 1024 * 1024, "{len} bytes for three users");
+    drop(store);
+    let users = JournalStore::open(data.path()).expect("a store").load().expect("a snapshot").users;
+    assert_eq!(users, (1997..2000).map(|n| (Uid(n), user(n))).collect::<Vec<_>>());
+    assert!(!data.path().join("millrace.journal.new").exists());
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(data.path().join("millrace.journal")).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn what_a_crash_left_of_a_file_written_anew_is_of_no_account() {
+    let data = tempfile::tempdir().expect("a folder");
+    let left = data.path().join("millrace.journal.new");
+    std::fs::write(&left, b"half a").expect("written");
+    let states = written(data.path());
+    std::fs::write(&left, b"half a").expect("written");
+    let (whole, expected) = states.last().expect("a state");
+    assert_eq!(&reopened(data.path(), whole).expect("a store"), expected);
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_told_plainly() {
-    let error = RedbStore::open(Path::new("/no/such/folder")).expect_err("no folder").to_string();
-    assert!(error.contains("/no/such/folder/millrace.redb") && error.contains("--data"), "{error}");
+    let error = JournalStore::open(Path::new("/no/such/folder")).expect_err("no folder").to_string();
+    assert!(error.contains("/no/such/folder/millrace.journal") && error.contains("--data"), "{error}");
 }

@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 
 pub use self::site::Site;
 use crate::config::Tls;
+use crate::tls;
 
 type Body = Full<Bytes>;
 
@@ -168,7 +169,7 @@ fn acceptor(tls: &Tls) -> Result<TlsAcceptor, HttpError> {
         return Err(problem(&tls.cert, "there is no certificate in it".to_owned()));
     }
     let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| problem(&tls.key, error.to_string()))?;
-    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+    let config = rustls::ServerConfig::builder_with_provider(tls::provider().into())
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
     let mut config = config.map_err(|error| problem(&tls.key, error.to_string()))?;

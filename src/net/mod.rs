@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use interfaces::addresses;
 pub use sockets::{BindError, ShardSockets, Sockets, bind};
-pub use thread::{now, pin, processor_time, raise_priority};
+pub use thread::{now, pin, processor_time, raise_priority, small_pages};
 pub use transmit::Sender;
 pub use waker::Waker;
 

@@ -1,4 +1,4 @@
-//! What a shard's thread asks of the scheduler and of the clock.
+//! What the process and its threads ask of the scheduler, of the clock and of the memory.
 
 use std::io;
 use std::sync::LazyLock;
@@ -21,6 +21,14 @@ pub fn raise_priority() -> io::Result<()> {
     // SAFETY: no pointers. On Linux "the calling process" is the calling thread (setpriority(2)).
     let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes memory in pages of 4 KiB from now on, also where the system would give 2 MiB at a time: an idle server would
+/// hold three times what it uses.
+pub fn small_pages() {
+    let (yes, none): (libc::c_ulong, libc::c_ulong) = (1, 0);
+    // SAFETY: no pointers. A kernel that does not know it says so, and all goes on.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, yes, none, none, none) };
 }
 
 /// Keeps the calling thread on the `nth` of the cores that the process may use, counted round.

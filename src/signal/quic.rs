@@ -24,6 +24,7 @@ use tracing::{debug, info};
 use super::session;
 use super::webtransport::{self, Origins};
 use crate::control::Control;
+use crate::tls;
 
 /// ALPN of native clients.
 pub const NATIVE: &[u8] = b"millrace/1";
@@ -92,7 +93,7 @@ impl ResolvesServerCert for CertificateSlot {
 fn certified(certificate: &[u8], private_key: &[u8]) -> Result<Arc<CertifiedKey>, rustls::Error> {
     let chain = vec![CertificateDer::from(certificate.to_vec())];
     let key = PrivateKeyDer::Pkcs8(private_key.to_vec().into());
-    let provider = rustls::crypto::ring::default_provider();
+    let provider = tls::provider();
     Ok(Arc::new(CertifiedKey::from_der(chain, key, &provider)?))
 }
 
@@ -179,7 +180,7 @@ pub fn endpoint(
     certificate: Arc<CertificateSlot>,
     reset_key: &ResetKey,
 ) -> io::Result<Endpoint> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(tls::provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(io::Error::other)?

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use millrace::control::directory::{Directory, SystemEntropy};
 use millrace::control::rooms::{Config, Rooms};
-use millrace::control::store::{RedbStore, Store, StoreThread};
+use millrace::control::store::{JournalStore, Store, StoreThread};
 use millrace::control::{Control, DataPlane, Handshaking, Parts, State};
 use millrace::handshake::Fingerprint;
 use millrace::router::command::Command;
@@ -25,7 +25,7 @@ impl Handshaking for Nothing {
 
 /// The control plane over the store of a data folder. It ends with its last handle.
 pub(crate) fn start(data: &Path) -> (Control, JoinHandle<()>) {
-    let mut store = RedbStore::open(data).expect("a store");
+    let mut store = JournalStore::open(data).expect("a store");
     let snapshot = store.load().expect("a snapshot");
     let directory = Directory::new(snapshot, Box::new(SystemEntropy::default()));
     let rooms = Rooms::new(Config { candidates: Vec::new(), fingerprint: [0; 32], voices: 8 });

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use self::limit::{Guesses, Rate};
 pub use self::model::*;
-pub use self::random::{Entropy, SystemEntropy, hex};
+pub use self::random::{Entropy, SystemEntropy, hex, unhex};
 use super::ids::{Gid, Uid};
 use super::limits::Limits;
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::random::{hex, unhex};
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::{LimitChanges, Limits};
 use crate::control::rights::{Choices, Override, Preset, Rights};
@@ -22,8 +23,24 @@ pub struct User {
 }
 
 /// Names a token without being it: its SHA-256.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct TokenId(pub [u8; 32]);
+
+impl From<TokenId> for String {
+    fn from(id: TokenId) -> Self {
+        hex(&id.0)
+    }
+}
+
+impl TryFrom<String> for TokenId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = unhex(&text).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or("not the name of a token")
+    }
+}
 
 impl TokenId {
     /// The name of this token.
@@ -182,7 +199,8 @@ pub(super) const fn past(expires: u64, now: u64) -> bool {
 }
 
 /// One thing for the store to keep.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// A user is new or changed.
     PutUser(Uid, User),

@@ -1,17 +1,17 @@
 //! The embedded store behind a small trait, and the thread that commits to it.
 
-mod redb;
+mod journal;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use tracing::{error, info};
 
-pub use self::redb::RedbStore;
+pub use self::journal::JournalStore;
 use super::Keeper;
 use super::directory::{Change, Snapshot};
 
-/// Requests that one transaction takes at most: more than this would make the first wait for the last.
+/// Requests that one commit takes at most: more than this would make the first wait for the last.
 const GROUP: usize = 1024;
 
 /// Why the store cannot be used.
@@ -27,7 +27,7 @@ pub enum StoreError {
     Damaged {
         /// Which file.
         path: String,
-        /// What the database said.
+        /// What is wrong.
         reason: String,
     },
     /// A later millrace wrote it.
@@ -63,7 +63,7 @@ struct Request {
     kept: Kept,
 }
 
-/// A thread that commits: while one transaction goes to the disk, what comes gathers for the next.
+/// A thread that commits: while one commit goes to the disk, what comes gathers for the next.
 #[derive(Debug)]
 pub struct StoreThread {
     requests: Option<Sender<Request>>,
