@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::trace;
+use tracing::debug;
 
 use super::Rooms;
 use super::connection::Purpose;
@@ -62,7 +62,7 @@ impl Rooms {
         let purpose = session.purpose;
         if let Some(estimate) = stats.estimate {
             let (estimate_bps, sent_bps) = (estimate.as_bps(), stats.bitrate_out.as_bps());
-            trace!(session = id.index, estimate_bps, sent_bps, "measured");
+            debug!(session = id.index, estimate_bps, sent_bps, "measured");
         }
         let publishing = matches!(purpose, Purpose::Publishing(_));
         let Some(Measured { rtt_ms, loss_percent, level }) = session.quality.measure(stats, publishing)

@@ -36,7 +36,7 @@ const unknown = options.only.find((name) => !list.some((scenario) => scenario.na
 if (unknown !== undefined) console.error(`scenarios: no scenario is called ${unknown}`), process.exit(2);
 const chosen = list.filter(({ name }) => options.only.length === 0 || options.only.includes(name));
 
-process.env.MILLRACE_LOG ??= 'info,millrace::control::rooms::quality=trace';
+process.env.MILLRACE_LOG ??= 'info,millrace::control::rooms::quality=debug';
 const folder = mkdtempSync(join(tmpdir(), 'millrace-scenarios-'));
 const film = join(folder, 'noise.y4m');
 writeNoise(film, { width: 1280, height: 720, fps: 20, frames: 40 });
