@@ -6,6 +6,7 @@
 //! thread that sends, in nanoseconds per forwarded packet; the kernel delivers on the loopback on the sender's account.
 //!
 //! `cargo bench --bench fanout`; `-- --io mmsg` takes the portable driver, `-- --viewers 1000` one row of the table.
+//! `-- --scaling` puts two shards beside one instead of the floor.
 //! The last line is JSON. Absolute figures move with what else the machine does: the two sides alternate, batch
 //! by batch, and the ratio is the median of the rounds' ratios.
 
@@ -49,6 +50,9 @@ fn main() {
     let choice = Choice::probe(io).unwrap_or_else(|refused| panic!("{refused}"));
     let only: Option<usize> = option("--viewers").and_then(|n| n.parse().ok());
     fan::raise_descriptors();
+    if arguments.iter().any(|argument| argument == "--scaling") {
+        return fan::scaling::run(&choice, only);
+    }
     // The floor runs where the shard runs, so that waking the reader costs both the same.
     net::pin(0).expect("a core");
 
@@ -58,7 +62,7 @@ fn main() {
     println!("{:>8} {:>7} {:>10} {:>10} {:>7}", "viewers", "batch", "floor ns", "router ns", "ratio");
     let mut rows = Vec::new();
     for viewers in VIEWERS.into_iter().filter(|n| only.is_none_or(|only| only == *n)) {
-        let mut world = World::new(&choice, viewers);
+        let mut world = World::new(&choice, 1, viewers, &[1]);
         let mut floor = Floor::new(world.addresses());
         for batch in BATCHES {
             rows.push(measure(&mut world, &mut floor, batch));
@@ -140,7 +144,7 @@ fn nanos(time: Duration) -> f64 {
     time.as_nanos() as f64
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

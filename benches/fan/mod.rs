@@ -1,6 +1,7 @@
-//! The parts of the fan-out bench: the shard with its viewers, the floor, the recorded arrivals.
+//! The parts of the fan-out bench: the shard with its viewers, the floor, the recorded arrivals, one shard beside two.
 
 pub(crate) mod floor;
+pub(crate) mod scaling;
 pub(crate) mod trace;
 pub(crate) mod viewers;
 pub(crate) mod world;

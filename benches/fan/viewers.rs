@@ -13,11 +13,12 @@ pub(crate) struct Viewers {
     received: Arc<AtomicU64>,
     others: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    reader: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Viewers {
-    pub(crate) fn new(count: usize) -> Self {
+    /// So many of them, read in turn by a thread on each of `cores`.
+    pub(crate) fn new(count: usize, cores: &[usize]) -> Self {
         let open = |_| {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
             socket.set_nonblocking(true).expect("nonblocking");
@@ -26,12 +27,19 @@ impl Viewers {
         let sockets: Arc<Vec<UdpSocket>> = Arc::new((0..count).map(open).collect());
         let addresses = sockets.iter().map(|s| s.local_addr().expect("bound")).collect();
         let (received, others, stop) = (Arc::default(), Arc::default(), Arc::default());
-        let reader = {
+        let share = cores.len();
+        let reader = |(nth, core): (usize, &usize)| {
             let (sockets, received, others, stop): (_, Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicBool>) =
                 (sockets.clone(), Arc::clone(&received), Arc::clone(&others), Arc::clone(&stop));
-            std::thread::spawn(move || read(&sockets, &received, &others, &stop))
+            let core = *core;
+            std::thread::spawn(move || {
+                let own: Vec<&UdpSocket> = sockets.iter().skip(nth).step_by(share).collect();
+                let _ = millrace::net::pin(core);
+                read(&own, &received, &others, &stop);
+            })
         };
-        Self { sockets, addresses, received, others, stop, reader: Some(reader) }
+        let readers = cores.iter().enumerate().map(reader).collect();
+        Self { sockets, addresses, received, others, stop, readers }
     }
 
     /// Media packets that arrived so far.
@@ -48,15 +56,13 @@ impl Viewers {
 impl Drop for Viewers {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(reader) = self.reader.take() {
+        for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
     }
 }
 
-fn read(sockets: &[UdpSocket], received: &AtomicU64, others: &AtomicU64, stop: &AtomicBool) {
-    // The shard has the first core.
-    let _ = millrace::net::pin(1);
+fn read(sockets: &[&UdpSocket], received: &AtomicU64, others: &AtomicU64, stop: &AtomicBool) {
     // SAFETY: the call takes no pointers; the descriptor is ours from here on.
     let epoll = unsafe { OwnedFd::from_raw_fd(libc::epoll_create1(0)) };
     for (n, socket) in sockets.iter().enumerate() {

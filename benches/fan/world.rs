@@ -1,13 +1,14 @@
 //! The shard, a publisher and viewers.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use millrace::batch::Path;
 use millrace::net::{self, Choice, Sender};
-use millrace::router::command::Command;
+use millrace::router::command::{Command, Kind};
+use millrace::router::event::Event;
 use millrace::router::id::ShardId;
 use millrace::shard::{ShardConfig, Shards, Sinks};
 use millrace::wire::srtp::Sealer;
@@ -23,59 +24,77 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct World {
     shards: Shards,
     server: SocketAddr,
-    /// The shard's thread.
-    thread: Arc<AtomicI32>,
+    /// The shards' threads.
+    threads: Vec<Arc<AtomicI32>>,
     publisher: Sender,
     path: Path,
     sealer: Sealer,
     seq: u64,
     viewers: Viewers,
+    /// Viewers of each shard.
+    owned: Vec<usize>,
     /// Media packets that should have arrived.
     expected: u64,
 }
 
 impl World {
-    pub(crate) fn new(choice: &Choice, viewers: usize) -> Self {
+    /// So many shards, each on a core of its own, and viewers that are read on `cores`.
+    pub(crate) fn new(choice: &Choice, shards: usize, viewers: usize, cores: &[usize]) -> Self {
+        let count = shards;
         let here = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (shards, seats) = Shards::new(1).expect("a waker");
-        let sockets = net::bind(&[here], 1).expect("a free port");
+        let (shards, seats) = Shards::new(count).expect("a waker");
+        let sockets = net::bind(&[here], count).expect("a free port");
         let server = sockets.addresses()[0];
-        let thread = Arc::new(AtomicI32::new(0));
-        let sinks = |_| {
-            let thread = thread.clone();
-            // SAFETY: the call takes nothing and cannot fail.
-            let event = move |_| thread.store(unsafe { libc::gettid() }, Ordering::Release);
+        let threads: Vec<Arc<AtomicI32>> = (0..count).map(|_| Arc::default()).collect();
+        let (claims, claimed) = mpsc::channel();
+        let sinks = |shard: ShardId| {
+            let (thread, claims) = (threads[usize::from(shard.0)].clone(), claims.clone());
+            let event = move |event| {
+                // SAFETY: the call takes nothing and cannot fail.
+                thread.store(unsafe { libc::gettid() }, Ordering::Release);
+                if let Event::Claimed { session, shard } = event {
+                    let _ = claims.send((session.index, shard));
+                }
+            };
             Sinks { event: Box::new(event), quic: Box::new(|_, _| {}) }
         };
         let config = ShardConfig { sockets, io: choice.clone(), pin: true };
-        seats.start(config, 1, sinks).expect("the shard starts");
+        seats.start(config, 1, sinks).expect("the shards start");
 
         let own = net::bind(&[here], 1).expect("a free port");
         let path = Path { socket: 0, local: here.ip(), remote: server };
         let mut world = Self {
             shards,
             server,
-            thread: thread.clone(),
+            threads,
+            owned: vec![0; count],
             publisher: Sender::new(&own).expect("a sender"),
             path,
             sealer: Sealer::new(&keys(0, false)),
             seq: 1,
-            viewers: Viewers::new(viewers),
+            viewers: Viewers::new(viewers, cores),
             expected: 0,
         };
-        let command = |command| world.shards.send(ShardId(0), command);
         for n in 0..=viewers as u32 {
-            command(Command::AddSession(Arc::new(session(n))));
+            let params = Arc::new(session(n));
+            world.shards.broadcast(|| Command::AddSession(params.clone()));
         }
         // Datagrams are handled before commands.
         std::thread::sleep(Duration::from_millis(100));
         world.refresh();
-        let command = |command| world.shards.send(ShardId(0), command);
         for n in 0..=viewers as u32 {
-            command(install(n));
+            world.shards.broadcast(|| install(n));
+        }
+        let track = session(0).tracks[0].id;
+        for (session, home) in claimed.iter().take(viewers + 1) {
+            if session == 0 {
+                world.shards.broadcast(|| Command::AnnounceTrack { track, kind: Kind::Video, home });
+            } else {
+                world.owned[usize::from(home.0)] += 1;
+            }
         }
         for n in 1..=viewers as u32 {
-            command(watch(n));
+            world.shards.broadcast(|| watch(n));
         }
         world.begin(viewers);
         world
@@ -134,7 +153,7 @@ impl World {
             .sizes
             .iter()
             .zip(self.seq..)
-            .map(|(size, seq)| sealed(&self.sealer, seq, false, *size))
+            .map(|(size, seq)| sealed(&self.sealer, seq, seq == self.seq, *size))
             .collect();
         self.seq += packets.len() as u64;
         let begin = Instant::now();
@@ -170,19 +189,35 @@ impl World {
         true
     }
 
-    /// Processor time of the shard's thread.
-    pub(crate) fn processor_time(&self) -> Duration {
-        // The clock of a thread, as pthread_getcpuclockid(3) makes it of its id: CPUCLOCK_PERTHREAD and CPUCLOCK_SCHED.
-        let clock = (!self.thread.load(Ordering::Acquire)) << 3 | 0b110;
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the call writes `time`, which outlives it.
-        let failed = unsafe { libc::clock_gettime(clock, &raw mut time) };
-        assert_eq!(failed, 0, "no clock of the shard's thread");
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    /// Viewers of each shard.
+    pub(crate) fn owned(&self) -> &[usize] {
+        &self.owned
     }
 
-    /// Ends the shard.
+    /// How often one of the shards was woken by another so far, and by the control plane. Told once a second.
+    pub(crate) fn wakes(&self) -> u64 {
+        std::thread::sleep(Duration::from_millis(2100));
+        self.shards.stats().iter().map(|stats| stats.net.wakes).sum()
+    }
+
+    /// Processor time of the shards' threads.
+    pub(crate) fn processor_time(&self) -> Duration {
+        self.threads.iter().map(|thread| time_of(thread.load(Ordering::Acquire))).sum()
+    }
+
+    /// Ends the shards.
     pub(crate) fn end(self) {
         self.shards.stop();
     }
+}
+
+/// Processor time of a thread.
+fn time_of(thread: i32) -> Duration {
+    // The clock of a thread, as pthread_getcpuclockid(3) makes it of its id: CPUCLOCK_PERTHREAD and CPUCLOCK_SCHED.
+    let clock = !thread << 3 | 0b110;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes `time`, which outlives it.
+    let failed = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    assert_eq!(failed, 0, "no clock of a shard's thread");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
