@@ -9,6 +9,19 @@ const SIMULCAST = [
   { codec: 'h264', args: [] },
 ];
 
+/**
+ * The server pads packets so that they leave together. RTP headers are whole words, and browsers count padding with them
+ * (webrtc-stats, headerBytesReceived): what is left over of four is padding.
+ */
+async function isPadded(viewer, codec) {
+  const { headerBytesReceived, framesDecoded } = await until(async () => {
+    const stats = await viewer.inbound();
+    return stats?.headerBytesReceived % 4 !== 0 && stats;
+  }, { what: `padded packets of ${codec}` });
+  await until(async () => (await viewer.inbound()).framesDecoded > framesDecoded + 20, { what: `padded ${codec} is decoded` });
+  note(`${codec}: headers and padding ${headerBytesReceived} bytes`);
+}
+
 for (const { codec, args } of SIMULCAST) {
   test(`${codec} simulcast: each viewer decodes the resolution of the tile`, () => simulcast(codec, args));
 }
@@ -38,6 +51,7 @@ async function simulcast(codec, args) {
     });
     assert.equal(atB.frameHeight, 720);
     assert.equal(atB.codec.toLowerCase(), `video/${codec}`);
+    await isPadded(b, codec);
 
     await until(async () => (await c.inbound())?.framesDecoded > 30);
     const atC = await c.inbound();
@@ -88,6 +102,7 @@ for (const codec of ['vp9', 'av1']) {
     }, { ms: 40_000 });
     assert.equal(stats.frameHeight, 720);
     assert.equal(stats.codec.toLowerCase(), `video/${codec}`);
+    await isPadded(b, codec);
   }));
 }
 
