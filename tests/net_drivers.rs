@@ -1,7 +1,9 @@
 //! Both drivers over real sockets: they must do the same.
 
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use millrace::batch::{Path, TxBatch};
@@ -14,6 +16,19 @@ struct Rig {
     driver: Driver,
     waker: Waker,
     addresses: Vec<SocketAddr>,
+}
+
+/// A log in memory.
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("whole").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Which drivers this host can test.
@@ -258,7 +273,11 @@ fn many_runs_to_many_peers_leave_in_order() {
 }
 
 #[test]
-fn where_segmentation_is_refused_each_datagram_goes_alone() {
+fn where_segmentation_is_refused_each_datagram_goes_alone_and_the_log_says_so_once() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let lines = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || Lines(lines.clone())).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
     for choice in choices() {
         // A socket without checksums may not segment (udp(7)).
         let mut rig = rig_with(&choice, "127.0.0.1:0", |sockets| {
@@ -287,6 +306,8 @@ fn where_segmentation_is_refused_each_datagram_goes_alone() {
         assert_eq!(counters.datagrams_out, 120, "{choice}");
         assert!((1..40).contains(&counters.unsegmented), "{choice}: it stops trying: {counters:?}");
     }
+    let log = String::from_utf8(log.lock().expect("whole").clone()).expect("text");
+    assert_eq!(log.matches("UDP_SEGMENT").count(), 1, "{log}");
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Type};
+use tracing::info;
 
 /// What each socket asks of the kernel for its queues; the kernel may grant less (`net.core.rmem_max`).
 const QUEUE_BYTES: i32 = 4 * 1024 * 1024;
@@ -92,8 +94,19 @@ impl Socket {
         self.refusals = 0;
     }
 
+    /// The kernel refused a segmented send.
     pub(super) fn refused(&mut self) {
         self.refusals = self.refusals.saturating_add(1);
+        if !self.segments() {
+            // All shards send by the same device: one line is enough.
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| {
+                info!(
+                    "{} does not take UDP_SEGMENT: datagrams are sent one by one, which costs more",
+                    self.bound
+                );
+            });
+        }
     }
 
     pub(super) fn duplicate(&self) -> io::Result<Self> {
