@@ -13,6 +13,8 @@ use crate::batch::{Path, TxBatch};
 /// that were never written cost nothing.
 const BATCH: usize = 16;
 const BUFFER: usize = 64 * 1024;
+/// System calls for one socket in one turn, as long as each brings all that it can.
+const READS: usize = 16;
 /// Messages given with one system call.
 const SENDS: usize = 64;
 
@@ -79,7 +81,7 @@ impl Mmsg {
         Ok(())
     }
 
-    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let time = timeout.map(|timeout| libc::timespec {
             tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
             tv_nsec: timeout.subsec_nanos() as _,
@@ -92,6 +94,8 @@ impl Mmsg {
         // SAFETY: `polled` is an exclusive slice of `len` entries, `time` is null or outlives the call.
         let ready = unsafe { libc::ppoll(self.polled.as_mut_ptr(), len, time, std::ptr::null()) };
         if ready >= 0 {
+            let sockets = self.polled.split_last().map_or(&[][..], |(_, sockets)| sockets);
+            self.busy = sockets.iter().any(|polled| polled.revents != 0);
             return Ok(());
         }
         match io::Error::last_os_error() {
@@ -100,15 +104,25 @@ impl Mmsg {
         }
     }
 
+    /// Takes what a socket has, up to a bound, so that a burst is not cut in two by the reports that come between.
     fn receive(&mut self, index: usize, rx: &mut impl FnMut(Path, &mut [u8])) {
-        let Some(socket) = self.sockets.get(index) else { return };
+        for _ in 0..READS {
+            if self.receive_some(index, rx) < BATCH {
+                break;
+            }
+        }
+    }
+
+    /// Takes as many messages as one system call brings; how many that is.
+    fn receive_some(&mut self, index: usize, rx: &mut impl FnMut(Path, &mut [u8])) -> usize {
+        let Some(socket) = self.sockets.get(index) else { return 0 };
         let taken = match self.incoming.take(socket) {
             Ok(taken) => taken,
             Err(error) => {
                 if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
                     self.counters.receive_errors += 1;
                 }
-                return;
+                return 0;
             }
         };
         self.counters.reads += 1;
@@ -130,6 +144,7 @@ impl Mmsg {
             self.counters.bytes_in += payload.len() as u64;
             self.counters.datagrams_in += message::split(path, payload, arrival.segment, rx);
         }
+        taken
     }
 
     pub(super) fn send(&mut self, batch: &mut TxBatch) {

@@ -163,8 +163,15 @@ impl Driver {
         }
     }
 
-    /// Takes over the batch, which is empty afterwards; it has left when the next [`Driver::turn`] begins to wait. What
-    /// the kernel refuses is dropped and counted.
+    /// Waits for a datagram, a wake-up or the end of `timeout`, and takes nothing: the next [`Driver::turn`] finds it.
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Uring(uring) => uring.wait(timeout),
+            Kind::Mmsg(mmsg) => mmsg.wait(Some(timeout)),
+        }
+    }
+
+    /// Sends the batch, which is empty afterwards. What the kernel refuses is dropped and counted.
     pub fn send(&mut self, batch: &mut TxBatch) {
         match &mut self.0 {
             Kind::Uring(uring) => uring.send(batch),

@@ -1,8 +1,8 @@
 //! The io_uring driver.
 //!
-//! One enter per turn does everything: it submits the sends of the last turn, re-arms what ran out, and waits for
-//! datagrams, a wake-up or the timeout. Receiving is one multishot `recvmsg` per socket that fills buffers out of a
-//! shared ring; sends complete while they are submitted (MSG_DONTWAIT) and report only failures.
+//! One enter sends a batch, and one waits for datagrams, a wake-up or the timeout. Receiving is one multishot `recvmsg`
+//! per socket that fills buffers out of a shared ring; sends complete while they are submitted (MSG_DONTWAIT) and report
+//! only failures.
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,6 +25,8 @@ use crate::batch::{Path, TX_RUNS, TxBatch};
 const ENTRIES: u32 = 2 * TX_RUNS as u32;
 /// Receives that may fail in a row before the driver gives up, lest it spin.
 const FAILURES: u32 = 1000;
+/// Times that all buffers are filled anew in one turn.
+const READS: usize = 8;
 /// How long to wait for the kernel to let go of the buffers.
 const PARTING: Duration = Duration::from_secs(1);
 
@@ -50,10 +52,8 @@ pub(super) struct Uring {
     /// Completions taken and not yet dealt with.
     held: VecDeque<(u64, i32, u32)>,
     outgoing: Outgoing,
-    /// The batch whose sends are under way.
-    flight: TxBatch,
-    /// Whether they are: from the first submission until the failures were looked for.
-    flying: bool,
+    /// A batch that the kernel may still be about to read, since it could not be submitted as a whole.
+    stranded: Option<TxBatch>,
     /// For each socket, how many segmented runs are under way, and how many of them were refused.
     segmented: Vec<(u32, u32)>,
     pub(super) counters: Counters,
@@ -84,8 +84,7 @@ impl Uring {
             failures: 0,
             held: VecDeque::new(),
             outgoing: Outgoing::new(TX_RUNS),
-            flight: TxBatch::new(),
-            flying: false,
+            stranded: None,
             counters: Counters::default(),
         })
     }
@@ -100,15 +99,30 @@ impl Uring {
         let timeout = if self.held.is_empty() { timeout } else { Some(Duration::ZERO) };
         self.enter(timeout)?;
         self.launch()?;
-        while let Some((tag, result, flags)) = self.held.pop_front() {
-            self.complete(tag, result, flags, rx);
+        for _ in 0..READS {
+            while let Some((tag, result, flags)) = self.held.pop_front() {
+                self.complete(tag, result, flags, rx);
+            }
+            if self.armed.iter().all(|armed| *armed) {
+                break;
+            }
+            // All buffers were filled, and are free again: a burst is not to be cut in two by their number.
+            self.arm()?;
+            self.enter(Some(Duration::ZERO))?;
+            self.launch()?;
         }
-        self.land();
         self.waker.arrived();
         if self.failures > FAILURES {
             return Err(io::Error::other("receiving fails again and again"));
         }
         Ok(())
+    }
+
+    /// Waits for a completion and leaves it where it is. What was to be sent leaves before.
+    pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        self.arm()?;
+        let here = !self.held.is_empty() || !self.ring.completion().is_empty();
+        self.enter(Some(if here { Duration::ZERO } else { timeout }))
     }
 
     /// Queues the receives and the wake-up that are not (or no longer) armed.
@@ -134,8 +148,8 @@ impl Uring {
 
     fn push(&mut self, entry: Entry) -> io::Result<()> {
         loop {
-            // SAFETY: what the entries point at outlives them: the template and the slots of `outgoing` are boxed and
-            // `flight` is not touched before they are submitted; buffers and sockets live until `drop` has cancelled all.
+            // SAFETY: what the entries point at outlives them: the template and the slots of `outgoing` are boxed, and `send`
+            // keeps the batch until all of it is submitted; buffers and sockets live until `drop` has cancelled all.
             if unsafe { self.ring.submission().push(&entry) }.is_ok() {
                 return Ok(());
             }
@@ -176,7 +190,6 @@ impl Uring {
                 self.counters.wakes += 1;
                 self.listening &= cqueue::more(flags);
             }
-            SEND => self.refused(place, -result),
             _ => {}
         }
     }
@@ -212,28 +225,13 @@ impl Uring {
     }
 
     pub(super) fn send(&mut self, batch: &mut TxBatch) {
-        if self.flying {
-            if self.launch().is_err() {
-                // The next turn will meet the same error and tell it.
-                batch.clear();
-                return;
-            }
-            for _ in 0..self.held.len() {
-                match self.held.pop_front() {
-                    Some((tag, result, _)) if tag & KIND == SEND => {
-                        self.refused((tag & !KIND) as usize, -result)
-                    }
-                    Some(other) => self.held.push_back(other),
-                    None => break,
-                }
-            }
-            self.land();
+        if self.stranded.is_some() {
+            return batch.clear();
         }
-        std::mem::swap(&mut self.flight, batch);
-        for slot in 0..self.flight.runs().len() {
-            let Some(run) = self.flight.runs().get(slot) else { break };
+        for slot in 0..batch.runs().len() {
+            let Some(run) = batch.runs().get(slot) else { break };
             let index = usize::from(run.path.socket);
-            let bytes = self.flight.bytes(run);
+            let bytes = batch.bytes(run);
             let Some(socket) = self.sockets.get(index) else {
                 self.counters.failed += transmit::datagrams(run);
                 continue;
@@ -255,10 +253,30 @@ impl Uring {
                 .build()
                 .flags(Flags::SKIP_SUCCESS)
                 .user_data(SEND | slot as u64);
-            self.flying = true;
             if self.push(entry).is_err() {
                 break;
             }
+        }
+        // Now and not with the next wait: the next batch is written where this one lies, which is still in the cache.
+        if self.launch().is_err() {
+            // The next turn will meet the same error and tell it.
+            self.stranded = Some(std::mem::take(batch));
+            return;
+        }
+        for _ in 0..self.held.len() {
+            match self.held.pop_front() {
+                Some((tag, result, _)) if tag & KIND == SEND => {
+                    self.refused(batch, (tag & !KIND) as usize, -result);
+                }
+                Some(other) => self.held.push_back(other),
+                None => break,
+            }
+        }
+        for (socket, (under_way, refused)) in self.sockets.iter_mut().zip(&mut self.segmented) {
+            if *under_way > *refused {
+                socket.segmented();
+            }
+            (*under_way, *refused) = (0, 0);
         }
         batch.clear();
     }
@@ -273,21 +291,10 @@ impl Uring {
         Ok(())
     }
 
-    /// All failures of the batch under way are dealt with: lets go of it.
-    fn land(&mut self) {
-        self.flying = false;
-        for (socket, (under_way, refused)) in self.sockets.iter_mut().zip(&mut self.segmented) {
-            if under_way > refused {
-                socket.segmented();
-            }
-            (*under_way, *refused) = (0, 0);
-        }
-    }
-
     /// A send of the batch under way failed.
     #[cold]
-    fn refused(&mut self, slot: usize, errno: i32) {
-        let Some(run) = self.flight.runs().get(slot) else { return };
+    fn refused(&mut self, batch: &TxBatch, slot: usize, errno: i32) {
+        let Some(run) = batch.runs().get(slot) else { return };
         let index = usize::from(run.path.socket);
         let Some(socket) = self.sockets.get_mut(index) else { return };
         self.counters.retract(run);
@@ -300,7 +307,7 @@ impl Uring {
                         *refused += 1;
                     }
                 }
-                transmit::send_apart(socket, run, self.flight.bytes(run), &mut self.counters);
+                transmit::send_apart(socket, run, batch.bytes(run), &mut self.counters);
             }
             verdict => self.counters.unsent(run, verdict),
         }
