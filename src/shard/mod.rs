@@ -3,6 +3,7 @@
 //! [`Shards`] is the handle that the control plane holds; it exists before the threads do, because what the threads
 //! tell goes to others who need the handle. [`Seats::start`] brings the threads up.
 
+mod batching;
 mod core;
 mod mailbox;
 mod turn;

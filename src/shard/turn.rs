@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use rtrb::{Consumer, Producer, RingBuffer};
 use tracing::error;
 
+use super::batching::Batching;
 use super::mailbox::Inbox;
 use super::{Core, ShardStats, Shown, Sinks};
 use crate::batch::{Path, TxBatch};
@@ -96,6 +97,7 @@ pub(super) struct Turner<C: Core> {
     inbox: Inbox,
     links: Vec<Link<C::Peer>>,
     batch: TxBatch,
+    batching: Batching,
     shown: Arc<Shown>,
     published: Instant,
 }
@@ -166,7 +168,17 @@ impl<C: Core> Turner<C> {
         shown: Arc<Shown>,
     ) -> Self {
         let work = Work { id, core, sinks, stats: ShardStats::default(), hopeless: 0 };
-        Self { id, driver, work, inbox, links, batch: TxBatch::new(), shown, published: Instant::ZERO }
+        Self {
+            id,
+            driver,
+            work,
+            inbox,
+            links,
+            batch: TxBatch::new(),
+            batching: Batching::default(),
+            shown,
+            published: Instant::ZERO,
+        }
     }
 
     /// Turns until told to stop.
@@ -175,7 +187,7 @@ impl<C: Core> Turner<C> {
         self.show(now);
         while !self.shown.stop.load(Ordering::Acquire) {
             let panics = self.work.stats.panics;
-            now = match self.turn(self.patience(now)) {
+            now = match self.gather(now).and_then(|patience| self.turn(patience)) {
                 Ok(now) => now,
                 Err(e) => {
                     error!(shard = self.id.0, "the shard can wait for datagrams no more: {e}");
@@ -206,6 +218,23 @@ impl<C: Core> Turner<C> {
         self.work.core.poll_timeout().since(now).min(most)
     }
 
+    /// While the shard is busy: waits for something to come, and then a little for more. How long to wait from then on.
+    fn gather(&mut self, now: Instant) -> std::io::Result<Duration> {
+        if self.batching.is_due(now) {
+            self.batching.measure(now, net::processor_time());
+        }
+        if !self.batching.is_on() {
+            return Ok(self.patience(now));
+        }
+        let began = net::now();
+        self.driver.wait(self.patience(began))?;
+        let hold = self.batching.hold(now, began, net::now(), self.work.core.poll_timeout());
+        if !hold.is_zero() {
+            std::thread::sleep(hold);
+        }
+        Ok(Duration::ZERO)
+    }
+
     /// Once round: everything that came, then everything that leaves. The clock is read once, after the wait.
     fn turn(&mut self, patience: Duration) -> std::io::Result<Instant> {
         let mut now = None;
@@ -226,6 +255,8 @@ impl<C: Core> Turner<C> {
         if self.work.core.poll_timeout() <= now {
             self.work.guard(now, |core| core.handle_timeout(now));
         }
+        // Others have their viewers to serve meanwhile.
+        self.tell_peers(now);
         self.transmit(now);
         self.tell_peers(now);
         while let Some(Some(event)) = self.work.guard(now, Core::poll_event) {
