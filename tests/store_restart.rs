@@ -9,7 +9,7 @@ use std::path::Path;
 use control_plane::start;
 use millrace::control::Control;
 use millrace::control::directory::{
-    Asker, Change, Directory, Settings, Snapshot, SystemEntropy, TokenId, User,
+    Asker, Change, Directory, Message, Settings, Snapshot, SystemEntropy, TokenId, User,
 };
 use millrace::control::ids::Uid;
 use millrace::control::limits::LimitChanges;
@@ -44,6 +44,8 @@ async fn everything_is_there_again() {
             let viewer = directory.mint_token("Viewer", None).expect("a token");
             let asker = Asker { uid: viewer.uid, token: TokenId::of(&viewer.token), from: HERE };
             directory.join_group(now.unix, &asker, group.gid, Some(&spin)).expect("joins");
+            let said = Message { from: owner.uid, name: "Owner".to_owned(), to: None, text: "Hi".to_owned() };
+            directory.keep_message(now.unix, group.gid, said);
             let gone = directory.mint_token("Gone", None).expect("a token");
             directory.logout(TokenId::of(&gone.token));
             let deleted = directory.create_group(owner.uid, &settings).expect("a group");

@@ -1,6 +1,7 @@
 //! Names that users see.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,18 @@ pub struct Uid(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sid(pub u8);
+
+/// A message's number: later ones have larger ones, over all groups. 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(pub u64);
+
+impl MessageId {
+    /// When it was sent, since 1970: the number is that microsecond, or the next one that was free.
+    pub const fn at(self) -> Duration {
+        Duration::from_micros(self.0)
+    }
+}
 
 impl fmt::Display for Gid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@
 //! `State` itself does no I/O: after each turn the actor hands its changes to the store, its notices to the links,
 //! and its commands to the data plane. An answer is given once the store has committed what it rests on.
 
+mod chat;
 pub mod directory;
 pub mod ids;
 pub mod limits;

@@ -6,7 +6,7 @@ use super::directory::{Asker, Failure, Happening, Membership, TokenId};
 use super::ids::{Gid, Uid};
 use super::rooms::{Attachment, LinkId, Removal, Seat};
 use super::{Now, State};
-use crate::signal::message::{Answer, Refusal, Request, Secret, VERSION, Welcome};
+use crate::signal::message::{Answer, Mark, Refusal, Request, Secret, VERSION, Welcome};
 
 /// A signed-in session.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +73,13 @@ impl State {
                     "Restart either a stream, with sid and sdp, or watching.",
                 ));
             }
+            Request::Message(say) => return self.say(now, link, say),
+            Request::Receipt { gid, delivered, read } => {
+                self.receipt(link, *gid, Mark { delivered: *delivered, read: *read })?;
+            }
+            Request::History(ask) => return self.history(now, link, ask).map(Answer::History),
+            Request::Hand { gid, up } => rooms.hand(now.instant, link, *gid, *up)?,
+            Request::React { gid, text } => rooms.react(now.instant, link, *gid, text)?,
             Request::Bye {} => rooms.bye(now.instant, link),
         }
         Ok(Answer::Done {})

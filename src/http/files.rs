@@ -24,9 +24,10 @@ macro_rules! embed {
 }
 
 /// Every file of `src/web`; a test compares.
-static FILES: [Embedded; 31] = embed![
+static FILES: [Embedded; 33] = embed![
     "app/app.css",
     "app/call.js",
+    "app/chat.js",
     "app/devices.js",
     "app/dom.js",
     "app/grid.js",
@@ -41,6 +42,7 @@ static FILES: [Embedded; 31] = embed![
     "app/tile-view.js",
     "index.html",
     "sdk/capture.js",
+    "sdk/chat.js",
     "sdk/connection.js",
     "sdk/constants.js",
     "sdk/emitter.js",

@@ -11,7 +11,7 @@ use crate::control::directory::{
 };
 use crate::control::ids::Gid;
 use crate::control::limits::{LimitChanges, MAX_RESOLUTION, MAX_VOICES};
-use crate::control::rights::{Override, Preset, Say};
+use crate::control::rights::{Choice, Override, Preset, Receivers, Say};
 
 /// Parameters of the query and of the form; the form's win.
 #[derive(Debug, Default)]
@@ -56,6 +56,18 @@ impl Parameters {
             max_resolution: self.up_to("maxResolution", MAX_RESOLUTION)?,
             max_voices: self.up_to("maxVoices", MAX_VOICES)?,
         })
+    }
+
+    /// Who receives messages: `members`, `selected`, `anyone`, or `turn`: one member after the other.
+    fn receivers(&self) -> Result<Option<Receivers>, Refusal> {
+        Ok(Some(match self.text("receive") {
+            None => return Ok(None),
+            Some("members") => Receivers::All(Choice::Members),
+            Some("selected") => Receivers::All(Choice::Selected),
+            Some("anyone") => Receivers::All(Choice::Anyone),
+            Some("turn") => Receivers::RoundRobin,
+            Some(_) => return Err(Refusal::BadArg),
+        }))
     }
 
     /// What is said of the rights; one that is absent is unset. `None` if all are.
@@ -181,6 +193,9 @@ fn set_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &P
         Some(_) => directory.edit_group(who.uid, parameters.gid()?, &settings)?,
         None => directory.create_group(who.uid, &settings)?,
     };
+    if let Some(receivers) = parameters.receivers()? {
+        directory.choose_receivers(who.uid, group.gid, receivers)?;
+    }
     // 1 for the owner, even for one who is inside as a viewer at the moment.
     Ok(group_members(&group, true))
 }

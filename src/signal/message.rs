@@ -3,13 +3,16 @@
 //! Every message is one line of JSON. From the client: `{"t":..., "id":...}`, a [`Request`]. From the server: an
 //! answer `{"re":...}` with the members of an [`Answer`] or of a [`Refusal`], or a [`Notice`] `{"t":...}`.
 
+mod chat;
+
 use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::control::ids::{Gid, Sid, Uid};
+pub use self::chat::{HistoryAsk, Mark, MarkOf, Named, Page, Said, Say};
+use crate::control::ids::{Gid, MessageId, Sid, Uid};
 use crate::control::rights::Rights;
 
 /// The version of this message set.
@@ -100,6 +103,35 @@ pub enum Request {
         /// or of the connection on which one watches.
         #[serde(default, skip_serializing_if = "is_false")]
         watching: bool,
+    },
+    /// Say something in a group.
+    Message(Say),
+    /// How far one got, and read, what was said.
+    Receipt {
+        /// In which group.
+        gid: Gid,
+        /// All up to this one arrived.
+        #[serde(default)]
+        delivered: MessageId,
+        /// All up to this one was read.
+        #[serde(default)]
+        read: MessageId,
+    },
+    /// What was said before.
+    History(HistoryAsk),
+    /// Raise or lower one's hand.
+    Hand {
+        /// In which group.
+        gid: Gid,
+        /// Raise it.
+        up: bool,
+    },
+    /// Show a reaction for a moment.
+    React {
+        /// In which group.
+        gid: Gid,
+        /// A few characters at most.
+        text: String,
     },
     /// The session ends at once, everywhere.
     Bye {},
@@ -219,6 +251,18 @@ pub enum Answer {
         /// The answer to the offer.
         sdp: String,
     },
+    /// To `message`.
+    Sent {
+        /// Its number.
+        id: MessageId,
+        /// When it was taken, in milliseconds since 1970.
+        at: u64,
+        /// Who got it, where one got it in turn.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<Uid>,
+    },
+    /// To `history`.
+    History(Page),
     /// To everything else.
     Done {},
 }
@@ -413,6 +457,46 @@ pub enum Notice {
         /// `EXPIRED`, `DELETED` or `REMOVED`.
         reason: String,
     },
+    /// Something was said.
+    Message {
+        /// In which group.
+        gid: Gid,
+        /// What, by whom.
+        #[serde(flatten)]
+        said: Said,
+    },
+    /// Somebody got or read what one said.
+    Status {
+        /// In which group.
+        gid: Gid,
+        /// Who, and how far.
+        #[serde(flatten)]
+        mark: MarkOf,
+    },
+    /// Raised hands.
+    Hands {
+        /// In which group.
+        gid: Gid,
+        /// Whether `raised` is all.
+        all: bool,
+        /// In the order in which they were raised.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        raised: Vec<Named>,
+        /// Those who lowered theirs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lowered: Vec<Uid>,
+    },
+    /// Somebody reacts.
+    Reaction {
+        /// In which group.
+        gid: Gid,
+        /// Who.
+        uid: Uid,
+        /// Who.
+        name: String,
+        /// How.
+        text: String,
+    },
     /// The same token signed in elsewhere; the session is over.
     Signout {},
     /// The client broke the rules; the session is over.
@@ -557,7 +641,7 @@ impl ClientLine {
     }
 }
 
-const REQUESTS: [&str; 11] = [
+const REQUESTS: [&str; 16] = [
     "hello",
     "join",
     "leave",
@@ -568,6 +652,11 @@ const REQUESTS: [&str; 11] = [
     "unwatch",
     "answer",
     "restart",
+    "message",
+    "receipt",
+    "history",
+    "hand",
+    "react",
     "bye",
 ];
 

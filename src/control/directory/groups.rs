@@ -112,6 +112,7 @@ impl Directory {
                 self.remove_user(guest);
             }
         }
+        self.forget_messages(gid);
         self.groups.remove(&gid);
         if let Some(owner) = self.users.get_mut(&uid) {
             owner.owns.remove(&gid);

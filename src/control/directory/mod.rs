@@ -6,6 +6,7 @@
 
 mod edits;
 mod groups;
+mod history;
 mod limit;
 mod model;
 mod random;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use self::history::History;
 use self::limit::{Guesses, Rate};
 pub use self::model::*;
 pub use self::random::{Entropy, SystemEntropy, hex, unhex};
@@ -82,6 +84,7 @@ pub struct Directory {
     /// Tokens that will die, the first first.
     dying: BTreeSet<(u64, TokenId)>,
     groups: BTreeMap<Gid, GroupEntry>,
+    history: History,
     numbers: Numbers,
     next_unkept: u32,
     guests: usize,
@@ -101,6 +104,7 @@ impl Directory {
             tokens: HashMap::with_capacity(snapshot.tokens.len()),
             dying: BTreeSet::new(),
             groups: BTreeMap::new(),
+            history: History::default(),
             numbers: snapshot.numbers,
             next_unkept: UNKEPT_UIDS,
             guests: 0,
@@ -121,6 +125,9 @@ impl Directory {
         }
         for ((gid, uid), member) in snapshot.members {
             directory.insert_member(gid, uid, member, true);
+        }
+        for ((gid, id), message) in snapshot.messages {
+            directory.history.insert(gid, id, message);
         }
         for (id, token) in snapshot.tokens {
             directory.insert_token(id, token);
@@ -157,6 +164,7 @@ impl Directory {
             tokens: tokens.into_iter().map(|(id, token)| (*id, token.clone())).collect(),
             groups: self.groups.iter().map(|(gid, entry)| (*gid, entry.group.clone())).collect(),
             members: members.into_iter().map(|(key, entry)| (key, entry.member.clone())).collect(),
+            messages: self.history.all(),
             numbers: self.numbers,
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::random::{hex, unhex};
-use crate::control::ids::{Gid, Uid};
+use crate::control::ids::{Gid, MessageId, Uid};
 use crate::control::limits::{LimitChanges, Limits};
 use crate::control::rights::{Choices, Override, Preset, Rights};
 
@@ -193,6 +193,20 @@ impl Member {
     }
 }
 
+/// Something that was said in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who said it.
+    pub from: Uid,
+    /// That person's name then.
+    pub name: String,
+    /// To whom; to the group if to nobody.
+    #[serde(default)]
+    pub to: Option<Uid>,
+    /// What was said.
+    pub text: String,
+}
+
 /// Whether `expires` has come; 0 never comes.
 pub(super) const fn past(expires: u64, now: u64) -> bool {
     expires != 0 && expires <= now
@@ -218,6 +232,10 @@ pub enum Change {
     PutMember(Gid, Uid, Member),
     /// A member is gone.
     RemoveMember(Gid, Uid),
+    /// Something was said.
+    PutMessage(Gid, MessageId, Message),
+    /// What was said is forgotten.
+    RemoveMessage(Gid, MessageId),
     /// Numbers that were given away are not given again.
     Numbers(Numbers),
 }
@@ -248,6 +266,8 @@ pub struct Snapshot {
     pub groups: Vec<(Gid, Group)>,
     /// The members.
     pub members: Vec<((Gid, Uid), Member)>,
+    /// What was said.
+    pub messages: Vec<((Gid, MessageId), Message)>,
     /// The next free numbers.
     pub numbers: Numbers,
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::chat::Talk;
 use super::publish::End;
 use super::{LinkId, Rooms, Seat, Timer};
 use crate::control::ids::{Gid, Uid};
@@ -25,8 +26,10 @@ pub(super) struct Group {
     pub(super) streams: BTreeSet<StreamId>,
     /// Who was last told to be talking.
     pub(super) talking: Vec<StreamId>,
+    /// What is said here.
+    pub(super) talk: Talk,
     /// Whether people are counted and not listed; stays until the group is empty.
-    counted: bool,
+    pub(super) counted: bool,
     /// The last count that was told.
     told: u32,
     /// When the next count may be told.
@@ -73,6 +76,7 @@ impl Rooms {
         }
         self.tell_roster(id, gid);
         self.tell_people(id, gid);
+        self.tell_hands(id, gid, false);
         Ok(joined)
     }
 
@@ -93,10 +97,12 @@ impl Rooms {
         links.retain(|other| *other != id);
         if links.is_empty() {
             group.people.remove(&uid);
+            group.talk.left(uid);
             if group.people.is_empty() {
                 self.groups.remove(&gid);
             } else {
                 self.people_changed(now, gid, id, uid, false);
+                self.lower_hand(gid, uid);
             }
         }
         true

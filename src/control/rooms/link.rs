@@ -87,6 +87,7 @@ impl Rooms {
         for gid in link.groups.keys().copied().collect::<Vec<_>>() {
             self.tell_roster(id, gid);
             self.tell_people(id, gid);
+            self.tell_hands(id, gid, true);
         }
         self.tell_viewing(id);
         self.tell_layers(id);

@@ -5,6 +5,7 @@
 //! publishes *streams* (each a media session of its own, with up to one audio and one video track) and watches others
 //! on one connection, its *viewing*, whose slots are filled as it asks.
 
+mod chat;
 mod connection;
 mod crowd;
 mod effect;

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
 use super::{Store, StoreError};
-use crate::control::directory::{Change, Group, Member, Numbers, Snapshot, Token, TokenId, User};
-use crate::control::ids::{Gid, Uid};
+use crate::control::directory::{Change, Group, Member, Message, Numbers, Snapshot, Token, TokenId, User};
+use crate::control::ids::{Gid, MessageId, Uid};
 
 /// The file in the data folder.
 const FILE: &str = "millrace.journal";
@@ -339,12 +339,14 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 /// The changes that make a snapshot out of nothing.
 fn changes(snapshot: &Snapshot) -> impl Iterator<Item = Change> {
-    let Snapshot { users, tokens, groups, members, numbers } = snapshot;
+    let Snapshot { users, tokens, groups, members, messages, numbers } = snapshot;
     let users = users.iter().map(|(uid, user)| Change::PutUser(*uid, user.clone()));
     let tokens = tokens.iter().map(|(id, token)| Change::PutToken(*id, token.clone()));
     let groups = groups.iter().map(|(gid, group)| Change::PutGroup(*gid, group.clone()));
     let members = members.iter().map(|((gid, uid), member)| Change::PutMember(*gid, *uid, member.clone()));
-    [Change::Numbers(*numbers)].into_iter().chain(users).chain(groups).chain(members).chain(tokens)
+    let messages = messages.iter().map(|((gid, id), said)| Change::PutMessage(*gid, *id, said.clone()));
+    let numbers = [Change::Numbers(*numbers)].into_iter();
+    numbers.chain(users).chain(groups).chain(members).chain(tokens).chain(messages)
 }
 
 /// A snapshot in the making.
@@ -354,6 +356,7 @@ struct Tables {
     tokens: BTreeMap<TokenId, Token>,
     groups: BTreeMap<Gid, Group>,
     members: BTreeMap<(Gid, Uid), Member>,
+    messages: BTreeMap<(Gid, MessageId), Message>,
     numbers: Numbers,
 }
 
@@ -368,6 +371,8 @@ impl Tables {
             Change::RemoveGroup(gid) => drop(self.groups.remove(&gid)),
             Change::PutMember(gid, uid, member) => drop(self.members.insert((gid, uid), member)),
             Change::RemoveMember(gid, uid) => drop(self.members.remove(&(gid, uid))),
+            Change::PutMessage(gid, id, said) => drop(self.messages.insert((gid, id), said)),
+            Change::RemoveMessage(gid, id) => drop(self.messages.remove(&(gid, id))),
             Change::Numbers(numbers) => self.numbers = numbers,
         }
     }
@@ -378,6 +383,7 @@ impl Tables {
             tokens: self.tokens.into_iter().collect(),
             groups: self.groups.into_iter().collect(),
             members: self.members.into_iter().collect(),
+            messages: self.messages.into_iter().collect(),
             numbers: self.numbers,
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Failure } from '../sdk/millrace.js';
+import { ChatPanel } from './chat.js';
 import { deviceProblem } from './devices.js';
 import { element, setSwitch } from './dom.js';
 import { Grid } from './grid.js';
@@ -34,6 +35,7 @@ export class Call {
   /** @type {Publisher | undefined} */
   #screen;
   #panel;
+  #chat;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #toastTimer;
 
@@ -47,6 +49,8 @@ export class Call {
     this.#end = end;
     const { signal } = this.#abort;
     this.#panel = new PeoplePanel(client, room, signal);
+    this.#chat = new ChatPanel({ client, room, signal, toast: (text) => this.#toast(text), onOpen: () => this.#panel.show(false) });
+    element('people-toggle').addEventListener('click', () => this.#panel.open && this.#chat.show(false), { signal });
     new Quality(client, (stream) => this.#tiles.get(stream), signal);
 
     room.on('roster', ({ joined, left, changed }) => this.#onRoster(joined, left, changed), { signal });
@@ -135,7 +139,9 @@ export class Call {
       m: actions.mic,
       v: actions.cam,
       s: actions.screen,
-      p: () => this.#panel.show(!this.#panel.open),
+      p: () => element('people-toggle').click(),
+      c: () => element('chat-toggle').click(),
+      h: () => element('hand').click(),
       escape: () => grid.pinned && grid.pin(undefined),
     };
     document.addEventListener('keydown', (event) => {

@@ -5,6 +5,7 @@ import * as constants from './constants.js';
 import { Failure } from './failure.js';
 import { Millrace } from './millrace.js';
 
+/** @import { Message } from './chat.js' */
 /** @import { Publisher } from './publisher.js' */
 /** @import { Room } from './room.js' */
 /** @import { Stream } from './stream.js' */
@@ -12,6 +13,16 @@ import { Millrace } from './millrace.js';
 
 const { MESIBO_CALLSTATUS_CANCEL, MESIBO_CALLSTATUS_CHANNELUP, MESIBO_CALLSTATUS_COMPLETE,
   MESIBO_CALLSTATUS_NOTALLOWED, MESIBO_CALLSTATUS_QUALITY, MESIBO_CALLSTATUS_RECONNECTING } = constants;
+
+/** @type {Record<Message['status'], number>} */
+const MESSAGE_STATUS = {
+  sending: constants.MESIBO_MSGSTATUS_OUTBOX,
+  sent: constants.MESIBO_MSGSTATUS_SENT,
+  delivered: constants.MESIBO_MSGSTATUS_DELIVERED,
+  read: constants.MESIBO_MSGSTATUS_READ,
+  failed: constants.MESIBO_MSGSTATUS_FAIL,
+  received: constants.MESIBO_MSGSTATUS_RECEIVEDNEW,
+};
 
 /**
  * @typedef {{peer?: number, name?: string, groupid?: number | number[], source?: number, audio?: boolean, video?: boolean}} CallOptions
@@ -31,6 +42,10 @@ export class Mesibo {
   #listeners = [];
   /** @type {Set<GroupCall>} */
   #calls = new Set();
+  /** The page's own numbers of what it said. @type {WeakMap<Message, number>} */
+  #ids = new WeakMap();
+  /** @type {WeakSet<Room>} */
+  #followed = new WeakSet();
 
   /** @param {string} appid */
   setAppName(appid) {
@@ -73,6 +88,53 @@ export class Mesibo {
   stop() {
     this.client?.close();
     this.client = undefined;
+  }
+
+  /**
+   * Says something to a group (`{groupid}`), or to one person in it (`{groupid, peer}`: an address). What becomes of it is told
+   * by `Mesibo_OnMessageStatus`, with the same `id`.
+   * @param {{groupid: number, peer?: string}} to
+   * @param {number} id
+   * @param {string} text
+   */
+  sendMessage({ groupid, peer }, id, text) {
+    const room = this.client?.rooms.get(Number(groupid));
+    const person = peer ? [...(room?.people.values() ?? [])].find(({ address }) => address === peer) : undefined;
+    if (!room || (peer && !person)) {
+      this.notify('Mesibo_OnError', new Failure('NORECEIVER', 'Nobody here has this address.'));
+      return false;
+    }
+    const sending = room.chat.send(text, { to: person?.uid });
+    const message = room.chat.messages.findLast(({ mine, status }) => mine && status === 'sending');
+    if (message) this.#ids.set(message, id);
+    sending.catch((error) => this.notify('Mesibo_OnError', error));
+    return true;
+  }
+
+  /** All of a group that was shown was read. @param {{groupid: number}} of */
+  readMessages({ groupid }) {
+    this.client?.rooms.get(Number(groupid))?.chat.markRead();
+  }
+
+  /**
+   * Tells the listener of what is said in a room.
+   * @param {Room} room
+   */
+  followChat(room) {
+    if (this.#followed.has(room)) return;
+    this.#followed.add(room);
+    const told = (/** @type {Message} */ message) => ({
+      id: this.#ids.get(message) ?? message.id,
+      mid: message.id,
+      groupid: room.gid,
+      peer: room.people.get(message.uid)?.address ?? '',
+      name: message.name,
+      ts: message.at,
+      status: MESSAGE_STATUS[message.status],
+      message: message.text,
+    });
+    room.chat.on('message', (message) => message.mine || this.notify('Mesibo_OnMessage', told(message), message.text));
+    room.chat.on('status', (message) => this.notify('Mesibo_OnMessageStatus', told(message)));
   }
 
   initGroupCall() {
@@ -182,6 +244,7 @@ export class GroupCall {
 
   /** @param {Room} room */
   #onRoom(room) {
+    this.mesibo.followChat(room);
     this.mesibo.notify('Mesibo_OnPermission', room.rights.publish);
     room.on('rights', (rights) => this.mesibo.notify('Mesibo_OnPermission', rights.publish));
     if (room.gid !== this.#gid) return;

@@ -8,6 +8,7 @@
 //   room.on('roster', ({ joined }) => joined.forEach((stream) => room.watch(stream).attach(videoElement)));
 //   await client.publish({ source: 'camera' });
 
+import { Chat } from './chat.js';
 import { Emitter } from './emitter.js';
 import { Failure } from './failure.js';
 import { Publisher } from './publisher.js';
@@ -17,10 +18,11 @@ import { Viewer } from './viewer.js';
 import { View } from './view.js';
 
 /** @import { Hello } from './types.js' */
+/** @typedef {import('./chat.js').Message} Message */
 /** @import { PublishOptions } from './publisher.js' */
 
 export * from './constants.js';
-export { Failure, Publisher, Room, View };
+export { Chat, Failure, Publisher, Room, View };
 export { Stream } from './stream.js';
 export { Tile } from './tile.js';
 export { GroupCall, Mesibo, Mesibo as mesibo } from './mesibo.js';
@@ -167,6 +169,8 @@ export class Millrace extends Emitter {
 
   /** @param {{state: Signal['state'], error?: Failure}} detail */
   #onState(detail) {
+    // What was said while nobody could tell us.
+    if (detail.state === 'online') for (const { chat } of this.rooms.values()) chat.catchUp().catch(() => {});
     if (detail.state === 'closed') {
       for (const publisher of [...this.publishers.values()]) publisher.endedByServer('complete');
       for (const room of this.rooms.values()) room.close();
@@ -194,6 +198,10 @@ export class Millrace extends Emitter {
       case 'people': return room?.onPeople(message);
       case 'talking': return room?.onTalking(message.streams);
       case 'rights': return room?.onRights(message.rights);
+      case 'message': return room?.chat.onMessage(said(message));
+      case 'status': return room?.chat.onStatus(message);
+      case 'hands': return room?.chat.onHands(message);
+      case 'reaction': return room?.chat.onReaction(message);
       case 'removed':
         return room?.onRemoved(message.reason);
       case 'offer': return this.#viewer.onOffer(message);
@@ -218,4 +226,9 @@ export class Millrace extends Emitter {
       default:
     }
   }
+}
+
+/** @param {any} message @returns {import('./types.js').Said} */
+function said({ id, at, uid, name, to, text }) {
+  return { id, at, uid, name, to, text };
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { Chat } from './chat.js';
 import { Emitter } from './emitter.js';
 import { Failure } from './failure.js';
 import { Stream } from './stream.js';
@@ -34,6 +35,8 @@ export class Room extends Emitter {
   streams = new Map();
   /** Members present, by uid; empty in a webinar. @type {Map<number, Person>} */
   people = new Map();
+  /** What is said here. @type {Chat} */
+  chat;
   /** Whether we ourselves are heard to talk. */
   selfTalking = false;
 
@@ -51,6 +54,7 @@ export class Room extends Emitter {
     this.#viewer = viewer;
     this.gid = gid;
     this.#pin = pin;
+    this.chat = new Chat({ signal, gid, mayReceive: () => this.rights.receive });
   }
 
   /** @param {AbortSignal} [signal] */
@@ -67,6 +71,7 @@ export class Room extends Emitter {
   async rejoin() {
     for (const stream of this.streams.values()) stream.setStale(true);
     await this.join();
+    this.chat.catchUp().catch(() => {});
     clearTimeout(this.#grace);
     this.#grace = setTimeout(() => this.#forgetStale(), GRACE_MS);
   }
@@ -110,6 +115,7 @@ export class Room extends Emitter {
 
   close() {
     this.#left = true;
+    this.chat.close();
     clearTimeout(this.#grace);
     for (const stream of [...this.streams.values()]) stream.leave();
     this.streams.clear();

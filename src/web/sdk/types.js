@@ -5,6 +5,7 @@
  * @typedef {{send: boolean, receive: boolean, publish: boolean, subscribe: boolean, list: boolean}} Rights
  * @typedef {{audio: boolean, video: boolean}} Media
  * @typedef {{uid: number, name: string, address: string}} Person
+ * @typedef {{id: number, at: number, uid: number, name: string, to?: number, text: string}} Said
  * @typedef {{uid: number, sid: number, name: string, address: string, source: number,
  *   audio: boolean, video: boolean, muted: Media}} StreamInfo
  * @typedef {{uid: number, sid: number}} StreamId
