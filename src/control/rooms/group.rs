@@ -14,8 +14,12 @@ use crate::units::Instant;
 const MAX_GROUPS: usize = 16;
 /// From here on people are counted and not listed, as in a webinar: a join then costs every member one number.
 const LISTED_PEOPLE: usize = 500;
-/// A count is told at most this often.
+/// A count is told at most this often, ...
 const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// ... and less often for each of those beyond a hundred, to whom one more is hardly news, ...
+const COUNT_EACH: Duration = Duration::from_millis(50);
+/// ... but this often.
+const COUNT_AT_LEAST: Duration = Duration::from_secs(30);
 
 /// A group with somebody in it.
 #[derive(Debug, Default)]
@@ -147,7 +151,7 @@ impl Rooms {
             return;
         }
         group.told = count;
-        group.tell_at = now + COUNT_EVERY;
+        group.tell_at = now + (COUNT_EVERY + COUNT_EACH * count.saturating_sub(100)).min(COUNT_AT_LEAST);
         let counted = group.counted;
         let everyone: Vec<_> = group.people.values().flatten().copied().collect();
         let unnamed = everyone.into_iter().filter(|link| counted || !self.may_list(*link, gid)).collect();
