@@ -25,7 +25,8 @@ pub struct Limits {
 }
 
 /// What is to be changed of limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct LimitChanges {
     /// See [`Limits`].
     pub max_publish_kbps: Option<u32>,
@@ -35,6 +36,14 @@ pub struct LimitChanges {
     pub max_resolution: Option<u8>,
     /// See [`Limits`].
     pub max_voices: Option<u8>,
+}
+
+impl LimitChanges {
+    /// Whether every number is one that means something.
+    pub fn valid(&self) -> bool {
+        self.max_resolution.is_none_or(|most| most <= MAX_RESOLUTION)
+            && self.max_voices.is_none_or(|most| most <= MAX_VOICES)
+    }
 }
 
 impl Limits {

@@ -7,8 +7,11 @@
 
 mod chat;
 pub mod directory;
+#[cfg(test)]
+mod house;
 pub mod ids;
 pub mod limits;
+mod moderate;
 pub mod negotiate;
 pub mod requests;
 pub mod rights;

@@ -59,6 +59,8 @@ impl State {
             }
             Request::Publish(ask) => return rooms.publish(now.instant, link, ask),
             Request::Unpublish { sid, gid } => rooms.unpublish(link, *sid, *gid)?,
+            Request::Moderate(ask) => self.moderate(now, link, ask)?,
+            Request::Edit(ask) => self.edit(link, ask)?,
             Request::Mute { sid, audio, video } => rooms.mute(link, *sid, *audio, *video)?,
             Request::Watch(ask) => rooms.watch(link, ask)?,
             Request::Unwatch(stream) => rooms.unwatch(link, *stream)?,
@@ -131,7 +133,7 @@ impl State {
         }
     }
 
-    fn links_of(&self, gid: Gid, uid: Uid) -> Vec<LinkId> {
+    pub(super) fn links_of(&self, gid: Gid, uid: Uid) -> Vec<LinkId> {
         self.rooms.present(gid).into_iter().filter(|(_, of)| *of == uid).map(|(link, _)| link).collect()
     }
 
@@ -149,7 +151,7 @@ impl State {
     }
 }
 
-fn refusal(failure: Failure) -> Refusal {
+pub(super) fn refusal(failure: Failure) -> Refusal {
     let text = failure.to_string();
     let mut letters = text.chars();
     let sentence = letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>());

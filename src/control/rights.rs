@@ -33,6 +33,35 @@ impl Rights {
     }
 }
 
+/// What one may do to a group and to those in it, bit by bit. The owner may do all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Admin {
+    /// Change the group's settings.
+    pub modify: bool,
+    /// See and change its pins.
+    pub pins: bool,
+    /// Change what members may do.
+    pub members: bool,
+    /// Mute, hang up, lower hands, and ask people for something.
+    pub moderate: bool,
+    /// Put people out.
+    pub remove: bool,
+}
+
+impl Admin {
+    /// Nothing.
+    pub const NONE: Self =
+        Self { modify: false, pins: false, members: false, moderate: false, remove: false };
+    /// Everything, as the owner.
+    pub const ALL: Self = Self { modify: true, pins: true, members: true, moderate: true, remove: true };
+
+    /// Whether it is nothing.
+    pub fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
+}
+
 /// What a member's record or a pin says of one right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -24,7 +24,7 @@ macro_rules! embed {
 }
 
 /// Every file of `src/web`; a test compares.
-static FILES: [Embedded; 33] = embed![
+static FILES: [Embedded; 34] = embed![
     "app/app.css",
     "app/call.js",
     "app/chat.js",
@@ -36,6 +36,7 @@ static FILES: [Embedded; 33] = embed![
     "app/join.js",
     "app/main.js",
     "app/people.js",
+    "app/person-menu.js",
     "app/quality.js",
     "app/settings.js",
     "app/storage.js",

@@ -11,7 +11,7 @@ use crate::control::directory::{
 };
 use crate::control::ids::Gid;
 use crate::control::limits::{LimitChanges, MAX_RESOLUTION, MAX_VOICES};
-use crate::control::rights::{Choice, Override, Preset, Receivers, Say};
+use crate::control::rights::{Admin, Choice, Override, Preset, Receivers, Say};
 
 /// Parameters of the query and of the form; the form's win.
 #[derive(Debug, Default)]
@@ -68,6 +68,24 @@ impl Parameters {
             Some("turn") => Receivers::RoundRobin,
             Some(_) => return Err(Refusal::BadArg),
         }))
+    }
+
+    /// What a member may do to others: names of bits, comma separated, or `none`.
+    fn admin(&self) -> Result<Option<Admin>, Refusal> {
+        let Some(names) = self.text("admin") else { return Ok(None) };
+        let mut admin = Admin::NONE;
+        for name in names.split(',').map(str::trim).filter(|name| *name != "none") {
+            let bit = match name {
+                "modify" => &mut admin.modify,
+                "pins" => &mut admin.pins,
+                "members" => &mut admin.members,
+                "moderate" => &mut admin.moderate,
+                "remove" => &mut admin.remove,
+                _ => return Err(Refusal::BadArg),
+            };
+            *bit = true;
+        }
+        Ok(Some(admin))
     }
 
     /// What is said of the rights; one that is absent is unset. `None` if all are.
@@ -231,6 +249,7 @@ fn edit_members(directory: &mut Directory, now: Duration, who: &Asker, parameter
         resolution: parameters.up_to("resolution", MAX_RESOLUTION)?,
         expires: parameters.expires(now)?,
         limits: parameters.limits()?,
+        admin: parameters.admin()?,
     };
     directory.edit_members(who.uid, gid, &addresses, &changes)?;
     Ok(Map::new())

@@ -4,6 +4,7 @@
 //! answer `{"re":...}` with the members of an [`Answer`] or of a [`Refusal`], or a [`Notice`] `{"t":...}`.
 
 mod chat;
+mod moderate;
 
 use std::fmt;
 
@@ -12,8 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::chat::{HistoryAsk, Mark, MarkOf, Named, Page, Said, Say};
+pub use self::moderate::{Action, Edit, Moderate, RightsEdit};
 use crate::control::ids::{Gid, MessageId, Sid, Uid};
-use crate::control::rights::Rights;
+use crate::control::rights::{Admin, Rights};
 
 /// The version of this message set.
 pub const VERSION: u32 = 1;
@@ -104,6 +106,10 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "is_false")]
         watching: bool,
     },
+    /// Do something to people of a group, or ask it of them.
+    Moderate(Moderate),
+    /// Change what members may do.
+    Edit(Edit),
     /// Say something in a group.
     Message(Say),
     /// How far one got, and read, what was said.
@@ -299,6 +305,9 @@ pub struct Joined {
     pub call_flags: u32,
     /// What one may do.
     pub rights: Rights,
+    /// What one may do to others.
+    #[serde(default, skip_serializing_if = "Admin::is_none")]
+    pub admin: Admin,
     /// How many are here.
     pub people: u32,
 }
@@ -440,6 +449,9 @@ pub enum Notice {
         gid: Gid,
         /// What they are now.
         rights: Rights,
+        /// What one may do to others.
+        #[serde(default, skip_serializing_if = "Admin::is_none")]
+        admin: Admin,
     },
     /// One's stream was ended by the server.
     Ended {
@@ -456,6 +468,42 @@ pub enum Notice {
         gid: Gid,
         /// `EXPIRED`, `DELETED` or `REMOVED`.
         reason: String,
+    },
+    /// An admin muted one's stream.
+    Muted {
+        /// Where.
+        gid: Gid,
+        /// Which stream.
+        sid: Sid,
+        /// Who did it.
+        by: Uid,
+        /// Whether its sound is muted now.
+        audio: bool,
+        /// Whether its picture is.
+        video: bool,
+    },
+    /// An admin asks one for something.
+    Asked {
+        /// Where.
+        gid: Gid,
+        /// Who asks.
+        by: Uid,
+        /// Who asks.
+        name: String,
+        /// For what.
+        action: Action,
+        /// Which of one's streams.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sid: Option<Sid>,
+        /// To unmute: the sound.
+        #[serde(default, skip_serializing_if = "is_false")]
+        audio: bool,
+        /// To unmute: the picture.
+        #[serde(default, skip_serializing_if = "is_false")]
+        video: bool,
+        /// To watch, or to show large: which stream.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stream: Option<StreamId>,
     },
     /// Something was said.
     Message {
@@ -641,7 +689,7 @@ impl ClientLine {
     }
 }
 
-const REQUESTS: [&str; 16] = [
+const REQUESTS: [&str; 18] = [
     "hello",
     "join",
     "leave",
@@ -652,6 +700,8 @@ const REQUESTS: [&str; 16] = [
     "unwatch",
     "answer",
     "restart",
+    "moderate",
+    "edit",
     "message",
     "receipt",
     "history",

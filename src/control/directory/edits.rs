@@ -31,26 +31,42 @@ impl Directory {
         changes: &MemberChanges,
     ) -> Result<(), Failure> {
         let uids = self.users_at(owner, gid, addresses)?;
-        for uid in uids {
-            let known = self.groups.get(&gid).and_then(|entry| entry.members.get(&uid));
-            let kept = known.map(|known| known.kept);
-            let kept = kept.unwrap_or_else(|| self.users.get(&uid).is_some_and(|user| user.kept));
-            let mut member = known.map(|known| known.member.clone()).unwrap_or_default();
-            changes.apply(&mut member);
-            if kept {
-                self.changes.push(Change::PutMember(gid, uid, member.clone()));
-            }
-            self.insert_member(gid, uid, member, kept);
-            self.happenings.push(Happening::MemberChanged(gid, uid));
+        uids.into_iter().try_for_each(|uid| self.edit_member(gid, uid, Override::default(), changes))
+    }
+
+    /// Changes what is said of one user in a group, who becomes a member: `rights` where they say something, the rest
+    /// by `changes`. Whoever asks must have been found to be allowed to.
+    pub fn edit_member(
+        &mut self,
+        gid: Gid,
+        uid: Uid,
+        rights: Override,
+        changes: &MemberChanges,
+    ) -> Result<(), Failure> {
+        let known = self.groups.get(&gid).ok_or(Failure::BadGroup)?.members.get(&uid);
+        let user = self.users.get(&uid).ok_or(Failure::BadUser)?;
+        let kept = known.map_or(user.kept, |known| known.kept);
+        let mut member = known.map(|known| known.member.clone()).unwrap_or_default();
+        changes.apply(&mut member);
+        member.said = rights.or(member.said);
+        if kept {
+            self.changes.push(Change::PutMember(gid, uid, member.clone()));
         }
+        self.insert_member(gid, uid, member, kept);
+        self.happenings.push(Happening::MemberChanged(gid, uid));
         Ok(())
+    }
+
+    /// Ends one membership. Whoever asks must have been found to be allowed to.
+    pub fn remove_from(&mut self, gid: Gid, uid: Uid) {
+        self.remove_member(gid, uid);
+        self.happenings.push(Happening::MemberGone(gid, uid));
     }
 
     /// Ends memberships in a group of `owner`.
     pub fn remove_members(&mut self, owner: Uid, gid: Gid, addresses: &[&str]) -> Result<(), Failure> {
         for uid in self.users_at(owner, gid, addresses)? {
-            self.remove_member(gid, uid);
-            self.happenings.push(Happening::MemberGone(gid, uid));
+            self.remove_from(gid, uid);
         }
         Ok(())
     }
@@ -128,6 +144,7 @@ impl MemberChanges {
         member.resolution = self.resolution.unwrap_or(member.resolution);
         member.expires = self.expires.unwrap_or(member.expires);
         member.limits = member.limits.changed(&self.limits);
+        member.admin = self.admin.unwrap_or(member.admin);
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
-use crate::control::rights::{Override, Preset, Rights, Say, Standing, decide};
+use crate::control::rights::{Admin, Override, Preset, Rights, Say, Standing, decide};
 
 impl Directory {
     /// Creates a group that belongs to `uid`, with its two pins.
@@ -308,6 +308,11 @@ impl Directory {
         open.map_or(Rights::NONE, |entry| entry.rights(uid))
     }
 
+    /// What a user may do to others in a group.
+    pub fn admin(&self, gid: Gid, uid: Uid) -> Admin {
+        self.groups.get(&gid).map(|entry| entry.admin(uid)).unwrap_or_default()
+    }
+
     /// A group as a user meets it now; for one who joined before.
     pub fn membership(&self, now: Duration, uid: Uid, gid: Gid) -> Result<Membership, Failure> {
         let entry = self.groups.get(&gid).ok_or(Failure::BadGroup)?;
@@ -394,6 +399,14 @@ impl GroupEntry {
         }
     }
 
+    fn admin(&self, uid: Uid) -> Admin {
+        match self.standing(uid) {
+            Standing::Owner => Admin::ALL,
+            Standing::OwnerAsViewer(_) | Standing::Stranger => Admin::NONE,
+            Standing::Member(_) => self.members.get(&uid).map(|known| known.member.admin).unwrap_or_default(),
+        }
+    }
+
     fn rights(&self, uid: Uid) -> Rights {
         decide(&self.group.choices, self.standing(uid))
     }
@@ -422,6 +435,7 @@ impl GroupEntry {
             limits: own.map_or(group.limits, |own| group.limits.and(own.limits).and(own.given_limits)),
             expires: expiries.into_iter().filter(|at| *at != 0).min().unwrap_or(0),
             rights: self.rights(uid),
+            admin: self.admin(uid),
             pins: (group.owner == uid)
                 .then(|| (group.pin(PinRole::Participant).to_owned(), group.pin(PinRole::Viewer).to_owned())),
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::random::{hex, unhex};
 use crate::control::ids::{Gid, MessageId, Uid};
 use crate::control::limits::{LimitChanges, Limits};
-use crate::control::rights::{Choices, Override, Preset, Rights};
+use crate::control::rights::{Admin, Choices, Override, Preset, Rights};
 
 /// Call flags of a group that sets none: valid, audio, video, screen, talking (platform API section 4).
 pub const DEFAULT_CALL_FLAGS: u32 = 0x8107;
@@ -184,6 +184,9 @@ pub struct Member {
     pub limits: Limits,
     /// What the pin does with which the member came.
     pub given_limits: Limits,
+    /// What the member may do to others.
+    #[serde(skip_serializing_if = "Admin::is_none")]
+    pub admin: Admin,
 }
 
 impl Member {
@@ -338,6 +341,8 @@ pub struct Membership {
     pub expires: u64,
     /// What the person may do.
     pub rights: Rights,
+    /// What the person may do to others.
+    pub admin: Admin,
     /// `pin` and `spin`, for the owner alone.
     pub pins: Option<(String, String)>,
 }
@@ -383,6 +388,8 @@ pub struct MemberChanges {
     pub expires: Option<u64>,
     /// What the member may send and get at most.
     pub limits: LimitChanges,
+    /// What the member may do to others.
+    pub admin: Option<Admin>,
 }
 
 /// What an owner changes of a pin; `None` leaves it as it is, or at nothing in a new one.

@@ -11,6 +11,7 @@ mod crowd;
 mod effect;
 mod group;
 mod link;
+mod moderate;
 mod publish;
 mod quality;
 mod seat;

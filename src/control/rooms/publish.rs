@@ -204,18 +204,21 @@ impl Rooms {
         let (stream, published) = self.own_stream(id, sid)?;
         let before = published.muted;
         let after = Muted { audio: audio.unwrap_or(before.audio), video: video.unwrap_or(before.video) };
-        if before == after {
-            return Ok(());
+        if before != after {
+            self.set_muted(stream, after);
         }
+        Ok(())
+    }
+
+    /// What is muted of a stream from now on.
+    pub(super) fn set_muted(&mut self, stream: StreamId, after: Muted) {
+        let Some(published) = self.streams.get_mut(&stream) else { return };
+        let before = std::mem::replace(&mut published.muted, after);
         let (session, gids) = (published.session, published.gids.clone());
-        if let Some(published) = self.streams.get_mut(&stream) {
-            published.muted = after;
-        }
         self.sync_mutes(session, stream, before);
         for gid in gids {
             self.tell_stream(gid, stream, true);
         }
-        Ok(())
     }
 
     /// Tells the owner of a session which of its tracks are muted otherwise than `before`.
@@ -265,7 +268,7 @@ impl Rooms {
     }
 
     /// Takes a stream out of a group; it ends with the last one.
-    fn take_out(&mut self, stream: StreamId, gid: Gid, end: End) {
+    pub(super) fn take_out(&mut self, stream: StreamId, gid: Gid, end: End) {
         let Some(published) = self.streams.get_mut(&stream) else { return };
         if !published.gids.remove(&gid) {
             return;

@@ -7,7 +7,7 @@ use super::{LinkId, Rooms, Timer};
 use crate::control::directory::Membership;
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::{self, Limits};
-use crate::control::rights::{Preset, Rights};
+use crate::control::rights::{Admin, Preset, Rights};
 use crate::signal::message::{Joined, Notice};
 use crate::units::{Instant, PictureSize};
 
@@ -22,6 +22,7 @@ pub struct Seat {
     call_flags: u32,
     /// What the holder may do.
     pub(super) rights: Rights,
+    admin: Admin,
     /// When that ends; [`Instant::NEVER`] if it does not.
     pub(super) expires: Instant,
 }
@@ -40,6 +41,7 @@ impl Seat {
             limits: membership.limits,
             call_flags: membership.call_flags,
             rights: membership.rights,
+            admin: membership.admin,
             expires,
         }
     }
@@ -67,6 +69,7 @@ impl Seat {
             resolution: self.resolution,
             call_flags: self.call_flags,
             rights: self.rights,
+            admin: self.admin,
             people,
         }
     }
@@ -118,8 +121,8 @@ impl Rooms {
             return;
         }
         self.wake_at(after.expires, Timer::Expiry(link, gid));
-        if before.rights != after.rights {
-            self.tell(link, Notice::Rights { gid, rights: after.rights });
+        if (before.rights, before.admin) != (after.rights, after.admin) {
+            self.tell(link, Notice::Rights { gid, rights: after.rights, admin: after.admin });
         }
         if before.rights.publish && !after.rights.publish {
             self.end_streams(link, gid, End::NotAllowed);

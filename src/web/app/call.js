@@ -48,7 +48,7 @@ export class Call {
     this.#wish = wish;
     this.#end = end;
     const { signal } = this.#abort;
-    this.#panel = new PeoplePanel(client, room, signal);
+    this.#panel = new PeoplePanel(client, room, signal, (text) => this.#toast(text));
     this.#chat = new ChatPanel({ client, room, signal, toast: (text) => this.#toast(text), onOpen: () => this.#panel.show(false) });
     element('people-toggle').addEventListener('click', () => this.#panel.open && this.#chat.show(false), { signal });
     new Quality(client, (stream) => this.#tiles.get(stream), signal);
@@ -57,6 +57,9 @@ export class Call {
     room.on('talking', () => this.#own.forEach((tile, publisher) => tile.setTalking(room.selfTalking && publisher.source === 'camera')), { signal });
     room.on('rights', () => this.#onRights(), { signal });
     room.on('joined', () => this.#onRights(), { signal });
+    room.on('muted', ({ audio, video }) => this.#toast(`An admin turned off your ${audio && video ? 'microphone and camera' : audio ? 'microphone' : 'camera'}.`), { signal });
+    room.on('asked', (asked) => this.#onAsked(asked), { signal });
+    element('asked-no').addEventListener('click', () => { element('asked').hidden = true; }, { signal });
     room.on('removed', ({ reason }) => this.#finish('You are no longer in this room', reason === 'EXPIRED' ? 'Your time in it is over.' : 'It was closed, or you were removed.'), { signal });
     client.on('state', ({ state, error }) => this.#onState(state, error), { signal });
     this.#bindButtons(signal);
@@ -71,6 +74,7 @@ export class Call {
     document.title = `${room.name || `Room ${room.gid}`} · millrace`;
     element('reconnecting').hidden = true;
     element('sound').hidden = true;
+    element('asked').hidden = true;
     this.#paintSwitches();
     this.#onRights();
     grid.layout();
@@ -336,6 +340,32 @@ export class Call {
     setSwitch(element('mic'), mic, { icon: mic ? 'mic' : 'mic-off', label: mic ? 'Turn microphone off (m)' : 'Turn microphone on (m)' });
     setSwitch(element('cam'), cam, { icon: cam ? 'cam' : 'cam-off', label: cam ? 'Turn camera off (v)' : 'Turn camera on (v)' });
     setSwitch(element('screen'), Boolean(this.#screen), { label: this.#screen ? 'Stop sharing the screen (s)' : 'Share a screen (s)' });
+  }
+
+  /** An admin wants something: it is done with a click, and not without one. @param {import('../sdk/types.js').Asked} asked */
+  #onAsked({ action, name, stream, audio, video }) {
+    const shown = stream && [...this.#tiles].find(([{ uid, sid }]) => uid === stream.uid && sid === stream.sid)?.[1];
+    /** @type {Partial<Record<typeof action, [string, () => void]>>} */
+    const wants = {
+      unmute: [`${name} asks you to turn on your ${audio && !video ? 'microphone' : video && !audio ? 'camera' : 'microphone and camera'}`, () => {
+        if (audio && this.#camera?.muted.audio) this.#toggle('audio');
+        if (video && this.#camera?.muted.video) this.#toggle('video');
+      }],
+      publish: [`${name} asks you to come on the stage`, () => { if (!this.#camera) this.#toggle('audio'); }],
+      stop: [`${name} asks you to stop sending`, () => { this.#camera?.close(); this.#screen?.close(); }],
+      leave: [`${name} asks you to leave`, () => this.leave()],
+      subscribe: [`${name} asks you to watch ${stream ? this.#room.streams.get(`${stream.uid}/${stream.sid}`)?.name ?? 'a stream' : 'what is sent'}`, () => shown && grid.pin(shown)],
+      fullscreen: [`${name} asks you to watch in full screen`, () => (shown?.element ?? document.documentElement).requestFullscreen().catch(() => {})],
+    };
+    const want = wants[action];
+    if (!want) return;
+    const [text, act] = want;
+    element('asked-text').textContent = text;
+    element('asked').hidden = false;
+    element('asked-yes').onclick = () => {
+      element('asked').hidden = true;
+      act();
+    };
   }
 
   /** @param {string} text */

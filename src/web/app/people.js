@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { element, hue, icon, initials } from './dom.js';
+import { PersonMenu } from './person-menu.js';
 
 /** @import { Millrace, Room } from '../sdk/millrace.js' */
 
@@ -10,16 +11,20 @@ export class PeoplePanel {
   #toggle = element('people-toggle');
   #client;
   #room;
+  #menu;
   #queued = false;
 
   /**
    * @param {Millrace} client
    * @param {Room} room
    * @param {AbortSignal} signal
+   * @param {(text: string) => void} toast
    */
-  constructor(client, room, signal) {
+  constructor(client, room, signal, toast) {
     this.#client = client;
     this.#room = room;
+    this.#menu = new PersonMenu(room, signal, toast);
+    room.on('rights', () => this.refresh(), { signal });
     for (const type of ['people', 'roster', 'talking', 'joined']) room.on(type, () => this.refresh(), { signal });
     this.#toggle.addEventListener('click', () => this.show(!this.open), { signal });
     element('people-close').addEventListener('click', () => {
@@ -66,6 +71,7 @@ export class PeoplePanel {
     if (self && (type !== 1 || this.#room.rights.publish)) all.set(self.uid, { uid: self.uid, name: self.name });
     const rows = [...all.values()].sort((a, b) => Number(b.uid === self?.uid) - Number(a.uid === self?.uid) || a.name.localeCompare(b.name));
     element('people-list').replaceChildren(...rows.map((person) => this.#row(person, person.uid === self?.uid)));
+    this.#menu.paintAll(element('people-all'));
     const note = element('people-note');
     const unseen = present - rows.length;
     note.hidden = unseen <= 0;
@@ -97,6 +103,8 @@ export class PeoplePanel {
     row.append(dot, who);
     if (screen) row.append(icon('screen'));
     if (camera) row.append(icon(camera.muted.video ? 'cam-off' : 'cam'), icon(camera.muted.audio ? 'mic-off' : 'mic'));
+    const menu = isSelf ? undefined : this.#menu.button({ uid, name }, streams.length > 0);
+    if (menu) row.append(menu);
     return row;
   }
 }

@@ -393,7 +393,8 @@ export class GroupCallParticipant {
     const muted = !this.muteStatus(video, remote);
     if (remote && this.#stream) {
       const { uid, sid } = this.#stream;
-      const request = this.#call.client?.request('mute', { gid: this.#call.gid, uid, sid, [kind]: muted });
+      const ask = { gid: this.#call.gid, action: muted ? 'mute' : 'unmute', uids: [uid], sid, [kind]: true };
+      const request = this.#call.client?.request('moderate', ask);
       request?.catch((error) => this.#call.mesibo.notify('Mesibo_OnError', error));
       return !muted;
     }

@@ -197,7 +197,14 @@ export class Millrace extends Emitter {
       case 'roster': return room?.onRoster(message);
       case 'people': return room?.onPeople(message);
       case 'talking': return room?.onTalking(message.streams);
-      case 'rights': return room?.onRights(message.rights);
+      case 'rights': return room?.onRights(message.rights, message.admin);
+      case 'asked': return room?.onAsked(message);
+      case 'muted': {
+        // The server drops it already; we fall silent too, and a click unmutes as ever.
+        const { sid, audio, video } = message;
+        this.publishers.get(sid)?.mute({ ...(audio && { audio }), ...(video && { video }) }).catch(() => {});
+        return room?.onMuted(message);
+      }
       case 'message': return room?.chat.onMessage(said(message));
       case 'status': return room?.chat.onStatus(message);
       case 'hands': return room?.chat.onHands(message);

@@ -6,11 +6,13 @@ import { Failure } from './failure.js';
 import { Stream } from './stream.js';
 import { View } from './view.js';
 
-/** @import { Joined, Person, Rights, StreamId, StreamInfo } from './types.js' */
+/** @import { Action, Admin, Joined, LimitChanges, Media, Person, Rights, StreamId, StreamInfo } from './types.js' */
 /** @import { Signal } from './signal.js' */
 /** @import { Viewer } from './viewer.js' */
 /** @import { ViewOptions } from './view.js' */
 
+/** @type {Admin} */
+const NO_ADMIN = { modify: false, pins: false, members: false, moderate: false, remove: false };
 /** How long a publisher has to come back after the server was restarted before we count it as gone. */
 const GRACE_MS = 8000;
 
@@ -18,7 +20,7 @@ const GRACE_MS = 8000;
  * A group that we are in.
  *
  * Events: `roster` ({joined, changed, left}: Streams), `people` ({count, joined, left}), `talking` (Streams, loudest first),
- * `rights`, `joined` (again, after a restart), `removed` ({reason}).
+ * `rights`, `asked` (an Asked: an admin wants something of us), `muted` ({sid, by, audio, video}: an admin muted us), `joined` (again, after a restart), `removed` ({reason}).
  */
 export class Room extends Emitter {
   gid;
@@ -29,6 +31,8 @@ export class Room extends Emitter {
   callFlags = 0;
   /** @type {Rights} */
   rights = { send: false, receive: false, publish: false, subscribe: false, list: false };
+  /** What we may do to others. */
+  admin = NO_ADMIN;
   /** Members present. */
   count = 0;
   /** Streams that others publish, by `uid/sid`. @type {Map<string, Stream>} */
@@ -61,8 +65,8 @@ export class Room extends Emitter {
   async join(signal) {
     const members = { gid: this.gid, ...(this.#pin && { pin: this.#pin }) };
     /** @type {Joined} */
-    const { name, type, resolution, callFlags, rights, people } = await this.#signal.request('join', members, { signal });
-    Object.assign(this, { name, type, resolution, callFlags, rights, count: people });
+    const { name, type, resolution, callFlags, rights, admin = NO_ADMIN, people } = await this.#signal.request('join', members, { signal });
+    Object.assign(this, { name, type, resolution, callFlags, rights, admin, count: people });
     this.emit('joined');
     return this;
   }
@@ -104,6 +108,25 @@ export class Room extends Emitter {
     this.#viewer.views.set(key, view);
     stream.view = view;
     return view;
+  }
+
+  /**
+   * Does something to others, or asks it of them: to those in `people` (uids), or to everyone else. What is done ('mute',
+   * 'hangup', 'remove', 'lower' a hand) the server enforces; for the rest people are asked, and see to it themselves.
+   * @param {Action} action
+   * @param {{people?: number[], sid?: number, stream?: StreamId, signal?: AbortSignal} & Partial<Media>} [options]
+   */
+  async moderate(action, { people, signal, ...rest } = {}) {
+    await this.#signal.request('moderate', { gid: this.gid, action, ...(people && { uids: people }), ...rest }, { signal });
+  }
+
+  /**
+   * Gives or takes rights, limits and, for the owner, admin bits. It acts at once, and stays.
+   * @param {number[]} people
+   * @param {{rights?: Partial<Rights>, limits?: LimitChanges, admin?: Partial<Admin>, signal?: AbortSignal}} changes
+   */
+  async edit(people, { signal, ...changes }) {
+    await this.#signal.request('edit', { gid: this.gid, uids: people, ...changes }, { signal });
   }
 
   /** Leaves the room; what we publish in it ends there. */
@@ -168,10 +191,24 @@ export class Room extends Emitter {
     this.emit('talking', talking.map(({ uid, sid }) => this.streams.get(`${uid}/${sid}`)).filter(Boolean));
   }
 
-  /** @param {Rights} rights */
-  onRights(rights) {
+  /**
+   * @param {Rights} rights
+   * @param {Admin} [admin]
+   */
+  onRights(rights, admin = NO_ADMIN) {
     this.rights = rights;
+    this.admin = admin;
     this.emit('rights', rights);
+  }
+
+  /** @param {import('./types.js').Asked} asked */
+  onAsked(asked) {
+    this.emit('asked', asked);
+  }
+
+  /** @param {{sid: number, by: number} & Media} muted */
+  onMuted({ sid, by, audio, video }) {
+    this.emit('muted', { sid, by, audio, video });
   }
 
   /** @param {string} reason */

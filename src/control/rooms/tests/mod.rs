@@ -14,7 +14,7 @@ use super::*;
 use crate::control::directory::{Identity, Membership};
 use crate::control::ids::{Sid, Uid};
 use crate::control::limits::Limits;
-use crate::control::rights::{Preset, Rights};
+use crate::control::rights::{Admin, Preset, Rights};
 use crate::router::command::Command;
 use crate::router::event::Event;
 use crate::signal::message::{Answer, Publish, Secret, StreamRef, Watch, Welcome};
@@ -178,6 +178,7 @@ fn membership(gid: Gid, rights: Rights) -> Membership {
         limits: Limits::default(),
         expires: 0,
         rights,
+        admin: Admin::NONE,
         pins: None,
     }
 }

@@ -12,7 +12,7 @@ fn losing_publish_ends_the_stream() {
     house.forget_all();
     house.rooms.set_seat(ann, ROOM, seat(ROOM, VIEWER));
     let heard = house.heard(ann);
-    assert!(heard.contains(&Notice::Rights { gid: ROOM, rights: VIEWER }));
+    assert!(heard.contains(&Notice::Rights { gid: ROOM, rights: VIEWER, admin: Admin::NONE }));
     assert!(heard.contains(&Notice::Ended { gid: ROOM, sid: CAMERA, status: 0x4a }));
     let heard = house.heard(bob);
     assert!(heard.iter().any(|n| matches!(n, Notice::Roster { left, .. } if left.len() == 1)));
