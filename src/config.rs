@@ -4,6 +4,7 @@
 //! checked together: whoever made three mistakes reads of three, each with where it stands and what was expected.
 
 mod line;
+mod toml;
 
 use std::fmt;
 use std::fs;
@@ -303,11 +304,10 @@ impl Check {
                 return self.problem(place, "config", text);
             }
         };
-        let table = match text.parse::<toml::Table>() {
+        let table = match toml::parse(&text) {
             Ok(table) => table,
-            Err(error) => {
-                let line = error.span().map_or(1, |span| 1 + text.get(..span.start).map_or(0, newlines));
-                let text = format!("{}: expected TOML, as in http = \"127.0.0.1:8080\"", error.message());
+            Err(toml::Wrong { line, what }) => {
+                let text = format!("{what}: expected TOML, as in http = \"127.0.0.1:8080\"");
                 return self.problem(place, &format!("line {line}"), text);
             }
         };
@@ -323,17 +323,17 @@ impl Check {
                 continue;
             };
             let values = match value {
-                toml::Value::Array(values) if list => values,
+                toml::Value::List(values) if list => values,
                 value => vec![value],
             };
             for value in values {
                 let value = match value {
-                    toml::Value::String(text) => text,
+                    toml::Value::Text(text) => text,
                     toml::Value::Integer(number) => number.to_string(),
                     toml::Value::Boolean(truth) => truth.to_string(),
                     other => {
                         let list = if list { " or a list of them" } else { "" };
-                        let text = format!("is {}: expected a text{list}", other.type_str());
+                        let text = format!("is {}: expected a text{list}", other.sort());
                         self.problem(place.clone(), key, text);
                         continue;
                     }
@@ -403,10 +403,6 @@ const fn loopback(port: u16) -> SocketAddr {
 fn one_per_core() -> u8 {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     u8::try_from(cores.min(MAX_SHARDS)).unwrap_or(1)
-}
-
-fn newlines(text: &str) -> usize {
-    text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
 /// What went wrong, without the number that the system gives it.

@@ -165,7 +165,10 @@ fn a_file_cut_anywhere_holds_every_commit_before_the_cut_and_no_part_of_another(
         match states.iter().rev().find(|(bytes, _)| bytes.len() <= cut) {
             Some((bytes, expected)) => {
                 assert_eq!(&found.expect("a store"), expected, "cut at {cut}");
-                // And what comes next follows whole lines.
+                // And what comes next follows whole lines; now and then, since it waits for the disk.
+                if cut % 9 != 0 {
+                    continue;
+                }
                 let mut store = JournalStore::open(data.path()).expect("a store");
                 let ada = User { name: "Ada".to_owned(), address: "ada".to_owned(), guest_of: None };
                 store.commit(&[Change::PutUser(Uid(77), ada)]).expect("kept");

@@ -149,16 +149,16 @@ impl Directory {
     pub fn snapshot(&self) -> Snapshot {
         let kept = |uid: &Uid| self.users.get(uid).is_some_and(|entry| entry.kept);
         let mut users: Vec<_> = self.users.iter().filter(|(_, entry)| entry.kept).collect();
-        users.sort_by_key(|(uid, _)| **uid);
+        users.sort_unstable_by_key(|(uid, _)| **uid);
         let mut tokens: Vec<_> = self.tokens.iter().filter(|(_, token)| kept(&token.uid)).collect();
-        tokens.sort_by_key(|(id, _)| **id);
+        tokens.sort_unstable_by_key(|(id, _)| **id);
         let mut members: Vec<_> = self
             .groups
             .iter()
             .flat_map(|(gid, entry)| entry.members.iter().map(|(uid, member)| ((*gid, *uid), member)))
             .filter(|(_, entry)| entry.kept)
             .collect();
-        members.sort_by_key(|(key, _)| *key);
+        members.sort_unstable_by_key(|(key, _)| *key);
         Snapshot {
             users: users.into_iter().map(|(uid, entry)| (*uid, entry.user.clone())).collect(),
             tokens: tokens.into_iter().map(|(id, token)| (*id, token.clone())).collect(),

@@ -1,7 +1,17 @@
-//! Compiles `wire` and `router` alone: whatever they use is in this manifest, and none of it can open a socket.
+//! `wire` and `router`, compiled alone: whatever they use is in this manifest, and none of it can open a socket.
 
 #![forbid(unsafe_code)]
-#![allow(missing_docs, reason = "documented where they live")]
+#![deny(missing_docs)]
+#![warn(unreachable_pub, unused_qualifications, unused_lifetimes)]
+#![warn(
+    clippy::use_self,
+    clippy::manual_let_else,
+    clippy::or_fun_call,
+    clippy::needless_pass_by_ref_mut,
+    clippy::unwrap_used,
+    clippy::dbg_macro,
+    clippy::todo
+)]
 
 #[path = "../../../src/batch.rs"]
 pub mod batch;
