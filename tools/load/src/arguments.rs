@@ -63,18 +63,18 @@ pub(crate) struct Run {
     /// Instead of either: a user's token, to make the rooms with, for as long as it lasts.
     #[arg(long)]
     token: Option<String>,
-    /// How long to measure, in seconds.
-    #[arg(long, default_value_t = 20)]
-    pub(crate) seconds: u64,
+    /// How long to measure, in seconds: 20, or what a file says.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Threads for clients' media.
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: usize,
     /// The server's process, to tell its CPU time for each packet and its memory for each client.
     #[arg(long)]
     pub(crate) server_pid: Option<u32>,
-    /// The same seed, the same losses.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// The same seed, the same losses: 0, or what a file says.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Exit with 1 if this is so, as in loss>0.5% or wave.first-frame-p95>400ms; several times for several.
     #[arg(long)]
     pub(crate) fail_if: Vec<Threshold>,
@@ -227,7 +227,7 @@ impl Webinar {
         let publish = (!self.watch_only).then_some((self.publishers.max(1), publishing));
         let watch = Watching { tile: self.tile, audio: self.audio || self.watch_only, ..Watching::default() };
         let viewers = self.clients.cohort("viewers", self.viewers);
-        Ok(self.run.seeded(known::webinar(self.run.seconds, publish, viewers, watch)))
+        Ok(self.run.seeded(known::webinar(self.run.seconds(), publish, viewers, watch)))
     }
 }
 
@@ -251,7 +251,7 @@ impl Conference {
     pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
         let people = self.clients.cohort("people", self.people);
         let publishing = self.media.publishing(true, true, Video::Vp8);
-        Ok(self.run.seeded(known::conference(self.run.seconds, 1, people, self.layout, publishing)))
+        Ok(self.run.seeded(known::conference(self.run.seconds(), 1, people, self.layout, publishing)))
     }
 }
 
@@ -269,7 +269,7 @@ pub(crate) struct Audio {
 impl Audio {
     pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
         let people = self.clients.cohort("people", self.people);
-        Ok(self.run.seeded(known::audio(self.run.seconds, people)))
+        Ok(self.run.seeded(known::audio(self.run.seconds(), people)))
     }
 }
 
@@ -304,7 +304,7 @@ impl Rooms {
         let people = clients.cohort("people", *people);
         let publishing = media.publishing(true, true, Video::Vp8);
         let rooms = self.rooms.max(1);
-        Ok(self.run.seeded(known::conference(self.run.seconds, rooms, people, *layout, publishing)))
+        Ok(self.run.seeded(known::conference(self.run.seconds(), rooms, people, *layout, publishing)))
     }
 }
 
@@ -328,7 +328,7 @@ impl JoinWave {
     pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
         let watching = self.clients.cohort("watching", self.viewers);
         let publishing = self.media.publishing(false, false, Video::Packets);
-        Ok(self.run.seeded(known::join_wave(self.run.seconds, publishing, watching, self.rate)))
+        Ok(self.run.seeded(known::join_wave(self.run.seconds(), publishing, watching, self.rate)))
     }
 }
 
@@ -355,7 +355,7 @@ impl Churn {
     pub(crate) fn scenario(&self) -> Result<Scenario, Error> {
         let watching = self.clients.cohort("watching", self.viewers);
         let publishing = self.media.publishing(false, false, Video::Packets);
-        let churn = known::churn(self.run.seconds, publishing, watching, self.rate, self.stay);
+        let churn = known::churn(self.run.seconds(), publishing, watching, self.rate, self.stay);
         Ok(self.run.seeded(churn))
     }
 }
@@ -373,13 +373,19 @@ impl File {
         let path = self.path.display();
         let text = std::fs::read_to_string(&self.path)
             .map_err(|e| Error::Usage(format!("{path} cannot be read: {e}")))?;
-        Scenario::parse(&text).map_err(|e| Error::Usage(format!("{path}: {e}")))
+        let scenario = Scenario::parse(&text).map_err(|e| Error::Usage(format!("{path}: {e}")))?;
+        let seconds = self.run.seconds.unwrap_or(scenario.seconds);
+        Ok(self.run.seeded(Scenario { seconds, ..scenario }))
     }
 }
 
 impl Run {
+    fn seconds(&self) -> u64 {
+        self.seconds.unwrap_or(20)
+    }
+
     fn seeded(&self, scenario: Scenario) -> Scenario {
-        Scenario { seed: self.seed, ..scenario }
+        Scenario { seed: self.seed.unwrap_or(scenario.seed), ..scenario }
     }
 
     /// The rooms that were named.

@@ -304,27 +304,12 @@ mod tests {
 
     #[test]
     fn a_scenario_is_read_from_a_file() {
-        let text = r#"
-            name = "town hall"
-            seconds = 30
-            [[cohort]]
-            name = "stage"
-            count = 2
-            publish = { simulcast = true, bitrate = 2500 }
-            [[cohort]]
-            name = "late"
-            count = 100
-            during = true
-            rate = 20.0
-            stay = { seconds = 5.0 }
-            watch = { tiles = 1 }
-            down = "loss=2,delay=30"
-        "#;
-        let scenario = Scenario::parse(text).expect("well-formed");
-        assert_eq!((scenario.name.as_str(), scenario.seconds, scenario.rooms), ("town hall", 30, 1));
-        assert_eq!(scenario.cohorts[0].publish.as_ref().map(|p| p.bitrate), Some(2500));
-        assert_eq!(scenario.cohorts[1].stay, Stay::Seconds(5.0));
-        assert_eq!(scenario.cohorts[1].down.delay, 30);
+        let scenario = Scenario::parse(include_str!("../../town-hall.toml")).expect("well-formed");
+        assert_eq!((scenario.name.as_str(), scenario.seconds, scenario.rooms), ("town hall", 15, 1));
+        let [stage, audience, late] = scenario.cohorts.as_slice() else { panic!("three cohorts") };
+        assert_eq!(stage.publish.as_ref().map(|p| (p.media, p.turns)), Some((Video::Vp8, true)));
+        assert_eq!(audience.watch.as_ref().map(|watch| watch.tile), Some((640, 360)));
+        assert_eq!((late.stay, late.down.delay, late.during), (Stay::Seconds(5.0), 40, true));
         for wrong in
             ["seconds = 3", "[[cohort]]\nname = 'a'\ncount = 0", "[[cohort]]\nname = 'a'\ncount = 1\nx = 1"]
         {
