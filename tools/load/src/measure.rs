@@ -37,6 +37,13 @@ impl Window {
         self.from.load(Ordering::Relaxed) <= micros && micros < self.to.load(Ordering::Relaxed)
     }
 
+    /// How much of the time from `since` to `at` counts.
+    pub fn part(&self, since: u64, at: u64) -> Duration {
+        let from = self.from.load(Ordering::Relaxed).max(since);
+        let to = self.to.load(Ordering::Relaxed).min(at);
+        Duration::from_micros(to.saturating_sub(from))
+    }
+
     /// Which share of the time from `since` to `at` counts. What is not over when the window closes does not count at all.
     pub fn share(&self, since: u64, at: u64) -> f64 {
         if !self.holds(at) {
@@ -321,6 +328,19 @@ mod tests {
         assert_eq!(meter.second().of(Timed::Latency).len(), 2);
         assert_eq!(meter.second().of(Timed::Latency).len(), 0);
         assert_eq!(meter.timings().of(Timed::Latency).len(), 1);
+    }
+
+    #[test]
+    fn of_a_visit_only_the_measured_part_counts() {
+        let window = Window::default();
+        let now = Instant::now();
+        let at = |seconds| stamp::micros(now + Duration::from_secs(seconds));
+        assert_eq!(window.part(at(0), at(5)), Duration::ZERO, "nothing is measured yet");
+        window.open(now + Duration::from_secs(2));
+        assert_eq!(window.part(at(0), at(5)), Duration::from_secs(3));
+        window.close(now + Duration::from_secs(10));
+        assert_eq!(window.part(at(7), at(20)), Duration::from_secs(3));
+        assert_eq!(window.part(at(11), at(20)), Duration::ZERO);
     }
 
     #[test]

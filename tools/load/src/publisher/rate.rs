@@ -1,5 +1,5 @@
 //! How much may be sent, by what the server reports: REMB is obeyed, and losses that transport-wide feedback tells of are
-//! given way to (draft-ietf-rmcat-gcc-02 section 6). Delay is not looked at: the server's own REMB does that.
+//! given way to (draft-ietf-rmcat-gcc-02 section 6). Delay is not looked at: a server that is slow would get less to do.
 
 use std::time::{Duration, Instant};
 

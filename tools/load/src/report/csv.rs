@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Report;
+use super::{Report, kbps};
 use crate::measure::Count;
 
 /// A number that may not be there.
@@ -70,7 +70,7 @@ impl Report {
                     ms(visit.joined),
                     ms(visit.first_frame),
                     get(Count::Media),
-                    get(Count::Bytes) as f64 * 8e-3 / self.seconds.max(0.001),
+                    kbps(get(Count::Bytes), tally.there),
                     tally.window.loss().unwrap_or_default() * 100.0,
                     get(Count::Asked),
                     get(Count::Repaired),

@@ -1,8 +1,9 @@
 //! What a run must not exceed: `loss>0.5%`, `wave.first-frame-p95>400ms`.
 
 use std::str::FromStr;
+use std::time::Duration;
 
-use super::{Report, ms};
+use super::{Report, kbps, ms};
 use crate::measure::{Count, Counts, Timed, Timings};
 
 /// What can be compared, beside the percentiles of the timed things.
@@ -71,11 +72,7 @@ impl Report {
             seconds: 1.0,
             groups: vec![],
             sent: super::SentReport::default(),
-            tool: super::Tool {
-                cpu: std::time::Duration::ZERO,
-                strain: crate::drive::Strain::default(),
-                idle: None,
-            },
+            tool: super::Tool { cpu: Duration::ZERO, strain: crate::drive::Strain::default(), idle: None },
             server: None,
             series: vec![],
         }
@@ -101,13 +98,13 @@ impl Threshold {
         let mut counts = Counts::default();
         let mut times = Timings::default();
         let mut missing = 0;
-        let mut viewers = 0;
+        let mut there = Duration::ZERO;
         for group in &report.groups {
             if self.group.as_ref().is_none_or(|name| *name == group.name) {
                 counts.merge(&group.counts);
                 times.merge(&group.times);
                 missing += group.due.saturating_sub(group.arrived);
-                viewers += group.visits.iter().filter(|visit| visit.tally.is_some()).count();
+                there += group.there();
             }
         }
         let count = |what| Some(counts.get(what) as f64);
@@ -124,10 +121,7 @@ impl Threshold {
             "broken" => count(Count::Broken),
             "refused" => count(Count::Refused),
             "missing" => Some(missing as f64),
-            "bitrate" => {
-                let kbit = counts.get(Count::Bytes) as f64 * 8e-3;
-                Some(kbit / report.seconds / f64::from(viewers.max(1) as u32))
-            }
+            "bitrate" => Some(kbps(counts.get(Count::Bytes), there)),
             "server-us" => known(report.server_micros()),
             "server-memory" => known(report.memory_per_client()),
             "tool-us" => Some(report.tool_micros()),
@@ -166,7 +160,6 @@ fn percentile(timings: &Timings, name: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::measure::{Meter, Window};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{GroupReport, Report, ms};
+use super::{GroupReport, Report, kbps, ms};
 use crate::measure::{Count, Counts, Timed, Times, Timings};
 
 fn times(times: &Times) -> Value {
@@ -57,6 +57,8 @@ impl GroupReport {
             members.insert("wanted".to_owned(), json!(self.wanted));
             members.insert("due".to_owned(), json!(self.due));
             members.insert("joined".to_owned(), json!(self.arrived));
+            members
+                .insert("kbpsPerViewer".to_owned(), json!(kbps(self.counts.get(Count::Bytes), self.there())));
             members.insert("failures".to_owned(), json!(failures));
         }
         all

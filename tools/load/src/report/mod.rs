@@ -85,6 +85,13 @@ pub struct Tool {
     pub idle: Option<f64>,
 }
 
+impl GroupReport {
+    /// How long its viewers were there in the measured part, all together.
+    fn there(&self) -> Duration {
+        self.visits.iter().filter_map(|visit| Some(visit.tally.as_ref()?.there)).sum()
+    }
+}
+
 /// A cohort in one second.
 #[derive(Clone, Debug)]
 pub struct GroupSecond {
@@ -234,6 +241,11 @@ impl Report {
         }
         limits
     }
+}
+
+/// Bytes in a time as kbit/s.
+fn kbps(bytes: u64, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { bytes as f64 * 8e-3 / time.as_secs_f64() }
 }
 
 /// Bytes, for people.

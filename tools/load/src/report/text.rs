@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::{GroupReport, Report, bytes, ms};
+use super::{GroupReport, Report, bytes, kbps, ms};
 use crate::measure::{Count, Timed};
 
 impl Display for Report {
@@ -47,14 +47,13 @@ impl GroupReport {
             return self.row(f, "sent late by", Timed::SendLag);
         }
         let get = |what| self.counts.get(what);
-        let viewers = self.visits.iter().filter(|v| v.tally.is_some()).count().max(1) as f64;
         writeln!(
             f,
             "  received        {} packets, {:.0} a second, {:.1} Mbit/s in all, {:.0} kbit/s a viewer",
             get(Count::Media),
             get(Count::Media) as f64 / seconds,
             get(Count::Bytes) as f64 * 8e-6 / seconds,
-            get(Count::Bytes) as f64 * 8e-3 / seconds / viewers,
+            kbps(get(Count::Bytes), self.there()),
         )?;
         writeln!(
             f,

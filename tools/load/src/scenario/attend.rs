@@ -167,16 +167,26 @@ impl Here<'_> {
         let mut over = self.run.over.clone();
         let mut arrived = Some(arrived);
         let mut leaving = None;
-        if self.views.is_none() {
+        // Who publishes is there already: others wait for it, and it may wait for them to have something to watch.
+        if self.publisher.is_some() {
             arrived.take().map(|arrived| arrived.send(()));
+        }
+        let mut patience = None;
+        if self.views.is_none() {
             leaving = self.leaving(Instant::now());
+        } else if self.publisher.is_none() {
+            patience = Some(Instant::now() + Shared::patience());
         }
         loop {
-            let at = leaving.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            let at = leaving.or(patience).unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 biased;
                 () = async { drop(over.wait_for(|over| *over).await) } => break,
-                () = tokio::time::sleep_until(at.into()) => break,
+                () = tokio::time::sleep_until(at.into()), if patience.is_none() => break,
+                () = tokio::time::sleep_until(at.into()), if patience.is_some() => {
+                    let why = format!("nothing to watch came within {:?}", Shared::patience());
+                    return Err(Error::Media(why));
+                }
                 Ok(()) = self.first.changed() => {
                     let first = *self.first.borrow_and_update();
                     if let Some(first) = first {
@@ -195,6 +205,7 @@ impl Here<'_> {
                         self.visit.joined = Some(took);
                         arrived.take().map(|arrived| arrived.send(()));
                         leaving = self.leaving(connected);
+                        patience = None;
                     }
                 }
             }

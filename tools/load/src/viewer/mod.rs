@@ -43,6 +43,8 @@ pub struct Tally {
     pub window: Counts,
     /// When the first keyframe was whole.
     pub first_frame: Option<Instant>,
+    /// For how long it was there in the measured part.
+    pub there: Duration,
 }
 
 /// A packet as its source numbered it, whether it came at first or as a retransmission.
@@ -70,6 +72,7 @@ pub struct Viewer {
     checks: bool,
     reference: bool,
     first: watch::Sender<Option<Instant>>,
+    came: Instant,
     ssrc: Ssrc,
     next_report: Instant,
     next_feedback: Instant,
@@ -90,6 +93,7 @@ impl Viewer {
             checks,
             reference: false,
             first: watch::Sender::new(None),
+            came: now,
             ssrc: random_ssrc(),
             next_report: now + REPORTS,
             next_feedback: now + FEEDBACKS,
@@ -122,6 +126,7 @@ impl Viewer {
     /// What it saw so far.
     pub fn tally(&mut self, now: Instant) -> Tally {
         self.flush(now);
+        self.tally.there = self.meter.window().part(stamp::micros(self.came), stamp::micros(now));
         self.tally
     }
 

@@ -1,4 +1,4 @@
-//! The native client against the server's own parts, in simulated time, and clients of another make against the server.
+//! The native client against the server's own parts, in simulated time; scenarios and clients of another make against the server.
 
 mod connection;
 mod lite;
@@ -6,3 +6,5 @@ mod media;
 mod negotiation;
 mod reference;
 mod relay;
+mod scenarios;
+mod server;

@@ -1,16 +1,13 @@
 //! A viewer made of other people's code (`stun`, `dtls`, `webrtc-srtp`, `rtp`) watches on the real server.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dtls::conn::DTLSConn;
 use dtls::extension::extension_use_srtp::SrtpProtectionProfile as Offered;
-use millrace::config::Config;
 use millrace::control::ids::{Gid, Sid};
 use millrace::handshake::{Algorithm, Fingerprint};
-use millrace::net::Io;
-use millrace::server::Server;
 use millrace::signal::message::{Notice, Request, Watch};
 use millrace_load::drive::Engine;
 use millrace_load::measure::{Meter, Window};
@@ -33,8 +30,7 @@ use webrtc_util::conn::Conn;
 use webrtc_util::conn::conn_pipe::pipe;
 use webrtc_util::marshal::Unmarshal;
 
-/// Nothing here takes longer on any machine that works.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::server::on_two_shards;
 
 /// The first packets, the addresses tried before one was nominated, and the moves made later.
 const PACKETS: usize = 400;
@@ -95,34 +91,6 @@ fn all_of_it_works_over_ipv6() {
         }
         viewing.session.bye().await;
     });
-}
-
-fn on_two_shards(loopback: IpAddr, test: impl AsyncFnOnce(String)) {
-    let data = tempfile::tempdir().expect("a folder");
-    let loopback = |port| SocketAddr::new(loopback, port);
-    let server = Server::start(&Config {
-        data: data.path().to_owned(),
-        listen: vec![loopback(0)],
-        http: loopback(0),
-        shards: 2,
-        io: Io::Auto,
-        advertise: vec![],
-        tls: None,
-        origins: vec![],
-        demo: true,
-        voices: 8,
-    })
-    .expect("a server");
-    let page = server.http_address().expect("a page").to_string();
-    let link = server.link().expect("a demo room");
-    let link = format!(
-        "http://{page}/{}",
-        link.split_once("/?").map(|(_, room)| format!("?{room}")).expect("a room")
-    );
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, test(link)).await.expect("in time") });
-    drop(runtime);
-    server.stop();
 }
 
 /// A viewer whose media flows.
