@@ -12,6 +12,7 @@ use std::time::Duration;
 use millrace::config::Tls;
 use millrace::control::Control;
 use millrace::control::ids::Gid;
+use millrace::control::rights::{Admin, Choice, Receivers};
 use millrace::http::{Http, Serving, Site};
 use reqwest::{Client, StatusCode};
 use rustls::pki_types::CertificateDer;
@@ -523,4 +524,34 @@ async fn limits_are_set_on_groups_members_and_pins() {
 /// Another token of Ada's.
 async fn ada_again(server: &Server) -> String {
     server.token("ada").await
+}
+
+#[tokio::test]
+async fn receivers_of_messages_and_bits_of_admins_are_set() {
+    let server = Server::start().await;
+    let (owner, ada) = (server.token("owner").await, server.token("ada").await);
+    let (gid, pin, _) = server.room(&owner, &[]).await;
+    own(server.op(&[("op", "joingroup"), ("token", &ada), ("gid", &gid), ("pin", &pin)]).await);
+    let change = async |op: &str, name: &str, value: &str| {
+        let address = ("m", "ada");
+        server.op(&[("op", op), ("token", &owner), ("gid", &gid), address, (name, value)]).await
+    };
+    own(change("setgroup", "receive", "turn").await);
+    own(change("groupeditmembers", "admin", "moderate, remove").await);
+    let found = async || {
+        let (gid, ada) = (Gid(gid.parse().expect("a number")), ada.clone());
+        let found = server.control.with(move |state, now| {
+            let ada = state.directory.authenticate(now.unix, &ada).expect("a user").uid;
+            let receive = state.directory.group(gid).expect("a group").choices.receive;
+            (receive, state.directory.admin(gid, ada))
+        });
+        found.await.expect("answered")
+    };
+    let bits = Admin { moderate: true, remove: true, ..Admin::NONE };
+    assert_eq!(found().await, (Receivers::RoundRobin, bits));
+    own(change("setgroup", "receive", "members").await);
+    own(change("groupeditmembers", "admin", "none").await);
+    assert_eq!(found().await, (Receivers::All(Choice::Members), Admin::NONE));
+    assert_eq!(failed(&change("setgroup", "receive", "cats").await), "BADARG");
+    assert_eq!(failed(&change("groupeditmembers", "admin", "cats").await), "BADARG");
 }

@@ -206,12 +206,13 @@ fn set_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &P
         limits: parameters.limits()?,
         guests: parameters.choice("guests")?,
     };
+    let receivers = parameters.receivers()?;
     // Clients that create send no number, or 0.
     let group = match parameters.text("gid").filter(|text| *text != "0") {
         Some(_) => directory.edit_group(who.uid, parameters.gid()?, &settings)?,
         None => directory.create_group(who.uid, &settings)?,
     };
-    if let Some(receivers) = parameters.receivers()? {
+    if let Some(receivers) = receivers {
         directory.choose_receivers(who.uid, group.gid, receivers)?;
     }
     // 1 for the owner, even for one who is inside as a viewer at the moment.

@@ -158,6 +158,9 @@ fn the_crowd_of_a_webinar_is_not_told_of_hands() {
     assert!(house.heard(&speaker).iter().any(is_hand));
     assert!(house.heard(&one).iter().any(is_hand));
     assert!(!house.heard(&other).iter().any(is_hand));
+    // Until one of them is on the stage as well.
+    house.change(&other, Override { publish: Says::Allow, ..Override::default() });
+    assert!(house.heard(&other).iter().any(is_hand));
 }
 
 #[test]

@@ -134,6 +134,9 @@ impl Rooms {
             self.tell_roster(link, gid);
             self.tell_people(link, gid);
         }
+        if (before.rights.list, before.rights.publish) != (after.rights.list, after.rights.publish) {
+            self.tell_hands(link, gid, false);
+        }
         if (before.cap(), before.limits) != (after.cap(), after.limits) {
             self.arrange(link);
         }
