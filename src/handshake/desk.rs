@@ -84,9 +84,9 @@ enum State {
     Expected(Gathering),
     /// The ClientHello is here, but too many others are in flight.
     Waiting(Gathering, Offer),
-    InFlight(Exchange),
+    InFlight(Box<Exchange>),
     /// There are keys; a repeated last flight is still answered.
-    Answering(Exchange, /* until */ Instant),
+    Answering(Box<Exchange>, /* until */ Instant),
     Over,
 }
 
@@ -239,7 +239,7 @@ impl Desk {
             .into_datagrams()
             .iter()
             .try_for_each(|datagram| exchange.take(now, datagram, &mut step));
-        session.state = State::InFlight(exchange);
+        session.state = State::InFlight(Box::new(exchange));
         self.in_flight += 1;
         self.advance(now, id, step, result);
     }
@@ -264,6 +264,7 @@ impl Desk {
             self.send(id, step.datagrams);
             return self.set_timer(id, step.wake);
         };
+        session.fingerprints = Vec::new();
         let shard = session.shard;
         let until = now + self.limits.linger;
         session.taken = 0;

@@ -169,6 +169,7 @@ impl Session {
     }
 
     pub(crate) fn add_slots(&mut self, slots: Vec<SlotParams>) {
+        self.slots.reserve_exact(slots.len().min(MAX_SLOTS));
         for params in slots {
             if self.slots.len() >= MAX_SLOTS || self.slots.iter().any(|s| s.params.slot == params.slot) {
                 continue;

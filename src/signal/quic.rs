@@ -220,11 +220,12 @@ pub async fn serve(endpoint: Endpoint, control: Control, origins: Origins) {
         tokio::spawn(async move {
             let remote = incoming.remote_address();
             let Ok(connecting) = incoming.accept() else { return };
-            let Ok(Ok(connection)) = timeout(READY_WITHIN, connecting).await else { return };
+            let Ok(Ok(connection)) = Box::pin(timeout(READY_WITHIN, connecting)).await else { return };
             drop(permit);
             debug!(%remote, "a client connected");
             match alpn(&connection).as_deref() {
-                Some(HTTP3) => webtransport::serve(connection, control, &origins).await,
+                // Boxed: the task of a native client needs no room for it.
+                Some(HTTP3) => Box::pin(webtransport::serve(connection, control, &origins)).await,
                 _ => serve_native(connection, remote, control).await,
             }
             debug!(%remote, "a client is gone");

@@ -15,7 +15,7 @@ use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 use tokio::sync::mpsc;
 
-use crate::batch::{Path, RUN_SEGMENTS};
+use crate::batch::Path;
 use crate::net::{Sender, Sockets};
 
 /// Datagrams that wait for the endpoint. Signalling is small: more than this waiting means that the endpoint does not
@@ -140,7 +140,8 @@ impl AsyncUdpSocket for QuicSocket {
     }
 
     fn max_transmit_segments(&self) -> usize {
-        RUN_SEGMENTS
+        // Quinn keeps room for as many datagrams in each connection, for its life; signalling rarely has two.
+        1
     }
 
     fn may_fragment(&self) -> bool {

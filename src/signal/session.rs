@@ -34,8 +34,9 @@ const RATE: f64 = 50.0;
 const BURST: f64 = 200.0;
 /// Notices that wait are written together up to about so many bytes.
 const GATHER: usize = 64 * 1024;
-/// A read buffer that grew for one long message is given back; this much is kept.
-const KEPT_BUFFER: usize = 4 * 1024;
+/// Room to read into while a client has nothing to say, and the most that is added at once.
+const FIRST_READ: usize = 256;
+const MOST_READ: usize = 4 * 1024;
 
 /// Runs a session until it ends. `closed_on_purpose` tells, once the connection is gone, whether the client closed it
 /// with code 0: then the session leaves everything at once.
@@ -51,7 +52,9 @@ pub async fn run<R, W>(
 {
     let mut lines = Lines { read, buffer: BytesMut::new(), searched: 0 };
     let mut client = Client { write };
-    let Some((mut link, notices)) = say_hello(&control, from, &mut lines, &mut client).await else {
+    // Boxed, as is all that comes rarely: the session's task has room for it as long as it lives.
+    let hello = Box::pin(say_hello(&control, from, &mut lines, &mut client));
+    let Some((mut link, notices)) = hello.await else {
         client.finish().await;
         return;
     };
@@ -209,8 +212,8 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         let answer = match request {
             Ok(request) => {
                 let who = link.signed_in;
-                let answer = link.control.with(move |state, now| state.request(now, &who, &request)).await;
-                answer.unwrap_or_else(|why| Err(unavailable(why)))
+                let answer = link.control.with(move |state, now| state.request(now, &who, &request));
+                Box::pin(answer).await.unwrap_or_else(|why| Err(unavailable(why)))
             }
             Err(refusal) => Err(refusal),
         };
@@ -265,7 +268,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                     if self.searched >= CLIENT_LINE {
                         return Err(Broken::TooLong);
                     }
-                    self.buffer.reserve(KEPT_BUFFER);
+                    self.buffer.reserve(self.searched.clamp(FIRST_READ, MOST_READ));
                     match self.read.read_buf(&mut self.buffer).await {
                         Ok(0) | Err(_) => return Err(Broken::Gone),
                         Ok(_) => {}

@@ -73,7 +73,7 @@ pub(super) struct Peer {
     pub(super) subscriber: Subscriber,
     pub(super) session: SessionId,
     pub(super) ice: IceCredentials,
-    /// The last offer.
+    /// The last offer, until it is answered.
     pub(super) sdp: String,
     /// Whether the last offer waits for its answer.
     pub(super) outstanding: bool,

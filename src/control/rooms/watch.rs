@@ -197,6 +197,7 @@ impl Rooms {
         let answered = peer.subscriber.answer(sdp).map_err(bad_sdp)?;
         peer.outstanding = false;
         peer.fresh = false;
+        peer.sdp = String::new();
         for params in &answered.slots {
             let slot = peer.slots.iter_mut().find(|slot| slot.id == params.slot);
             if let Some(slot) = slot {
