@@ -46,7 +46,6 @@ pub(super) struct Step {
 pub(super) struct Exchange {
     dtls: Dtls,
     version: Version,
-    buffer: Vec<u8>,
 }
 
 /// What all handshakes have in common; `None` if dimpl refuses it.
@@ -80,7 +79,7 @@ impl Exchange {
                 Version::Dtls12 => Dtls::new_12(config, certificate, now),
                 Version::Dtls13 => Dtls::new_13(config, certificate, now),
             };
-            Ok(Self { dtls, version, buffer: vec![0; 2 * MTU] })
+            Ok(Self { dtls, version })
         })
     }
 
@@ -109,10 +108,12 @@ impl Exchange {
     }
 
     fn drain(&mut self, step: &mut Step) {
+        // Not kept: every peer of the last seconds has its handshake.
+        let mut buffer = vec![0; 2 * MTU];
         loop {
-            match self.dtls.poll_output(&mut self.buffer) {
+            match self.dtls.poll_output(&mut buffer) {
                 Output::Packet(datagram) => step.datagrams.push(datagram.to_vec()),
-                Output::BufferTooSmall { needed } => self.buffer.resize(needed, 0),
+                Output::BufferTooSmall { needed } => buffer.resize(needed, 0),
                 Output::PeerCert(der) => step.certificate = Some(der.to_vec()),
                 Output::Connected => step.connected = true,
                 Output::KeyingMaterial(material, profile) => step.keys = keys(&material, profile),

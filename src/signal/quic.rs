@@ -58,6 +58,8 @@ fn transport() -> quinn::TransportConfig {
         .receive_window(VarInt::from_u32(128 * 1024))
         .send_window(256 * 1024)
         .crypto_buffer_size(16 * 1024)
+        // What any path carries is enough; for more, each connection would probe and keep a larger buffer.
+        .mtu_discovery_config(None)
         // Nobody sends any, but WebTransport wants them negotiated.
         .datagram_receive_buffer_size(Some(64 * 1024))
         .datagram_send_buffer_size(2048)
