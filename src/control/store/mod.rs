@@ -4,6 +4,7 @@ mod journal;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
@@ -13,6 +14,8 @@ use super::directory::{Change, Snapshot};
 
 /// Requests that one commit takes at most: more than this would make the first wait for the last.
 const GROUP: usize = 1024;
+/// From the beginning of one transaction to that of the next at least: when many join, their changes go together.
+const APART: Duration = Duration::from_millis(20);
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +107,10 @@ impl Drop for StoreThread {
 
 fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>) {
     let mut failing = false;
+    let mut next = Instant::now();
     while let Ok(first) = inbox.recv() {
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+        next = Instant::now() + APART;
         let mut changes = first.changes;
         let mut waiting = vec![first.kept];
         while waiting.len() < GROUP
