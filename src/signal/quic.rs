@@ -188,6 +188,9 @@ pub fn endpoint(
         .map_err(io::Error::other)?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
+    // A signed token opens the session; resuming TLS beside it would save a signature and cost memory for each client.
+    tls.send_tls13_tickets = 0;
+    tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     tls.alpn_protocols = vec![HTTP3.to_vec(), NATIVE.to_vec()];
     let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
