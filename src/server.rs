@@ -28,10 +28,13 @@ use crate::signal::quic::{self, CertificateSlot, ResetKey};
 use crate::signal::quic_socket::{QuicIntake, QuicSocket};
 use crate::signal::webtransport::Origins;
 
-/// Threads of the control plane. It is thin; media has the cores.
-const CONTROL_THREADS: usize = 2;
+/// Threads of the control plane. It is thin, and media has the cores; with a second one each message would wake the
+/// other, and what is said in a row would leave in packets of its own.
+const CONTROL_THREADS: usize = 1;
 /// Threads that do handshakes, at lower priority than media.
 const HANDSHAKE_THREADS: usize = 2;
+/// Handshakes in flight: as many as those threads work on at once. More would only delay each other.
+const HANDSHAKES_IN_FLIGHT: usize = HANDSHAKE_THREADS * 256;
 /// The longest sleep before another look at the certificate's age: clocks are set, hosts are suspended.
 const RENEWAL_LOOK: Duration = Duration::from_secs(3600);
 /// How long clients may take to hear that the server stops.
@@ -144,8 +147,12 @@ impl Server {
             .map_err(refused("the threads that move media"))?;
 
         // The control plane.
-        let rooms =
-            Rooms::new(rooms::Config { candidates, fingerprint: current.hash(), voices: config.voices });
+        let rooms = Rooms::new(rooms::Config {
+            candidates,
+            fingerprint: current.hash(),
+            voices: config.voices,
+            handshakes: HANDSHAKES_IN_FLIGHT,
+        });
         let actor = inbox.start(Parts {
             state: State::new(directory, rooms),
             keeper: Box::new(StoreThread::start(Box::new(store))),

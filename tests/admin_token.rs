@@ -38,7 +38,7 @@ async fn with_and_without_a_server() {
     let data = folder.path().join("d".repeat(150));
     let before = ask(options(&data, "Before", Some("a@example.org"))).await.expect("a token");
 
-    let (control, actor) = control_plane::start(&data);
+    let (control, actor) = control_plane::start(&data, 100);
     let socket = admin::serve(&data, control.clone()).expect("a socket");
     let mode = std::fs::metadata(data.join("admin.sock")).expect("a socket").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -53,7 +53,7 @@ async fn with_and_without_a_server() {
     drop(control);
     actor.await.expect("the actor ends");
     let after = ask(options(&data, "After", None)).await.expect("a token, with the old socket still there");
-    let (control, _actor) = control_plane::start(&data);
+    let (control, _actor) = control_plane::start(&data, 100);
     assert_eq!(name_of(&control, after).await.as_deref(), Some("After"));
     assert_eq!(name_of(&control, during).await.as_deref(), Some("During"));
     admin::serve(&data, control).expect("the old socket is replaced");
@@ -62,7 +62,7 @@ async fn with_and_without_a_server() {
 #[tokio::test]
 async fn a_server_that_is_just_stopping_is_waited_for() {
     let data = tempfile::tempdir().expect("a folder");
-    let (control, _actor) = control_plane::start(data.path());
+    let (control, _actor) = control_plane::start(data.path(), 100);
     let asked = tokio::spawn(ask(options(data.path(), "Ada", None)));
     // No socket yet, and the store is taken: the asker goes on trying.
     tokio::task::yield_now().await;

@@ -33,7 +33,7 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let data = tempfile::tempdir().expect("a folder");
-        let (control, _actor) = control_plane::start(data.path());
+        let (control, _actor) = control_plane::start(data.path(), 100);
         let http = Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await.expect("an address");
         let healthy = Arc::new(AtomicBool::new(true));
         let turning = Arc::clone(&healthy);
@@ -405,7 +405,7 @@ fn pem(folder: &Path, name: &str) -> Tls {
 #[tokio::test]
 async fn a_certificate_turns_the_page_to_https() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (control, _actor) = control_plane::start(folder.path());
+    let (control, _actor) = control_plane::start(folder.path(), 100);
     let tls = pem(folder.path(), "a");
     let http = Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Some(&tls)).await.expect("an address");
     assert!(http.secure());

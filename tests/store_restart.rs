@@ -26,7 +26,7 @@ async fn stop(control: Control, actor: tokio::task::JoinHandle<()>) {
 #[tokio::test]
 async fn everything_is_there_again() {
     let data = tempfile::tempdir().expect("a folder");
-    let (control, actor) = start(data.path());
+    let (control, actor) = start(data.path(), 100);
     let (before, owner, guest, gid, spin) = control
         .with(|state, now| {
             let directory = &mut state.directory;
@@ -56,7 +56,7 @@ async fn everything_is_there_again() {
         .expect("answered");
     stop(control, actor).await;
 
-    let (control, actor) = start(data.path());
+    let (control, actor) = start(data.path(), 100);
     let after = control.with(|state, _| state.directory.snapshot()).await.expect("answered");
     assert_eq!(after, before);
     control
@@ -79,7 +79,7 @@ async fn everything_is_there_again() {
 #[tokio::test]
 async fn an_answer_means_kept_even_if_nobody_stops_the_server() {
     let data = tempfile::tempdir().expect("a folder");
-    let (control, _actor) = start(data.path());
+    let (control, _actor) = start(data.path(), 100);
     let minted = control
         .with(|state, _| state.directory.mint_token("Ada", None))
         .await
@@ -100,7 +100,7 @@ async fn an_answer_means_kept_even_if_nobody_stops_the_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_share_commits() {
     let data = tempfile::tempdir().expect("a folder");
-    let (control, actor) = start(data.path());
+    let (control, actor) = start(data.path(), 100);
     let asked: Vec<_> = (0..500)
         .map(|n| {
             let control = control.clone();

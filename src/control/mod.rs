@@ -282,14 +282,9 @@ impl Actor {
         match effect {
             Effect::Tell(links, notice) => {
                 let line = Bytes::from(write_notice(&notice));
-                for link in links {
-                    let Some(port) = self.state.ports.get(&link) else { continue };
-                    if port.try_send(line.clone()).is_err() {
-                        debug!(link = link.index, "a client does not keep up, or is gone");
-                        self.state.ports.remove(&link);
-                    }
-                }
+                links.into_iter().for_each(|link| self.say(link, line.clone()));
             }
+            Effect::Say(link, line) => self.say(link, line),
             Effect::Close(link) => {
                 self.state.ports.remove(&link);
             }
@@ -297,6 +292,14 @@ impl Actor {
             Effect::Shards(to_all) => self.data_plane.broadcast(&|| to_all.command()),
             Effect::Expect(session, fingerprints) => self.handshakes.expect(session, fingerprints),
             Effect::Forget(session) => self.handshakes.forget(session),
+        }
+    }
+
+    fn say(&mut self, link: LinkId, line: Bytes) {
+        let Some(port) = self.state.ports.get(&link) else { return };
+        if port.try_send(line).is_err() {
+            debug!(link = link.index, "a client does not keep up, or is gone");
+            self.state.ports.remove(&link);
         }
     }
 

@@ -115,7 +115,7 @@ impl State {
                     }
                 }
                 Happening::MemberChanged(gid, uid) => {
-                    for link in self.links_of(gid, uid) {
+                    for link in self.rooms.links_of(gid, uid) {
                         self.look_up(now, link, gid, uid);
                     }
                 }
@@ -125,7 +125,7 @@ impl State {
                     gids.into_iter().for_each(|gid| self.look_up(now, link, gid, uid));
                 }
                 Happening::MemberGone(gid, uid) => {
-                    for link in self.links_of(gid, uid) {
+                    for link in self.rooms.links_of(gid, uid) {
                         self.rooms.remove(now.instant, link, gid, Removal::Removed);
                     }
                 }
@@ -134,7 +134,7 @@ impl State {
     }
 
     pub(super) fn links_of(&self, gid: Gid, uid: Uid) -> Vec<LinkId> {
-        self.rooms.present(gid).into_iter().filter(|(_, of)| *of == uid).map(|(link, _)| link).collect()
+        self.rooms.links_of(gid, uid)
     }
 
     /// Looks up what somebody may do in a group now.

@@ -7,6 +7,7 @@ mod chat;
 mod moderate;
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -320,12 +321,21 @@ pub struct Refusal {
     pub error: String,
     /// The sentence.
     pub text: String,
+    /// Nothing is wrong with the request: asked again after so many milliseconds it may be granted.
+    #[serde(default, rename = "retryMs", skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<u32>,
 }
 
 impl Refusal {
     /// A refusal by name and sentence.
     pub fn new(error: &str, text: impl Into<String>) -> Self {
-        Self { error: error.to_owned(), text: text.into() }
+        Self { error: error.to_owned(), text: text.into(), retry_ms: None }
+    }
+
+    /// The server has too much to do at the moment.
+    pub fn busy(text: &str, retry: Duration) -> Self {
+        let retry_ms = Some(u32::try_from(retry.as_millis()).unwrap_or(u32::MAX));
+        Self { retry_ms, ..Self::new("BUSY", text) }
     }
 }
 

@@ -220,7 +220,12 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         if let Err(refusal) = &answer {
             debug!(%refusal, "refused");
         }
-        if client.answer(id, answer).await.is_err() {
+        // What the request brought is said with its answer: one packet instead of several.
+        let said = match id {
+            Some(id) => client.say_all(write_answer(id, &answer).into(), &mut notices).await,
+            None => Ok(()),
+        };
+        if said.is_err() {
             return End::Gone;
         }
         if bye {

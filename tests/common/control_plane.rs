@@ -23,12 +23,12 @@ impl Handshaking for Nothing {
     fn forget(&self, _session: SessionId) {}
 }
 
-/// The control plane over the store of a data folder. It ends with its last handle.
-pub(crate) fn start(data: &Path) -> (Control, JoinHandle<()>) {
+/// The control plane over the store of a data folder, for so many handshakes at once. It ends with its last handle.
+pub(crate) fn start(data: &Path, handshakes: usize) -> (Control, JoinHandle<()>) {
     let mut store = JournalStore::open(data).expect("a store");
     let snapshot = store.load().expect("a snapshot");
     let directory = Directory::new(snapshot, Box::new(SystemEntropy::default()));
-    let rooms = Rooms::new(Config { candidates: Vec::new(), fingerprint: [0; 32], voices: 8 });
+    let rooms = Rooms::new(Config { candidates: Vec::new(), fingerprint: [0; 32], voices: 8, handshakes });
     let (control, inbox) = Control::new();
     let actor = inbox.start(Parts {
         state: State::new(directory, rooms),

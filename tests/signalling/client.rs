@@ -41,8 +41,13 @@ pub(crate) struct Server {
 impl Server {
     /// A server with one conference room.
     pub(crate) async fn start() -> Self {
+        Self::with_handshakes(100).await
+    }
+
+    /// The same, for so many handshakes of media at once.
+    pub(crate) async fn with_handshakes(handshakes: usize) -> Self {
         let data = tempfile::tempdir().expect("a folder");
-        let (control, _) = crate::control_plane::start(data.path());
+        let (control, _) = crate::control_plane::start(data.path(), handshakes);
         let made = control
             .with(|state, _| {
                 let owner = state.directory.mint_token("Owner", None)?;

@@ -8,3 +8,4 @@ mod control_plane;
 mod limits;
 mod over_quic;
 mod over_webtransport;
+mod waves;

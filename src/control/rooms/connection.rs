@@ -38,6 +38,8 @@ pub(super) struct Session {
     pub(super) quality: Quality,
     /// Of our certificate when it began: it holds for the session's life, whatever certificate came since.
     pub(super) fingerprint: [u8; 32],
+    /// Whether its handshake is in flight.
+    pub(super) securing: bool,
     opened: Instant,
     lost: Option<Instant>,
 }
@@ -50,6 +52,7 @@ impl Rooms {
             owner: None,
             quality: Quality::default(),
             fingerprint: self.config.fingerprint,
+            securing: false,
             opened: Instant::NEVER,
             lost: None,
         };
@@ -66,10 +69,12 @@ impl Rooms {
         session.opened = now;
         self.effects.push(Effect::Shards(ToAll::AddSession(params)));
         self.wake_at(now + LOOK_EVERY, Timer::Claim(id));
+        self.begin_securing(now, id);
     }
 
     /// Ends a session.
     pub(super) fn close_session(&mut self, id: SessionId) {
+        self.end_securing(id);
         let Some(session) = self.sessions.remove(id) else { return };
         if session.params.is_some() {
             self.effects.push(Effect::Forget(id));
@@ -166,6 +171,7 @@ impl Rooms {
     /// How a handshake ended. Where it failed the client is told: its stream ended, or it gets another connection.
     pub fn handle_handshake(&mut self, id: SessionId, outcome: Result<(), String>) {
         let Some(purpose) = self.sessions.get(id).map(|session| session.purpose) else { return };
+        self.end_securing(id);
         match (outcome, purpose) {
             (Ok(()), Purpose::Publishing(_)) => {}
             (Ok(()), Purpose::Watching(link)) => self.viewing_works(link),

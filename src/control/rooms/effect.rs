@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::LinkId;
 use crate::handshake::Fingerprint;
 use crate::router::command::{Command, IceCredentials, Kind, SessionParams};
@@ -13,6 +15,8 @@ use crate::signal::message::Notice;
 pub enum Effect {
     /// Say the same to some links.
     Tell(Vec<LinkId>, Notice),
+    /// Say to one link what was written for several: a notice, as a line.
+    Say(LinkId, Bytes),
     /// End the transport of a link, after all that was told to it.
     Close(LinkId),
     /// A command to one shard.

@@ -1,25 +1,21 @@
 //! Groups: joining and leaving, the people who are there, and the roster of what they publish.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::chat::Talk;
+use super::news::{News, pause};
 use super::publish::End;
-use super::{LinkId, Rooms, Seat, Timer};
+use super::{Effect, LinkId, Rooms, Seat, Timer};
 use crate::control::ids::{Gid, Uid};
-use crate::signal::message::{Joined, Notice, Person, Refusal, StreamId};
+use crate::signal::message::{Joined, Notice, Person, Refusal, StreamId, write_notice};
 use crate::units::Instant;
 
 /// Groups that one link may be in at once.
 const MAX_GROUPS: usize = 16;
-/// From here on people are counted and not listed, as in a webinar: a join then costs every member one number.
+/// From here on people are counted and not listed, as in a webinar.
 const LISTED_PEOPLE: usize = 500;
-/// A count is told at most this often, ...
-const COUNT_EVERY: Duration = Duration::from_secs(1);
-/// ... and less often for each of those beyond a hundred, to whom one more is hardly news, ...
-const COUNT_EACH: Duration = Duration::from_millis(50);
-/// ... but this often.
-const COUNT_AT_LEAST: Duration = Duration::from_secs(30);
 
 /// A group with somebody in it.
 #[derive(Debug, Default)]
@@ -36,7 +32,12 @@ pub(super) struct Group {
     pub(super) counted: bool,
     /// The last count that was told.
     told: u32,
-    /// When the next count may be told.
+    /// Who came and went since that was told last.
+    news: News,
+    /// All people, as whoever joined last was told: the line serves until the news are told, which the next joiner
+    /// gets as well.
+    list: Option<Bytes>,
+    /// When news may be told again.
     tell_at: Instant,
 }
 
@@ -76,7 +77,7 @@ impl Rooms {
             link.groups.insert(gid, seat);
         }
         if new {
-            self.people_changed(now, gid, id, uid, true);
+            self.people_changed(now, gid, uid, true);
         }
         self.tell_roster(id, gid);
         self.tell_people(id, gid);
@@ -105,7 +106,7 @@ impl Rooms {
             if group.people.is_empty() {
                 self.groups.remove(&gid);
             } else {
-                self.people_changed(now, gid, id, uid, false);
+                self.people_changed(now, gid, uid, false);
                 self.lower_hand(gid, uid);
             }
         }
@@ -124,37 +125,41 @@ impl Rooms {
         member.is_some_and(|member| member.rights.list)
     }
 
-    /// Somebody came or went: tells the others, and has the count told when it is due.
-    fn people_changed(&mut self, now: Instant, gid: Gid, link: LinkId, uid: Uid, came: bool) {
-        let Some(group) = self.groups.get(&gid) else { return };
-        let (count, counted, tell_at) = (group.count(), group.counted, group.tell_at);
-        if !counted {
-            let others = self.listeners(gid, Some(uid));
-            let (joined, left) = match self.links.get(link) {
-                Some(link) if came => (vec![person(link)], Vec::new()),
-                _ => (Vec::new(), vec![uid]),
-            };
-            self.tell_all(others, Notice::People { gid, count, all: false, joined, left });
+    /// Somebody came or went: the others are told at once, or with whatever else happens until the next telling.
+    fn people_changed(&mut self, now: Instant, gid: Gid, uid: Uid, came: bool) {
+        let Some(group) = self.groups.get_mut(&gid) else { return };
+        group.news.note(uid, came, !group.counted);
+        if group.tell_at > now {
+            let at = group.tell_at;
+            return self.wake_at(at, Timer::People(gid));
         }
-        if tell_at <= now {
-            self.people_due(now, gid);
-        } else {
-            self.wake_at(tell_at, Timer::People(gid));
+        self.tell_news(now, gid, Some(uid));
+    }
+
+    /// Tells what came together since the last telling.
+    pub(super) fn people_due(&mut self, now: Instant, gid: Gid) {
+        if self.groups.get(&gid).is_some_and(|group| group.tell_at <= now && !group.news.is_empty()) {
+            self.tell_news(now, gid, None);
         }
     }
 
-    /// Tells how many people there are to those who are not told who.
-    pub(super) fn people_due(&mut self, now: Instant, gid: Gid) {
+    /// Tells everyone but `but` who came and went, or how many are left where people are counted or may not be listed.
+    fn tell_news(&mut self, now: Instant, gid: Gid, but: Option<Uid>) {
         let Some(group) = self.groups.get_mut(&gid) else { return };
-        let count = group.count();
-        if count == group.told || group.tell_at > now {
+        group.tell_at = now + pause(group.people.len(), group.counted);
+        group.list = None;
+        let (came, left) = group.news.take();
+        let (count, counted) = (group.count(), group.counted);
+        if counted && std::mem::replace(&mut group.told, count) == count {
             return;
         }
-        group.told = count;
-        group.tell_at = now + (COUNT_EVERY + COUNT_EACH * count.saturating_sub(100)).min(COUNT_AT_LEAST);
-        let counted = group.counted;
-        let everyone: Vec<_> = group.people.values().flatten().copied().collect();
-        let unnamed = everyone.into_iter().filter(|link| counted || !self.may_list(*link, gid)).collect();
+        let Some(group) = self.groups.get(&gid) else { return };
+        let joined = came.iter().filter_map(|uid| group.people.get(uid)?.first());
+        let joined = joined.filter_map(|link| self.links.get(*link)).map(person).collect();
+        let others = group.people.iter().filter(|(uid, _)| Some(**uid) != but);
+        let others = others.flat_map(|(_, links)| links).copied();
+        let (named, unnamed) = others.partition(|link| !counted && self.may_list(*link, gid));
+        self.tell_all(named, Notice::People { gid, count, all: false, joined, left });
         let (joined, left) = (Vec::new(), Vec::new());
         self.tell_all(unnamed, Notice::People { gid, count, all: false, joined, left });
     }
@@ -163,14 +168,22 @@ impl Rooms {
     pub(super) fn tell_people(&mut self, id: LinkId, gid: Gid) {
         let Some(group) = self.groups.get(&gid) else { return };
         let count = group.count();
-        let listed = !group.counted && self.may_list(id, gid);
-        let joined = if listed {
+        if group.counted || !self.may_list(id, gid) {
+            let (joined, left) = (Vec::new(), Vec::new());
+            return self.tell(id, Notice::People { gid, count, all: false, joined, left });
+        }
+        let list = group.list.clone().unwrap_or_else(|| {
             let links = group.people.values().filter_map(|links| self.links.get(*links.first()?));
-            links.map(person).collect()
-        } else {
-            Vec::new()
-        };
-        self.tell(id, Notice::People { gid, count, all: listed, joined, left: Vec::new() });
+            let joined = links.map(person).collect();
+            Bytes::from(write_notice(&Notice::People { gid, count, all: true, joined, left: Vec::new() }))
+        });
+        if let Some(group) = self.groups.get_mut(&gid)
+            && group.list.is_none()
+        {
+            group.list = Some(list.clone());
+            group.news.listed();
+        }
+        self.effects.push(Effect::Say(id, list));
     }
 
     /// Tells one link all that is published in a group; nothing if it may not know.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use subtle::ConstantTimeEq;
 
+use super::admission::FULL_AGAIN;
 use super::view::Viewing;
 use super::{Effect, GRACE, LinkId, Rooms, Seat, Timer, secret};
 use crate::control::directory::{Identity, TokenId};
@@ -68,7 +69,7 @@ impl Rooms {
         let link = self
             .links
             .insert(link)
-            .ok_or_else(|| Refusal::new("BUSY", "The server is full; try again later."))?;
+            .ok_or_else(|| Refusal::busy("The server is full; try again later.", FULL_AGAIN))?;
         self.tokens.insert(user.token, link);
         let Identity { uid, address, name, .. } = user;
         Ok((Attachment { link, epoch: 0 }, Welcome { resume, resumed: false, uid, address, name }))

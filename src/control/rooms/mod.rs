@@ -5,6 +5,7 @@
 //! publishes *streams* (each a media session of its own, with up to one audio and one video track) and watches others
 //! on one connection, its *viewing*, whose slots are filled as it asks.
 
+mod admission;
 mod chat;
 mod connection;
 mod crowd;
@@ -12,6 +13,7 @@ mod effect;
 mod group;
 mod link;
 mod moderate;
+mod news;
 mod publish;
 mod quality;
 mod seat;
@@ -27,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use self::admission::Admission;
 use self::connection::Session;
 pub use self::effect::{Effect, ToAll};
 use self::group::Group;
@@ -72,6 +75,8 @@ pub struct Config {
     /// How many voices a viewer hears at once, the loudest, where nothing else is said. Of more than a few nobody
     /// understands a word.
     pub voices: u8,
+    /// Handshakes of media connections in flight; who comes beyond them is told to ask again.
+    pub handshakes: usize,
 }
 
 /// A track's place in the rooms.
@@ -94,6 +99,8 @@ enum Timer {
     Claim(SessionId),
     /// A lost publisher is over.
     Lost(SessionId),
+    /// A handshake should have ended.
+    Secured(SessionId),
 }
 
 /// All live rooms.
@@ -109,6 +116,7 @@ pub struct Rooms {
     /// Who is talking, by the shard that says so, and all of them in order.
     talkers: BTreeMap<ShardId, Vec<Talker>>,
     ranking: Ranking,
+    admission: Admission,
     timers: BTreeSet<(Instant, Timer)>,
     effects: Vec<Effect>,
 }
@@ -126,6 +134,7 @@ impl Rooms {
             tracks: Table::new(MAX_TRACKS),
             talkers: BTreeMap::new(),
             ranking: Ranking::default(),
+            admission: Admission::default(),
             timers: BTreeSet::new(),
             effects: Vec::new(),
         }
@@ -158,6 +167,7 @@ impl Rooms {
                 Timer::People(gid) => self.people_due(now, gid),
                 Timer::Claim(session) => self.claim_due(now, session),
                 Timer::Lost(session) => self.lost_over(now, session),
+                Timer::Secured(session) => self.end_securing(session),
             }
         }
     }

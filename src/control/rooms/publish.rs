@@ -95,6 +95,7 @@ impl Rooms {
         if others >= MAX_STREAMS {
             return Err(Refusal::new("TOOMANY", format!("{MAX_STREAMS} streams at once are the most.")));
         }
+        self.admit(now)?;
 
         let session = self.new_session(Purpose::Publishing(stream))?;
         let (audio, video) = (self.new_track(stream, Kind::Audio), self.new_track(stream, Kind::Video));

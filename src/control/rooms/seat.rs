@@ -108,6 +108,11 @@ impl Rooms {
         group.people.iter().flat_map(|(uid, links)| links.iter().map(|link| (*link, *uid))).collect()
     }
 
+    /// The links of one person in `gid`.
+    pub fn links_of(&self, gid: Gid, uid: Uid) -> Vec<LinkId> {
+        self.groups.get(&gid).and_then(|group| group.people.get(&uid)).cloned().unwrap_or_default()
+    }
+
     /// What the directory says of a link in a group now: acts at once.
     ///
     /// Losing `publish` ends the link's streams there, losing `subscribe` its views, losing `list` its roster.

@@ -90,11 +90,11 @@ impl Rooms {
         self.tell_viewer(id, key, false);
     }
 
-    /// Tells a publisher who began or ceased to watch; in a webinar there are too many for that.
+    /// Tells a publisher who began or ceased to watch; where people are only counted there are too many for that.
     fn tell_viewer(&mut self, viewer: LinkId, key: StreamRef, watching: bool) {
         let Some(link) = self.links.get(viewer) else { return };
         let Some(published) = self.streams.get(&stream_id(key)) else { return };
-        if link.groups.get(&key.gid).is_none_or(super::Seat::webinar) {
+        if self.groups.get(&key.gid).is_none_or(|group| group.counted) {
             return;
         }
         let (uid, name) = (link.user.uid, link.user.name.clone());
@@ -194,6 +194,10 @@ impl Rooms {
     }
 
     fn take_answer(&mut self, now: Instant, peer: &mut Peer, sdp: &str) -> Result<(), Refusal> {
+        let begun = self.sessions.get(peer.session).is_some_and(|session| session.params.is_some());
+        if !begun {
+            self.admit(now)?;
+        }
         let answered = peer.subscriber.answer(sdp).map_err(bad_sdp)?;
         peer.outstanding = false;
         peer.fresh = false;
@@ -205,7 +209,6 @@ impl Rooms {
             }
         }
         peer.answered.extend(answered.slots);
-        let begun = self.sessions.get(peer.session).is_some_and(|session| session.params.is_some());
         if begun {
             return Ok(());
         }

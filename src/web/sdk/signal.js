@@ -11,12 +11,14 @@ const CONNECT_MS = 6000;
 /** A line now and then lets QUIC find out early that the server has forgotten us (stateless reset). */
 const PING_MS = 3000;
 const BACKOFF_MS = [0, 250, 500, 1000, 2000, 4000];
+/** The longest wait before a request is repeated that the server had no time for. */
+const PATIENCE_MS = 30000;
 /** The server allows 50 lines a second and 200 at once; we stay below. */
 const LINES_PER_SECOND = 40;
 const LINES_AT_ONCE = 150;
 
 /**
- * @typedef {{id: number, line: string, resolve: (answer: any) => void, reject: (error: Error) => void}} Pending
+ * @typedef {{id: number, line: string, refused: number, resolve: (answer: any) => void, reject: (error: Error) => void}} Pending
  * @typedef {'idle' | 'connecting' | 'online' | 'reconnecting' | 'closed'} State
  */
 
@@ -50,6 +52,8 @@ export class Signal extends Emitter {
   /** Cuts a back-off short. */
   #hurry = () => {};
   #greeted = false;
+  /** When a server that was full wants to be asked again. */
+  #comeBackMs = 0;
 
   /** @param {{server: URL, token: string}} options */
   constructor({ server, token }) {
@@ -92,7 +96,7 @@ export class Signal extends Emitter {
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
       const line = JSON.stringify({ t, id, ...members });
-      this.#pending.set(id, { id, line, resolve, reject });
+      this.#pending.set(id, { id, line, refused: 0, resolve, reject });
       signal?.addEventListener('abort', () => this.#pending.delete(id) && reject(signal.reason), { once: true });
       if (this.#greeted) this.#post(line);
     });
@@ -122,7 +126,8 @@ export class Signal extends Emitter {
       if (this.#isClosed()) return;
       if (this.state === 'online') this.#enter('reconnecting');
       else this.emit('failed', { attempt });
-      const wait = BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)] ?? 0;
+      const wait = Math.max(BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)] ?? 0, this.#comeBackMs);
+      this.#comeBackMs = 0;
       await new Promise((resolve) => {
         this.#hurry = () => resolve(undefined);
         setTimeout(resolve, wait * (0.75 + Math.random() / 2));
@@ -178,7 +183,10 @@ export class Signal extends Emitter {
 
   /** @param {any} message */
   #onHello(message) {
-    if (message.error) throw new Failure(message.error, message.text);
+    if (message.error) {
+      this.#comeBackMs = message.retryMs ?? 0;
+      throw new Failure(message.error, message.text);
+    }
     const known = this.#resume !== '';
     this.hello = message;
     this.#resume = message.resume;
@@ -198,9 +206,21 @@ export class Signal extends Emitter {
   #onAnswer(message) {
     const pending = this.#pending.get(message.re);
     if (!pending) return;
+    if (message.retryMs !== undefined) return this.#ask(pending, message.retryMs);
     this.#pending.delete(message.re);
     if (message.error) pending.reject(new Failure(message.error, message.text));
     else pending.resolve(message);
+  }
+
+  /**
+   * Asks again when it is our turn, and later each time that it is not yet.
+   * @param {Pending} pending
+   * @param {number} after milliseconds, as the server said
+   */
+  #ask(pending, after) {
+    const wait = Math.min(after * 2 ** pending.refused, PATIENCE_MS) * (1 + Math.random() / 8);
+    pending.refused += 1;
+    setTimeout(() => this.#greeted && this.#pending.has(pending.id) && this.#post(pending.line), wait);
   }
 
   /** @param {any} message */

@@ -95,6 +95,8 @@ pub enum Count {
     Reference,
     /// Packets that it could not open or read.
     Refused,
+    /// Times that the server had no time for a client, and said when to come again.
+    Waits,
     /// Packets of frames of the smallest layer, and of the next ones.
     Layer0,
     /// See `Layer0`.

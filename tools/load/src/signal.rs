@@ -22,6 +22,10 @@ use crate::Error;
 const ALPN: &[u8] = b"millrace/1";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often something is tried again that a busy server had no time for.
+const TRIES: u32 = 5;
+/// How long one waits after the first refused connection; twice as long after each further one.
+const REFUSED_WAIT: Duration = Duration::from_millis(500);
 
 /// A QUIC endpoint that trusts the certificates with these SHA-256 hashes and no other.
 pub fn endpoint(server: SocketAddr, hashes: Vec<[u8; 32]>) -> Result<quinn::Endpoint, Error> {
@@ -48,6 +52,26 @@ pub fn endpoint(server: SocketAddr, hashes: Vec<[u8; 32]>) -> Result<quinn::Endp
     Ok(endpoint)
 }
 
+/// A connection, and how often the server refused one before because it has too many handshakes to do.
+async fn connect(endpoint: &quinn::Endpoint, server: SocketAddr) -> Result<(quinn::Connection, u64), Error> {
+    let failed = |e: &dyn std::fmt::Display| Error::Signal(e.to_string());
+    let mut tries = 0;
+    loop {
+        let connecting = endpoint.connect(server, "localhost").map_err(|e| failed(&e))?;
+        match connecting.await {
+            Ok(connection) => return Ok((connection, tries)),
+            Err(quinn::ConnectionError::ConnectionClosed(close))
+                if close.error_code == quinn::TransportErrorCode::CONNECTION_REFUSED
+                    && tries < u64::from(TRIES) =>
+            {
+                tokio::time::sleep(REFUSED_WAIT.saturating_mul(1 << tries)).await;
+                tries += 1;
+            }
+            Err(e) => return Err(failed(&e)),
+        }
+    }
+}
+
 type Answer = Result<Map<String, Value>, Refusal>;
 type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Answer>>>>;
 
@@ -60,14 +84,15 @@ pub struct Session {
     pending: Pending,
     notices: mpsc::UnboundedReceiver<Notice>,
     welcome: Welcome,
+    /// How often the server had no time and said when to come again.
+    waits: u64,
 }
 
 impl Session {
     /// Connects and says hello.
     pub async fn open(endpoint: &quinn::Endpoint, server: SocketAddr, token: String) -> Result<Self, Error> {
         let failed = |e: &dyn std::fmt::Display| Error::Signal(e.to_string());
-        let connecting = endpoint.connect(server, "localhost").map_err(|e| failed(&e))?;
-        let connection = connecting.await.map_err(|e| failed(&e))?;
+        let (connection, waits) = connect(endpoint, server).await?;
         let (stream, lines) = connection.open_bi().await.map_err(|e| failed(&e))?;
         let pending = Pending::default();
         let (notify, notices) = mpsc::unbounded_channel();
@@ -79,7 +104,7 @@ impl Session {
             address: String::new(),
             name: String::new(),
         };
-        let mut session = Self { connection, stream, next: 1, pending, notices, welcome };
+        let mut session = Self { connection, stream, next: 1, pending, notices, welcome, waits };
         let hello = Request::Hello { v: VERSION, token: Secret(token), resume: None };
         session.welcome = session.ask("hello", &hello).await?;
         Ok(session)
@@ -100,8 +125,34 @@ impl Session {
         ServerLine::members(members).map_err(|e| Error::Signal(format!("the answer to {what} is odd: {e}")))
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer; again when it is our turn, if the server is busy.
     pub async fn request(
+        &mut self,
+        what: &'static str,
+        request: &Request,
+    ) -> Result<Map<String, Value>, Error> {
+        let mut tries = 0;
+        loop {
+            match self.request_once(what, request).await {
+                Err(Error::Refused { refusal: Refusal { retry_ms: Some(after), .. }, .. })
+                    if tries < TRIES =>
+                {
+                    let after = Duration::from_millis(after.into()).saturating_mul(1 << tries);
+                    tokio::time::sleep(after.min(PATIENCE)).await;
+                    tries += 1;
+                    self.waits += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// How often this client was told to come again later, since the last time this was asked.
+    pub fn take_waits(&mut self) -> u64 {
+        std::mem::take(&mut self.waits)
+    }
+
+    async fn request_once(
         &mut self,
         what: &'static str,
         request: &Request,

@@ -10,6 +10,7 @@ fn a_lost_transport_is_resumed_within_thirty_seconds_and_nobody_notices() {
     house.join(attachment.link, ROOM, VIEWER);
     let ann = house.rooms.tokens[&identity(1).token];
     house.watch(attachment.link, 1).expect("watches");
+    house.pass(QUIET);
     house.forget_all();
 
     house.rooms.detach(house.now, attachment, false);

@@ -1,5 +1,6 @@
 //! Rooms by behaviour, in simulated time.
 
+mod admission;
 mod crowd;
 mod links;
 mod people;
@@ -17,7 +18,7 @@ use crate::control::limits::Limits;
 use crate::control::rights::{Admin, Preset, Rights};
 use crate::router::command::Command;
 use crate::router::event::Event;
-use crate::signal::message::{Answer, Publish, Secret, StreamRef, Watch, Welcome};
+use crate::signal::message::{Answer, Publish, Secret, ServerLine, StreamRef, Watch, Welcome};
 
 const ROOM: Gid = Gid(1000);
 const OTHER: Gid = Gid(1001);
@@ -25,6 +26,8 @@ const CAMERA: Sid = Sid(0);
 const OFFER: &str = include_str!("../../../../tests/fixtures/sdp/chromium-offer-vp8-simulcast.sdp");
 const SOUND: &str = include_str!("../../../../tests/fixtures/sdp/chromium-offer-audio.sdp");
 const VIEWER: Rights = Rights { publish: false, ..Rights::ALL };
+/// A few people are told at once again after so long.
+const QUIET: Duration = Duration::from_millis(100);
 const SHARD: ShardId = ShardId(1);
 
 /// Rooms, their time, and what came out of them.
@@ -38,7 +41,7 @@ struct House {
 impl House {
     fn new() -> Self {
         let candidates = vec![([127, 0, 0, 1], 4433).into()];
-        let rooms = Rooms::new(Config { candidates, fingerprint: [7; 32], voices: 8 });
+        let rooms = Rooms::new(Config { candidates, fingerprint: [7; 32], voices: 8, handshakes: 1000 });
         Self { rooms, now: Instant::from_millis(1000), told: BTreeMap::new(), done: Vec::new() }
     }
 
@@ -49,6 +52,12 @@ impl House {
                     for link in links {
                         self.told.entry(link).or_default().push(notice.clone());
                     }
+                }
+                Effect::Say(link, line) => {
+                    let Ok(ServerLine::Notice(notice)) = ServerLine::parse(&line) else {
+                        panic!("no notice: {line:?}")
+                    };
+                    self.told.entry(link).or_default().push(notice);
                 }
                 other => self.done.push(other),
             }

@@ -1,5 +1,7 @@
 //! Who is told of whom: people, roster and talking.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::router::id::TrackId;
 use crate::router::speakers::{Activity, Talker};
@@ -34,14 +36,34 @@ fn people(heard: &[Notice]) -> Vec<(u32, bool, Vec<u32>, Vec<u32>)> {
         .collect()
 }
 
+/// A membership of a group where viewers are counted.
+fn webinar(rights: Rights) -> Seat {
+    let membership = Membership { preset: Preset::Webinar, ..membership(ROOM, rights) };
+    Seat::new(&membership, Instant::ZERO, Duration::ZERO)
+}
+
+/// Who is in the room for a client that follows what it is told.
+fn known(told: &[(u32, bool, Vec<u32>, Vec<u32>)]) -> BTreeSet<u32> {
+    told.iter().fold(BTreeSet::new(), |mut known, (_, all, joined, left)| {
+        if *all {
+            known.clear();
+        }
+        known.extend(joined);
+        left.iter().for_each(|uid| _ = known.remove(uid));
+        known
+    })
+}
+
 #[test]
 fn a_joiner_hears_of_all_and_the_others_of_the_joiner() {
     let mut house = House::new();
     let first = house.member(1, Rights::ALL);
     assert_eq!(people(&house.heard(first)), [(1, true, vec![1], vec![])]);
+    house.pass(QUIET);
     let second = house.member(2, Rights::ALL);
     assert_eq!(people(&house.heard(second)), [(2, true, vec![1, 2], vec![])]);
     assert_eq!(people(&house.heard(first)), [(2, false, vec![2], vec![])]);
+    house.pass(QUIET);
     house.rooms.leave(house.now, second, ROOM);
     assert_eq!(people(&house.heard(first)), [(1, false, vec![], vec![2])]);
     assert!(house.heard(second).is_empty());
@@ -142,10 +164,6 @@ fn who_may_not_list_sees_no_roster_and_no_names() {
 #[test]
 fn a_webinar_counts_its_people_at_most_once_a_second() {
     let mut house = House::new();
-    let webinar = |rights| {
-        let membership = Membership { preset: Preset::Webinar, ..membership(ROOM, rights) };
-        Seat::new(&membership, Instant::ZERO, Duration::ZERO)
-    };
     let speaker = house.hello(1, None).0.link;
     house.rooms.join(house.now, speaker, ROOM, webinar(Rights::ALL)).expect("joins");
     house.forget_all();
@@ -158,6 +176,117 @@ fn a_webinar_counts_its_people_at_most_once_a_second() {
     let told = people(&house.heard(speaker));
     assert!(told.len() <= 6, "{told:?}");
     assert_eq!(told.last(), Some(&(101, false, vec![], vec![])));
+}
+
+#[test]
+fn a_crowd_that_comes_and_goes_costs_who_is_there_a_few_notices_and_everyone_ends_up_knowing_who_is_there() {
+    let mut house = House::new();
+    let mut links: BTreeMap<u32, LinkId> = BTreeMap::new();
+    for uid in 1..=50 {
+        links.insert(uid, house.member(uid, VIEWER));
+    }
+    house.pass(Duration::from_secs(1));
+    let mut told: BTreeMap<u32, Vec<_>> =
+        links.iter().map(|(uid, link)| (*uid, people(&house.heard(*link)))).collect();
+    let before = told[&1].len();
+    // 150 a second, of whom most leave after 200 ms.
+    for uid in 51..=350 {
+        house.pass(Duration::from_micros(6667));
+        links.insert(uid, house.member(uid, VIEWER));
+        if uid % 10 != 0
+            && let Some(link) = links.remove(&(uid - 30))
+        {
+            house.rooms.bye(house.now, link);
+            told.remove(&(uid - 30));
+        }
+    }
+    house.pass(Duration::from_secs(1));
+    for (uid, link) in &links {
+        told.entry(*uid).or_default().extend(people(&house.heard(*link)));
+    }
+    let here: BTreeSet<u32> = links.keys().copied().collect();
+    let others = |uid: u32| here.iter().copied().filter(move |other| *other != uid).collect::<BTreeSet<_>>();
+    for (uid, told) in &told {
+        let mut known = known(told);
+        known.remove(uid);
+        assert_eq!(known, others(*uid), "as {uid} has it");
+        assert_eq!(told.last().map(|told| told.0), u32::try_from(here.len()).ok());
+    }
+    // Two seconds at 2 ms for each of some 80.
+    assert!(told[&1].len() - before < 30, "{} notices", told[&1].len() - before);
+}
+
+#[test]
+fn who_came_and_left_unseen_is_not_worth_a_word() {
+    let mut house = House::new();
+    let ann = house.member(1, Rights::ALL);
+    let bob = house.member(2, Rights::ALL);
+    house.forget_all();
+    house.rooms.bye(house.now, bob);
+    house.pass(QUIET);
+    let told = people(&house.heard(ann));
+    assert_eq!(told, [(1, false, vec![], vec![])]);
+}
+
+/// What somebody's whole visit makes the rooms do when so many viewers are there, all of it within a second of the
+/// visits of others.
+fn visit(viewers: u32) -> usize {
+    let mut house = House::new();
+    let ann = house.hello(1, None).0.link;
+    house.rooms.join(house.now, ann, ROOM, webinar(Rights::ALL)).expect("joins");
+    house.publish(ann, &[ROOM], OFFER).expect("publishes");
+    let session = house.session_of(1, CAMERA);
+    house.claim(session);
+    for uid in 2..viewers + 2 {
+        let link = house.hello(uid, None).0.link;
+        house.rooms.join(house.now, link, ROOM, webinar(VIEWER)).expect("joins");
+        house.watch(link, 1).expect("watches");
+    }
+    house.pass(Duration::from_secs(10));
+    // Its coming is told, and opens the pause in which the visit falls that counts.
+    let first = house.hello(viewers + 2, None).0.link;
+    house.rooms.join(house.now, first, ROOM, webinar(VIEWER)).expect("joins");
+    house.forget_all();
+    let link = house.hello(viewers + 3, None).0.link;
+    house.rooms.join(house.now, link, ROOM, webinar(VIEWER)).expect("joins");
+    house.watch(link, 1).expect("watches");
+    let offered = house.answer(link).len();
+    let session = house.viewing(link);
+    house.claim(session);
+    house.rooms.handle_handshake(session, Ok(()));
+    house.rooms.bye(house.now, link);
+    let done = house.done().len();
+    offered + done + house.told.values().map(Vec::len).sum::<usize>()
+}
+
+#[test]
+fn a_visit_makes_as_much_work_among_a_thousand_as_among_a_hundred() {
+    let work = visit(100);
+    assert!(work < 25, "{work}");
+    assert_eq!(visit(1000), work);
+}
+
+#[test]
+fn a_group_is_told_of_who_comes_by_at_most_500_notices_a_second_however_many_are_there() {
+    for viewers in [100, 1000] {
+        let mut house = House::new();
+        for uid in 0..viewers {
+            let link = house.hello(uid, None).0.link;
+            house.rooms.join(house.now, link, ROOM, webinar(VIEWER)).expect("joins");
+        }
+        house.pass(Duration::from_secs(10));
+        house.forget_all();
+        for uid in viewers..viewers + 1500 {
+            house.pass(Duration::from_micros(6667));
+            let link = house.hello(uid, None).0.link;
+            house.rooms.join(house.now, link, ROOM, webinar(VIEWER)).expect("joins");
+            house.rooms.bye(house.now, link);
+        }
+        house.settle();
+        let told: usize = house.told.values().map(Vec::len).sum();
+        // 10 s, and for each visitor its own roster and count.
+        assert!(told <= 500 * 11 + 2 * 1500, "{viewers}: {told}");
+    }
 }
 
 #[test]

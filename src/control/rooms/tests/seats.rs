@@ -42,6 +42,7 @@ fn losing_list_stops_the_roster_and_gaining_it_brings_it_back() {
     let mut house = House::new();
     let ann = house.publisher(1);
     let bob = house.member(2, VIEWER);
+    house.pass(QUIET);
     house.forget_all();
     house.rooms.set_seat(bob, ROOM, seat(ROOM, Rights { list: false, ..VIEWER }));
     house.heard(bob);

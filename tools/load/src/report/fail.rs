@@ -7,7 +7,7 @@ use super::{Report, kbps, ms};
 use crate::measure::{Count, Counts, Timed, Timings};
 
 /// What can be compared, beside the percentiles of the timed things.
-const FIGURES: &str = "loss, lost, freezes, frozen-ms, asked, repaired, requests, broken, refused, missing, bitrate, \
+const FIGURES: &str = "loss, lost, freezes, frozen-ms, asked, repaired, requests, broken, refused, waits, missing, bitrate, \
     latency-P, sound-P, jitter-P, join-P, first-frame-P, subscribed-P, send-lag-P (P: p50, p90, p95, p99, p999, max), \
     server-us, server-memory, tool-us, tool-drops, limited";
 
@@ -120,6 +120,7 @@ impl Threshold {
             "requests" => count(Count::Requests),
             "broken" => count(Count::Broken),
             "refused" => count(Count::Refused),
+            "waits" => count(Count::Waits),
             "missing" => Some(missing as f64),
             "bitrate" => Some(kbps(counts.get(Count::Bytes), there)),
             "server-us" => known(report.server_micros()),

@@ -36,6 +36,7 @@ fn figures(counts: &Counts, timings: &Timings) -> Value {
         "broken": get(Count::Broken),
         "reference": get(Count::Reference),
         "refused": get(Count::Refused),
+        "toldToWait": get(Count::Waits),
         "layerPackets": [get(Count::Layer0), get(Count::Layer1), get(Count::Layer2)],
         "latencyMs": times(timings.of(Timed::Latency)),
         "soundLatencyMs": times(timings.of(Timed::Sound)),

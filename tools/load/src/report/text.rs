@@ -86,6 +86,9 @@ impl GroupReport {
                 get(Count::Refused)
             )?;
         }
+        if get(Count::Waits) > 0 {
+            writeln!(f, "  told to wait    {} times, by a server with too many joining", get(Count::Waits))?;
+        }
         let layers = [Count::Layer0, Count::Layer1, Count::Layer2].map(get);
         let all: u64 = layers.iter().sum();
         if all > layers[0] {

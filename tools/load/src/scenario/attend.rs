@@ -202,6 +202,7 @@ impl Here<'_> {
                     if let Some(connected) = connected {
                         let took = connected.saturating_duration_since(self.due);
                         self.group.joined(took);
+                        self.group.meter.add_windowed(Count::Waits, self.session.take_waits());
                         self.visit.joined = Some(took);
                         arrived.take().map(|arrived| arrived.send(()));
                         leaving = self.leaving(connected);
