@@ -1,5 +1,9 @@
 //! REST in operation style: `/api?op=…` (platform API section 3.1).
 
+mod multipart;
+mod shown;
+
+pub(super) use self::multipart::boundary;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,6 +29,12 @@ impl Parameters {
     pub(super) fn add(&mut self, bytes: &[u8]) {
         let room = PARAMETERS.saturating_sub(self.0.len());
         self.0.extend(url::form_urlencoded::parse(bytes).into_owned().take(room));
+    }
+
+    /// Adds what a form of `multipart/form-data` holds, whose parts `boundary` divides.
+    pub(super) fn add_parts(&mut self, bytes: &[u8], boundary: &str) {
+        let room = PARAMETERS.saturating_sub(self.0.len());
+        self.0.extend(multipart::parse(bytes, boundary).into_iter().take(room));
     }
 
     /// A parameter that is there and not empty.
@@ -164,6 +174,9 @@ fn operation(op: &str) -> Option<Operation> {
         "groupeditmembers" => edit_members,
         "addpin" => add_pin,
         "editpin" => edit_pin,
+        "removepin" => remove_pin,
+        "getpins" => get_pins,
+        "getmembers" => get_members,
         "rooms" => rooms,
         "logout" => logout,
         _ => return None,
@@ -197,7 +210,7 @@ pub(super) fn envelope(parameters: &Parameters, now: Duration, answer: Answer) -
     Value::Object(members)
 }
 
-fn set_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+fn set_group(directory: &mut Directory, now: Duration, who: &Asker, parameters: &Parameters) -> Answer {
     let preset = parameters.number("type")?.map(|number| Preset::from_number(number).ok_or(Refusal::BadArg));
     let settings = Settings {
         name: parameters.text("name").map(str::to_owned),
@@ -205,6 +218,8 @@ fn set_group(directory: &mut Directory, _: Duration, who: &Asker, parameters: &P
         resolution: parameters.up_to("resolution", MAX_RESOLUTION)?,
         limits: parameters.limits()?,
         guests: parameters.choice("guests")?,
+        call_flags: parameters.number("callFlags")?,
+        expires: parameters.expires(now)?,
     };
     let receivers = parameters.receivers()?;
     // Clients that create send no number, or 0.
@@ -248,6 +263,7 @@ fn edit_members(directory: &mut Directory, now: Duration, who: &Asker, parameter
     let changes = MemberChanges {
         said: parameters.rights()?,
         resolution: parameters.up_to("resolution", MAX_RESOLUTION)?,
+        call_flags: parameters.number("callFlags")?,
         expires: parameters.expires(now)?,
         limits: parameters.limits()?,
         admin: parameters.admin()?,
@@ -262,6 +278,7 @@ fn pin_changes(now: Duration, parameters: &Parameters) -> Result<PinChanges, Ref
         expires: parameters.expires(now)?,
         count: parameters.number("count")?,
         limits: parameters.limits()?,
+        leave: parameters.choice("leave")?,
     })
 }
 
@@ -274,6 +291,23 @@ fn edit_pin(directory: &mut Directory, now: Duration, who: &Asker, parameters: &
     let pin = parameters.text("pin").unwrap_or_default();
     directory.edit_pin(who.uid, parameters.gid()?, pin, &pin_changes(now, parameters)?)?;
     Ok(Map::new())
+}
+
+fn remove_pin(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    directory.remove_pin(who.uid, parameters.gid()?, parameters.text("pin").unwrap_or_default())?;
+    Ok(Map::new())
+}
+
+fn get_pins(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    let pins: Vec<Value> = directory.pins(who.uid, parameters.gid()?)?.iter().map(shown::pin).collect();
+    Ok(Map::from_iter([("count".to_owned(), json!(pins.len())), ("pins".to_owned(), Value::Array(pins))]))
+}
+
+fn get_members(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
+    let members = directory.members(who.uid, parameters.gid()?)?;
+    let members: Vec<Value> = members.iter().map(shown::member).collect();
+    let count = json!(members.len());
+    Ok(Map::from_iter([("count".to_owned(), count), ("members".to_owned(), Value::Array(members))]))
 }
 
 fn rooms(directory: &mut Directory, _: Duration, who: &Asker, _: &Parameters) -> Answer {

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::operations::{Parameters, Refusal, envelope, run};
+use super::operations::{Parameters, Refusal, boundary, envelope, run};
 use super::{Body, body, files};
 use crate::control::Control;
 
@@ -69,9 +69,14 @@ impl Site {
         let mut parameters = Parameters::default();
         parameters.add(request.uri().query().unwrap_or_default().as_bytes());
         if request.method() == Method::POST {
+            let kind =
+                request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
             let form = Limited::new(request.into_body(), BODY_BYTES).collect();
             match tokio::time::timeout(BODY_TIME, form).await {
-                Ok(Ok(form)) => parameters.add(&form.to_bytes()),
+                Ok(Ok(form)) => match kind.as_deref().and_then(boundary) {
+                    Some(boundary) => parameters.add_parts(&form.to_bytes(), boundary),
+                    None => parameters.add(&form.to_bytes()),
+                },
                 Ok(Err(_)) => return text(StatusCode::PAYLOAD_TOO_LARGE, "A form has at most 64 KiB.\n"),
                 Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "The form did not arrive in time.\n"),
             }

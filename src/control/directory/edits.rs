@@ -1,14 +1,15 @@
 //! What an owner changes of members and pins in a group that is there.
 
 use super::{
-    Change, Directory, Failure, GroupEntry, Happening, Member, MemberChanges, PinChanges, PinRole, TokenId,
+    Change, Directory, Failure, GroupEntry, Happening, Listed, Member, MemberChanges, Pin, PinChanges,
+    PinRole, TokenId,
 };
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
 use crate::control::rights::{Override, Receivers};
 
 /// Pins of one group.
-const PINS: usize = 100;
+pub(super) const PINS: usize = 100;
 
 impl Directory {
     /// Says who receives what is said to a group of `owner`.
@@ -118,6 +119,58 @@ impl Directory {
         Ok(())
     }
 
+    /// Removes a pin of a group of `owner`. Who came with it keeps what it gave, or goes with it if it says so.
+    pub fn remove_pin(&mut self, owner: Uid, gid: Gid, digits: &str) -> Result<(), Failure> {
+        let GroupEntry { group, members } = self.owned(owner, gid)?;
+        let place = group.pins.iter().position(|pin| pin.digits == digits).ok_or(Failure::BadGroup)?;
+        let pin = group.pins.remove(place);
+        let change = Change::PutGroup(gid, group.clone());
+        let came = members.iter_mut().filter(|(_, known)| known.member.pin.as_deref() == Some(digits));
+        let (mut gone, mut changes) = (Vec::new(), vec![change]);
+        for (uid, known) in came {
+            // The digits may be drawn again.
+            known.member.pin = None;
+            if pin.leave {
+                gone.push(*uid);
+            } else if known.kept {
+                changes.push(Change::PutMember(gid, *uid, known.member.clone()));
+            }
+        }
+        self.changes.extend(changes);
+        for uid in gone {
+            self.remove_member(gid, uid);
+            // The owner is no less the owner for having come with a pin.
+            let owns = uid == owner;
+            self.happenings.push(match owns {
+                true => Happening::MemberChanged(gid, uid),
+                false => Happening::MemberGone(gid, uid),
+            });
+        }
+        Ok(())
+    }
+
+    /// The pins of a group of `owner`, in the order in which they were made.
+    pub fn pins(&self, owner: Uid, gid: Gid) -> Result<&[Pin], Failure> {
+        let entry = self.groups.get(&gid).filter(|entry| entry.group.owner == owner);
+        entry.map(|entry| entry.group.pins.as_slice()).ok_or(Failure::BadGroup)
+    }
+
+    /// The members of a group of `owner`, with the owner, in the order of their numbers.
+    pub fn members(&self, owner: Uid, gid: Gid) -> Result<Vec<Listed>, Failure> {
+        let entry = self.groups.get(&gid).filter(|entry| entry.group.owner == owner);
+        let entry = entry.ok_or(Failure::BadGroup)?;
+        let mut uids: Vec<Uid> = entry.members.keys().copied().filter(|uid| *uid != owner).collect();
+        uids.push(owner);
+        uids.sort_unstable();
+        let listed = uids.into_iter().filter_map(|uid| {
+            let user = self.user(uid)?;
+            let member = entry.members.get(&uid).map(|known| known.member.clone()).unwrap_or_default();
+            let (name, address) = (user.name.clone(), user.address.clone());
+            Some(Listed { uid, name, address, member, rights: entry.rights(uid) })
+        });
+        Ok(listed.collect())
+    }
+
     /// What the holder of a token may send and get at most from now on.
     pub fn limit_token(&mut self, id: TokenId, limits: Limits) -> Result<(), Failure> {
         let token = self.tokens.get_mut(&id).ok_or(Failure::AuthFail)?;
@@ -142,6 +195,7 @@ impl MemberChanges {
     fn apply(&self, member: &mut Member) {
         member.said = self.said.unwrap_or(member.said);
         member.resolution = self.resolution.unwrap_or(member.resolution);
+        member.call_flags = self.call_flags.unwrap_or(member.call_flags);
         member.expires = self.expires.unwrap_or(member.expires);
         member.limits = member.limits.changed(&self.limits);
         member.admin = self.admin.unwrap_or(member.admin);
@@ -149,10 +203,11 @@ impl MemberChanges {
 }
 
 impl PinChanges {
-    fn apply(&self, pin: &mut super::Pin) {
+    fn apply(&self, pin: &mut Pin) {
         pin.rights = self.rights.unwrap_or(pin.rights);
         pin.expires = self.expires.unwrap_or(pin.expires);
         pin.count = self.count.unwrap_or(pin.count);
         pin.limits = pin.limits.changed(&self.limits);
+        pin.leave = self.leave.unwrap_or(pin.leave);
     }
 }

@@ -10,7 +10,7 @@ use super::limit::network;
 use super::{
     Asker, Change, DEFAULT_CALL_FLAGS, DEMO_ADDRESS, Directory, Failure, GROUPS_OF_A_USER, GUEST_LIFE,
     GUESTS, Group, GroupEntry, Happening, Member, MemberEntry, Membership, Minted, Pin, PinRole, Room,
-    Settings, TokenId, User, past, random, tidy,
+    Settings, TokenId, User, edits::PINS, past, random, tidy,
 };
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
@@ -34,10 +34,10 @@ impl Directory {
             preset,
             choices: preset.choices(),
             resolution: settings.resolution.unwrap_or(0),
-            call_flags: DEFAULT_CALL_FLAGS,
+            call_flags: settings.call_flags.unwrap_or(DEFAULT_CALL_FLAGS),
             call_duration: 0,
             limits: Limits::default().changed(&settings.limits),
-            expires: 0,
+            expires: settings.expires.unwrap_or(0),
             guests: settings.guests.unwrap_or(false),
             pins: Vec::with_capacity(2),
         };
@@ -84,6 +84,8 @@ impl Directory {
         group.resolution = settings.resolution.unwrap_or(group.resolution);
         group.limits = group.limits.changed(&settings.limits);
         group.guests = settings.guests.unwrap_or(group.guests);
+        group.call_flags = settings.call_flags.unwrap_or(group.call_flags);
+        group.expires = settings.expires.unwrap_or(group.expires);
         self.changes.push(Change::PutGroup(gid, group.clone()));
         self.happenings.push(Happening::GroupChanged(gid));
         Ok(entry.membership(gid, uid))
@@ -217,10 +219,11 @@ impl Directory {
     /// The place of the pin in the group, if it opens now. Takes as long for a wrong pin as for an unknown room.
     fn find_pin(&self, now: Duration, gid: Gid, digits: &str, uid: Option<Uid>) -> Option<usize> {
         let entry = self.groups.get(&gid);
-        let decoys = [Pin::decoy(), Pin::decoy()];
-        let pins = entry.map_or(decoys.as_slice(), |entry| entry.group.pins.as_slice());
+        let pins = entry.map_or([].as_slice(), |entry| entry.group.pins.as_slice());
+        let decoy = Pin::decoy();
         let mut found = None;
-        for (place, pin) in pins.iter().enumerate() {
+        // As many comparisons for every room, there or not.
+        for (place, pin) in pins.iter().chain(std::iter::repeat(&decoy)).take(PINS).enumerate() {
             if bool::from(pin.digits.as_bytes().ct_eq(digits.as_bytes())) {
                 found = Some(place);
             }
@@ -384,6 +387,7 @@ impl Pin {
             count: 0,
             used: 0,
             limits: Limits::default(),
+            leave: false,
         }
     }
 }
@@ -407,24 +411,31 @@ impl GroupEntry {
         }
     }
 
-    fn rights(&self, uid: Uid) -> Rights {
+    pub(super) fn rights(&self, uid: Uid) -> Rights {
         decide(&self.group.choices, self.standing(uid))
     }
 
     /// Whether neither the group nor the membership is over.
     fn open(&self, now: Duration, uid: Uid) -> Result<(), Failure> {
-        let member_until = self.members.get(&uid).map_or(0, |known| known.member.expires);
-        if self.group.expired(now.as_secs()) || past(member_until, now.as_secs()) {
+        let until = self.members.get(&uid).map_or([0; 2], |known| self.until(&known.member));
+        if self.group.expired(now.as_secs()) || until.into_iter().any(|at| past(at, now.as_secs())) {
             return Err(Failure::Expired);
         }
         Ok(())
+    }
+
+    /// When a membership ends: by itself, and with the pin that takes its members along.
+    fn until(&self, member: &Member) -> [u64; 2] {
+        let pin = self.group.pins.iter().find(|pin| member.pin.as_ref() == Some(&pin.digits));
+        [member.expires, pin.filter(|pin| pin.leave).map_or(0, |pin| pin.expires)]
     }
 
     fn membership(&self, gid: Gid, uid: Uid) -> Membership {
         let group = &self.group;
         let own = self.members.get(&uid).map(|known| &known.member);
         let over = |own: Option<u32>, groups: u32| own.filter(|value| *value != 0).unwrap_or(groups);
-        let expiries = [group.expires, own.map_or(0, |own| own.expires)];
+        let [own_end, pins_end] = own.map_or([0; 2], |own| self.until(own));
+        let expiries = [group.expires, own_end, pins_end];
         Membership {
             gid,
             name: group.name.clone(),

@@ -108,6 +108,9 @@ pub struct Pin {
     /// What who came with it may send and get at most.
     #[serde(default)]
     pub limits: Limits,
+    /// Whether who came with it goes when it does.
+    #[serde(default)]
+    pub leave: bool,
 }
 
 /// A room.
@@ -375,6 +378,10 @@ pub struct Settings {
     pub limits: LimitChanges,
     /// Whether a pin is enough to come in, with no user.
     pub guests: Option<bool>,
+    /// The API's call flags.
+    pub call_flags: Option<u32>,
+    /// When nobody joins or publishes any more.
+    pub expires: Option<u64>,
 }
 
 /// What an owner changes of a member; `None` leaves it as it is.
@@ -384,12 +391,29 @@ pub struct MemberChanges {
     pub said: Option<Override>,
     /// The largest picture in place of the group's, 0-5; 0 inherits.
     pub resolution: Option<u8>,
+    /// The call flags in place of the group's; 0 inherits.
+    pub call_flags: Option<u32>,
     /// When the membership ends.
     pub expires: Option<u64>,
     /// What the member may send and get at most.
     pub limits: LimitChanges,
     /// What the member may do to others.
     pub admin: Option<Admin>,
+}
+
+/// A member as the owner of the group sees one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The user.
+    pub uid: Uid,
+    /// As others see the person.
+    pub name: String,
+    /// Stable and unique.
+    pub address: String,
+    /// What the record says.
+    pub member: Member,
+    /// What the member may do, all told.
+    pub rights: Rights,
 }
 
 /// What an owner changes of a pin; `None` leaves it as it is, or at nothing in a new one.
@@ -403,6 +427,8 @@ pub struct PinChanges {
     pub count: Option<u32>,
     /// What who came with it may send and get at most.
     pub limits: LimitChanges,
+    /// Whether who came with it goes when it does.
+    pub leave: Option<bool>,
 }
 
 /// Why the directory refused, under the names of the API.

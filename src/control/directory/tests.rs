@@ -296,7 +296,7 @@ fn editing_keeps_the_pins_and_is_the_owners() {
         preset: Some(Preset::Classroom),
         resolution: Some(3),
         limits: LimitChanges { max_publish_kbps: Some(900), ..LimitChanges::default() },
-        guests: None,
+        ..Settings::default()
     };
     assert_eq!(directory.edit_group(ada.uid, gid, &edit), Err(Failure::BadGroup));
     assert_eq!(directory.edit_group(owner.uid, Gid(4711), &edit), Err(Failure::BadGroup));

@@ -1,7 +1,9 @@
 //! REST in operation style, the web app and health, over the real HTTP server, control plane and store.
 
-#[path = "common/control_plane.rs"]
+#[path = "../common/control_plane.rs"]
 mod control_plane;
+mod members;
+mod pins;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -119,6 +121,9 @@ async fn without_op_token_or_sense() {
         "groupeditmembers",
         "addpin",
         "editpin",
+        "removepin",
+        "getpins",
+        "getmembers",
     ] {
         assert_eq!(failed(&server.op(&[("op", op)]).await), "AUTHFAIL", "{op}");
         assert_eq!(failed(&server.op(&[("op", op), ("token", "no")]).await), "AUTHFAIL", "{op}");
@@ -290,10 +295,16 @@ async fn logout_kills_the_token_at_once() {
 }
 
 #[tokio::test]
-async fn a_form_serves_as_well_as_a_query() {
+async fn forms_of_both_kinds_serve_as_well_as_a_query() {
     let server = Server::start().await;
     let token = server.token("ada").await;
     let post = server.client.post(server.url("/api?op=rooms&token=wrong")).form(&[("token", &token)]);
+    let answer: Value = post.send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!((&answer["op"], &answer["result"]), (&json!("rooms"), &json!("OK")));
+    let form = "--x\r\ncontent-disposition: form-data; name=\"token\"\r\n\r\nTOKEN\r\n--x--\r\n"
+        .replace("TOKEN", &token);
+    let post = server.client.post(server.url("/api?op=rooms&token=wrong")).body(form);
+    let post = post.header("content-type", "multipart/form-data; boundary=x");
     let answer: Value = post.send().await.expect("an answer").json().await.expect("JSON");
     assert_eq!((&answer["op"], &answer["result"]), (&json!("rooms"), &json!("OK")));
     let large =

@@ -1,0 +1,64 @@
+//! Pins and members as their owner is shown them.
+
+use serde_json::{Map, Value, json};
+
+use crate::control::directory::{Listed, Pin};
+use crate::control::limits::Limits;
+use crate::control::rights::{Override, Say};
+
+/// A pin. `expires` is a time, comparable with the answer's `ts`; 0 is never.
+pub(super) fn pin(pin: &Pin) -> Value {
+    let mut members = Map::from_iter([
+        ("pin".to_owned(), json!(pin.digits)),
+        ("expires".to_owned(), json!(pin.expires)),
+        ("count".to_owned(), json!(pin.count)),
+        ("used".to_owned(), json!(pin.used)),
+        ("leave".to_owned(), json!(u8::from(pin.leave))),
+    ]);
+    add_said(&mut members, &pin.rights);
+    add_limits(&mut members, &pin.limits);
+    Value::Object(members)
+}
+
+/// A member: what is said of each right, and under `rights` what follows from it.
+pub(super) fn member(listed: &Listed) -> Value {
+    let member = &listed.member;
+    let mut members = Map::from_iter([
+        ("uid".to_owned(), json!(listed.uid)),
+        ("name".to_owned(), json!(listed.name)),
+        ("address".to_owned(), json!(listed.address)),
+        ("rights".to_owned(), json!(listed.rights)),
+        ("resolution".to_owned(), json!(member.resolution)),
+        ("callFlags".to_owned(), json!(member.call_flags)),
+        ("expires".to_owned(), json!(member.expires)),
+    ]);
+    add_said(&mut members, &member.says());
+    add_limits(&mut members, &member.limits);
+    Value::Object(members)
+}
+
+/// What is said, under the names by which it is set; what is unset is absent.
+fn add_said(members: &mut Map<String, Value>, said: &Override) {
+    let named = [
+        ("cs", said.send),
+        ("cr", said.receive),
+        ("canpub", said.publish),
+        ("cansub", said.subscribe),
+        ("canlist", said.list),
+    ];
+    for (name, say) in named {
+        let number = match say {
+            Say::Unset => continue,
+            Say::Allow => 1,
+            Say::Deny => 0,
+        };
+        members.insert(name.to_owned(), json!(number));
+    }
+}
+
+fn add_limits(members: &mut Map<String, Value>, limits: &Limits) {
+    members.insert("maxPublishKbps".to_owned(), json!(limits.max_publish_kbps));
+    members.insert("maxSubscribeKbps".to_owned(), json!(limits.max_subscribe_kbps));
+    members.insert("maxResolution".to_owned(), json!(limits.max_resolution));
+    members.insert("maxVoices".to_owned(), json!(limits.max_voices));
+}
