@@ -37,6 +37,8 @@ async fn everything_is_there_again() {
                 resolution: Some(3),
                 limits: LimitChanges { max_voices: Some(3), ..LimitChanges::default() },
                 guests: Some(true),
+                call_flags: Some(0x107),
+                ..Settings::default()
             };
             let group = directory.create_group(owner.uid, &settings).expect("a group");
             let (pin, spin) = group.pins.expect("pins");
