@@ -3,7 +3,7 @@
 //! `http` and `signal` call `control`, which sends commands to the shards; a `shard` turns the loop of one core:
 //! datagrams in from `net`, through `router`, datagrams out. `wire` reads and writes what travels.
 //! The arrows run one way; `wire` and `router` know no socket, no clock and no runtime: with the leaves `batch` and `units`
-//! they are a crate of their own, `tests/layering`, that sees to it, and that is built for speed where all else is for size.
+//! they are a crate of their own, `core`, that sees to it, and that is built for speed where all else is for size.
 
 #![deny(unsafe_code)]
 
@@ -14,9 +14,10 @@ pub mod control;
 pub mod handshake;
 pub mod http;
 pub mod net;
+mod rate;
 pub mod server;
 pub mod shard;
 pub mod signal;
 pub mod tls;
 
-pub use millrace_layering::{batch, router, units, wire};
+pub use millrace_core::{batch, router, units, wire};

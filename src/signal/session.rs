@@ -21,6 +21,7 @@ use super::message::{
 use crate::control::requests::SignedIn;
 use crate::control::rooms::Attachment;
 use crate::control::{Control, Unavailable, WAITING_NOTICES};
+use crate::rate::{Bucket, Rate};
 
 /// How long a new stream may wait with its `hello`.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -28,10 +29,8 @@ const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// How long we wait, after a stream ended, to learn whether the client closed the connection on purpose.
 const CLOSE_WITHIN: Duration = Duration::from_millis(200);
-/// Messages a second that a client may send on average, ...
-const RATE: f64 = 50.0;
-/// ... and at once.
-const BURST: f64 = 200.0;
+/// Messages that a client may send.
+const MESSAGES: Rate = Rate { burst: 200, every: Duration::from_millis(20) };
 /// Notices that wait are written together up to about so many bytes.
 const GATHER: usize = 64 * 1024;
 /// Room to read into while a client has nothing to say, and the most that is added at once.
@@ -184,7 +183,7 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     lines: &mut Lines<R>,
     client: &mut Client<W>,
 ) -> End {
-    let mut rate = Bucket::full(Instant::now());
+    let (began, mut said) = (Instant::now(), Bucket::default());
     loop {
         let line = tokio::select! {
             line = lines.next() => line,
@@ -201,9 +200,11 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
             Err(Broken::TooLong) => return End::Broke(too_long()),
             Err(Broken::Gone) => return End::Gone,
         };
-        if !rate.take(Instant::now()) {
+        let now = began.elapsed();
+        if !said.may(now, MESSAGES) {
             return End::Broke(Refusal::new("TOOFAST", "That is more than 50 messages a second."));
         }
+        said.pay(now, MESSAGES);
         let ClientLine { id, request } = match ClientLine::parse(&line) {
             Ok(line) => line,
             Err(bad) => return End::Broke(Refusal::new("BADLINE", sentence(&bad))),
@@ -316,29 +317,6 @@ impl<W: AsyncWrite + Unpin> Client<W> {
 
     async fn finish(&mut self) {
         timeout(WRITE_WITHIN, self.write.shutdown()).await.ok();
-    }
-}
-
-/// A token bucket: [`BURST`] at once, [`RATE`] a second.
-struct Bucket {
-    tokens: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    const fn full(now: Instant) -> Self {
-        Self { tokens: BURST, filled: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.tokens = since.mul_add(RATE, self.tokens).min(BURST);
-        self.filled = now;
-        if self.tokens < 1.0 {
-            return false;
-        }
-        self.tokens -= 1.0;
-        true
     }
 }
 

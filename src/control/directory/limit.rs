@@ -5,53 +5,46 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::rate::{Bucket, Rate};
+
 /// Guessers remembered at once, of each sort; beyond that, strangers share one bucket until others are forgotten.
 const REMEMBERED: usize = 10_000;
 
-/// Wrong guesses allowed at once, and how long one takes to be forgiven.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
-    pub(super) burst: u32,
-    pub(super) forgiven_after: Duration,
-}
-
-/// When a guesser's last wrong guess will be forgiven (the "virtual time" form of a leaky bucket).
+/// What wrong guesses are still held against whom.
 #[derive(Debug)]
 pub(super) struct Guesses<K> {
     rate: Rate,
-    clean_at: HashMap<K, Duration>,
+    buckets: HashMap<K, Bucket>,
     /// The bucket of all who found no place.
-    others: Duration,
+    others: Bucket,
 }
 
 impl<K: Eq + Hash> Guesses<K> {
     pub(super) fn new(rate: Rate) -> Self {
-        Self { rate, clean_at: HashMap::new(), others: Duration::ZERO }
+        Self { rate, buckets: HashMap::new(), others: Bucket::default() }
     }
 
     /// Whether `who` must wait before the next guess, right or wrong.
     pub(super) fn exhausted(&self, who: &K, now: Duration) -> bool {
-        let full = self.clean_at.len() >= REMEMBERED;
-        let clean_at = match self.clean_at.get(who) {
-            Some(at) => *at,
+        let full = self.buckets.len() >= REMEMBERED;
+        let bucket = match self.buckets.get(who) {
+            Some(bucket) => *bucket,
             None if full => self.others,
             None => return false,
         };
-        let debt = clean_at.saturating_sub(now);
-        debt + self.rate.forgiven_after > self.rate.forgiven_after * self.rate.burst
+        !bucket.may(now, self.rate)
     }
 
     /// Notes a wrong guess.
     pub(super) fn wrong(&mut self, who: K, now: Duration) {
-        if self.clean_at.len() >= REMEMBERED && !self.clean_at.contains_key(&who) {
-            self.clean_at.retain(|_, at| *at > now);
-            if self.clean_at.len() >= REMEMBERED {
-                self.others = self.others.max(now) + self.rate.forgiven_after;
+        if self.buckets.len() >= REMEMBERED && !self.buckets.contains_key(&who) {
+            self.buckets.retain(|_, bucket| !bucket.is_clean(now));
+            if self.buckets.len() >= REMEMBERED {
+                self.others.pay(now, self.rate);
                 return;
             }
         }
-        let at = self.clean_at.entry(who).or_default();
-        *at = (*at).max(now) + self.rate.forgiven_after;
+        self.buckets.entry(who).or_default().pay(now, self.rate);
     }
 }
 
@@ -67,7 +60,7 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { burst: 3, forgiven_after: Duration::from_secs(10) };
+    const RATE: Rate = Rate { burst: 3, every: Duration::from_secs(10) };
 
     #[test]
     fn a_burst_is_allowed_and_forgiven_one_by_one() {
@@ -93,13 +86,13 @@ mod tests {
         for who in 1..20_000_u32 {
             guesses.wrong(who, now);
         }
-        assert_eq!(guesses.clean_at.len(), REMEMBERED);
+        assert_eq!(guesses.buckets.len(), REMEMBERED);
         assert!(guesses.exhausted(&0, now));
         assert!(guesses.exhausted(&1_000_000, now), "strangers share one bucket while the table is full");
         let later = now + Duration::from_secs(100_000);
         guesses.wrong(1_000_000, later);
         assert!(!guesses.exhausted(&1_000_000, later));
-        assert_eq!(guesses.clean_at.len(), 1);
+        assert_eq!(guesses.buckets.len(), 1);
     }
 
     #[test]

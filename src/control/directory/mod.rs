@@ -18,11 +18,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use self::history::History;
-use self::limit::{Guesses, Rate};
+use self::limit::Guesses;
 pub use self::model::*;
 pub use self::random::{Entropy, SystemEntropy, hex, unhex};
 use super::ids::{Gid, Uid};
 use super::limits::Limits;
+use crate::rate::Rate;
 
 /// The address of the user who owns the demo group: `millrace token --address demo` gives an owner's token.
 pub const DEMO_ADDRESS: &str = "demo";
@@ -39,9 +40,9 @@ const GROUPS_OF_A_USER: usize = 1_000;
 const UNKEPT_UIDS: u32 = 1 << 31;
 
 /// Wrong pins of one token.
-const TOKEN_RATE: Rate = Rate { burst: 10, forgiven_after: Duration::from_secs(6) };
+const TOKEN_RATE: Rate = Rate { burst: 10, every: Duration::from_secs(6) };
 /// Wrong pins from one address, which an office may share.
-const ADDRESS_RATE: Rate = Rate { burst: 20, forgiven_after: Duration::from_secs(3) };
+const ADDRESS_RATE: Rate = Rate { burst: 20, every: Duration::from_secs(3) };
 
 /// Who asks: pins are limited per token and per address.
 #[derive(Clone, Copy, Debug)]

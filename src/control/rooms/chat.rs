@@ -8,6 +8,7 @@ use super::group::Group;
 use super::{LinkId, Rooms, Seat};
 use crate::control::directory::Identity;
 use crate::control::ids::{Gid, MessageId, Uid};
+use crate::rate::{Bucket, Rate};
 use crate::signal::message::{Mark, MarkOf, Named, Notice, Refusal, Said};
 use crate::units::Instant;
 
@@ -28,36 +29,9 @@ const HANDS: usize = 100;
 /// The longest reaction, in bytes: one picture character may take as many.
 const REACTION: usize = 32;
 
-/// So many at once, and one more each time that this has passed.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    burst: u32,
-    every: Duration,
-}
-
-/// When all that was let through will have been paid for.
-#[derive(Debug)]
-struct Paid(Instant);
-
-impl Default for Paid {
-    fn default() -> Self {
-        Self(Instant::ZERO)
-    }
-}
-
-impl Paid {
-    fn may(&self, now: Instant, rate: Rate) -> bool {
-        self.0.since(now) + rate.every <= rate.every * rate.burst
-    }
-
-    fn pay(&mut self, now: Instant, rate: Rate) {
-        self.0 = self.0.max(now) + rate.every;
-    }
-}
-
 #[derive(Debug, Default)]
 struct Speaker {
-    paid: Paid,
+    paid: Bucket,
     /// What was said under which key.
     keys: VecDeque<(u64, Said)>,
 }
@@ -65,7 +39,7 @@ struct Speaker {
 /// The talk of a group.
 #[derive(Debug, Default)]
 pub(super) struct Talk {
-    paid: Paid,
+    paid: Bucket,
     speakers: HashMap<Uid, Speaker>,
     marks: BTreeMap<Uid, Mark>,
     hands: Vec<Named>,
@@ -109,6 +83,7 @@ impl Rooms {
         let Some(group) = self.groups.get_mut(&gid) else { return Err(not_here(gid)) };
         let all = if group.counted { CROWD } else { GROUP };
         let speaker = group.talk.speakers.entry(uid).or_default();
+        let now = now.since(Instant::ZERO);
         if !speaker.paid.may(now, SPEAKER) {
             return Err(Refusal::new("RATELIMIT", "You write faster than others read: wait a moment."));
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first four scenarios of tests/layering/tests/sim/scenario/list.rs, in real time.
+// The first four scenarios of core/tests/sim/scenario/list.rs, in real time.
 
 import { freezes, longestGap } from './watcher.js';
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use millrace_layering::units;
+use millrace_core::units;
 use millrace_sim::bottleneck::{Bottleneck, Depth, Schedule};
 use millrace_sim::loss::Loss;
 

@@ -1,7 +1,7 @@
 //! The router as a whole, in simulated time, over a simulated network: one file for each behaviour. Nothing else of the
 //! server is needed, so nothing else is compiled.
 
-extern crate millrace_layering as millrace;
+extern crate millrace_core as millrace;
 
 use millrace_sim as sim;
 

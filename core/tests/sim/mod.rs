@@ -2,7 +2,7 @@
 //!
 //! The world plays the control plane, too: it makes sessions, installs keys when they are claimed, announces tracks.
 
-extern crate millrace_layering as millrace;
+extern crate millrace_core as millrace;
 
 pub mod bottleneck;
 pub mod browser;

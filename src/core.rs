@@ -13,11 +13,7 @@
     clippy::todo
 )]
 
-#[path = "../../../src/batch.rs"]
 pub mod batch;
-#[path = "../../../src/router/mod.rs"]
 pub mod router;
-#[path = "../../../src/units.rs"]
 pub mod units;
-#[path = "../../../src/wire/mod.rs"]
 pub mod wire;
