@@ -179,6 +179,35 @@ pub struct Choices {
     pub list: Choice,
 }
 
+/// What is to be changed of a group's choices; `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChoiceChanges {
+    /// Who sends messages.
+    pub send: Option<Choice>,
+    /// Who receives them.
+    pub receive: Option<Receivers>,
+    /// Who publishes.
+    pub publish: Option<Choice>,
+    /// Who watches.
+    pub subscribe: Option<Choice>,
+    /// Who sees the roster.
+    pub list: Option<Choice>,
+}
+
+impl Choices {
+    /// These, changed.
+    pub fn changed(self, by: &ChoiceChanges) -> Self {
+        Self {
+            send: by.send.unwrap_or(self.send),
+            receive: by.receive.unwrap_or(self.receive),
+            publish: by.publish.unwrap_or(self.publish),
+            subscribe: by.subscribe.unwrap_or(self.subscribe),
+            list: by.list.unwrap_or(self.list),
+        }
+    }
+}
+
 /// A preset of choices: the `type` of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -15,7 +15,7 @@ use crate::control::directory::{
 };
 use crate::control::ids::Gid;
 use crate::control::limits::{LimitChanges, MAX_RESOLUTION, MAX_VOICES};
-use crate::control::rights::{Admin, Choice, Override, Preset, Receivers, Say};
+use crate::control::rights::{Admin, Choice, ChoiceChanges, Override, Preset, Receivers, Say};
 
 /// Parameters of the query and of the form; the form's win.
 #[derive(Debug, Default)]
@@ -68,16 +68,30 @@ impl Parameters {
         })
     }
 
-    /// Who receives messages: `members`, `selected`, `anyone`, or `turn`: one member after the other.
-    fn receivers(&self) -> Result<Option<Receivers>, Refusal> {
-        Ok(Some(match self.text("receive") {
+    /// To whom the group gives a right: `members`, `selected` or `anyone`.
+    fn choose(&self, name: &str) -> Result<Option<Choice>, Refusal> {
+        Ok(Some(match self.text(name) {
             None => return Ok(None),
-            Some("members") => Receivers::All(Choice::Members),
-            Some("selected") => Receivers::All(Choice::Selected),
-            Some("anyone") => Receivers::All(Choice::Anyone),
-            Some("turn") => Receivers::RoundRobin,
+            Some("members") => Choice::Members,
+            Some("selected") => Choice::Selected,
+            Some("anyone") => Choice::Anyone,
             Some(_) => return Err(Refusal::BadArg),
         }))
+    }
+
+    /// What is to be changed of a group's choices. Messages may also be received in `turn`: by one member after the other.
+    fn choices(&self) -> Result<ChoiceChanges, Refusal> {
+        let receive = match self.text("receive") {
+            Some("turn") => Some(Receivers::RoundRobin),
+            _ => self.choose("receive")?.map(Receivers::All),
+        };
+        Ok(ChoiceChanges {
+            send: self.choose("send")?,
+            receive,
+            publish: self.choose("publish")?,
+            subscribe: self.choose("subscribe")?,
+            list: self.choose("list")?,
+        })
     }
 
     /// What a member may do to others: names of bits, comma separated, or `none`.
@@ -215,21 +229,18 @@ fn set_group(directory: &mut Directory, now: Duration, who: &Asker, parameters: 
     let settings = Settings {
         name: parameters.text("name").map(str::to_owned),
         preset: preset.transpose()?,
+        choices: parameters.choices()?,
         resolution: parameters.up_to("resolution", MAX_RESOLUTION)?,
         limits: parameters.limits()?,
         guests: parameters.choice("guests")?,
         call_flags: parameters.number("callFlags")?,
         expires: parameters.expires(now)?,
     };
-    let receivers = parameters.receivers()?;
     // Clients that create send no number, or 0.
     let group = match parameters.text("gid").filter(|text| *text != "0") {
         Some(_) => directory.edit_group(who.uid, parameters.gid()?, &settings)?,
         None => directory.create_group(who.uid, &settings)?,
     };
-    if let Some(receivers) = receivers {
-        directory.choose_receivers(who.uid, group.gid, receivers)?;
-    }
     // 1 for the owner, even for one who is inside as a viewer at the moment.
     Ok(group_members(&group, true))
 }
@@ -274,7 +285,7 @@ fn edit_members(directory: &mut Directory, now: Duration, who: &Asker, parameter
 
 fn pin_changes(now: Duration, parameters: &Parameters) -> Result<PinChanges, Refusal> {
     Ok(PinChanges {
-        rights: parameters.rights()?,
+        rights: parameters.rights()?.unwrap_or_default(),
         expires: parameters.expires(now)?,
         count: parameters.number("count")?,
         limits: parameters.limits()?,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use millrace::config::Tls;
 use millrace::control::Control;
 use millrace::control::ids::Gid;
-use millrace::control::rights::{Admin, Choice, Receivers};
+use millrace::control::rights::{Admin, Choice, Choices, Receivers};
 use millrace::http::{Http, Serving, Site};
 use reqwest::{Client, StatusCode};
 use rustls::pki_types::CertificateDer;
@@ -563,6 +563,15 @@ async fn receivers_of_messages_and_bits_of_admins_are_set() {
     own(change("setgroup", "receive", "members").await);
     own(change("groupeditmembers", "admin", "none").await);
     assert_eq!(found().await, (Receivers::All(Choice::Members), Admin::NONE));
-    assert_eq!(failed(&change("setgroup", "receive", "cats").await), "BADARG");
+    for right in ["send", "receive", "publish", "subscribe", "list"] {
+        own(change("setgroup", right, "anyone").await);
+        assert_eq!(failed(&change("setgroup", right, "cats").await), "BADARG");
+    }
+    let gid = Gid(gid.parse().expect("a number"));
+    let choices = server.control.with(move |state, _| state.directory.group(gid).expect("a group").choices);
+    let anyone = Choice::Anyone;
+    let receive = Receivers::All(anyone);
+    let all = Choices { send: anyone, receive, publish: anyone, subscribe: anyone, list: anyone };
+    assert_eq!(choices.await.expect("answered"), all);
     assert_eq!(failed(&change("groupeditmembers", "admin", "cats").await), "BADARG");
 }

@@ -8,4 +8,5 @@ mod control_plane;
 mod limits;
 mod over_quic;
 mod over_webtransport;
+mod rights;
 mod waves;

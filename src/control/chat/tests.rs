@@ -1,9 +1,9 @@
 //! What is said reaches whom it concerns, and nobody else.
 
 use super::*;
-use crate::control::directory::{Asker, TokenId};
+use crate::control::directory::{Asker, Settings, TokenId};
 use crate::control::house::{HERE, House, refused};
-use crate::control::rights::{Override, Preset, Say as Says};
+use crate::control::rights::{ChoiceChanges, Override, Preset, Say as Says};
 use crate::signal::message::{Notice, Request};
 
 #[test]
@@ -56,7 +56,9 @@ fn messages_to_one_in_turn_go_round_those_who_are_here() {
     let mut house = House::new(Preset::Conference);
     let (ann, bob, eve) = (house.enter("Ann"), house.enter("Bob"), house.enter("Eve"));
     let (owner, gid) = (house.owner, house.gid);
-    house.state.directory.choose_receivers(owner, gid, Receivers::RoundRobin).expect("chosen");
+    let choices = ChoiceChanges { receive: Some(Receivers::RoundRobin), ..ChoiceChanges::default() };
+    let settings = Settings { choices, ..Settings::default() };
+    house.state.directory.edit_group(owner, gid, &settings).expect("chosen");
     for n in 0..3 {
         let Ok(Answer::Sent { to, .. }) = house.say(&ann, None, &n.to_string()) else { panic!("sent") };
         assert_eq!(to, Some(if n == 1 { eve.uid } else { bob.uid }));

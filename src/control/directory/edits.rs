@@ -6,22 +6,12 @@ use super::{
 };
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
-use crate::control::rights::{Override, Receivers};
+use crate::control::rights::Override;
 
 /// Pins of one group.
 pub(super) const PINS: usize = 100;
 
 impl Directory {
-    /// Says who receives what is said to a group of `owner`.
-    pub fn choose_receivers(&mut self, owner: Uid, gid: Gid, receivers: Receivers) -> Result<(), Failure> {
-        let group = &mut self.owned(owner, gid)?.group;
-        group.choices.receive = receivers;
-        let group = group.clone();
-        self.changes.push(Change::PutGroup(gid, group));
-        self.happenings.push(Happening::GroupChanged(gid));
-        Ok(())
-    }
-
     /// Changes what is said of users in a group of `owner`; who is not a member yet becomes one. All or none: an address
     /// that nobody has fails.
     pub fn edit_members(
@@ -204,7 +194,7 @@ impl MemberChanges {
 
 impl PinChanges {
     fn apply(&self, pin: &mut Pin) {
-        pin.rights = self.rights.unwrap_or(pin.rights);
+        pin.rights = self.rights.or(pin.rights);
         pin.expires = self.expires.unwrap_or(pin.expires);
         pin.count = self.count.unwrap_or(pin.count);
         pin.limits = pin.limits.changed(&self.limits);

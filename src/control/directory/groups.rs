@@ -32,7 +32,7 @@ impl Directory {
             name,
             owner: uid,
             preset,
-            choices: preset.choices(),
+            choices: preset.choices().changed(&settings.choices),
             resolution: settings.resolution.unwrap_or(0),
             call_flags: settings.call_flags.unwrap_or(DEFAULT_CALL_FLAGS),
             call_duration: 0,
@@ -81,6 +81,7 @@ impl Directory {
             group.preset = preset;
             group.choices = preset.choices();
         }
+        group.choices = group.choices.changed(&settings.choices);
         group.resolution = settings.resolution.unwrap_or(group.resolution);
         group.limits = group.limits.changed(&settings.limits);
         group.guests = settings.guests.unwrap_or(group.guests);

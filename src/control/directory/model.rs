@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::random::{hex, unhex};
 use crate::control::ids::{Gid, MessageId, Uid};
 use crate::control::limits::{LimitChanges, Limits};
-use crate::control::rights::{Admin, Choices, Override, Preset, Rights};
+use crate::control::rights::{Admin, ChoiceChanges, Choices, Override, Preset, Rights};
 
 /// Call flags of a group that sets none: valid, audio, video, screen, talking (platform API section 4).
 pub const DEFAULT_CALL_FLAGS: u32 = 0x8107;
@@ -372,6 +372,8 @@ pub struct Settings {
     pub name: Option<String>,
     /// Its preset.
     pub preset: Option<Preset>,
+    /// Who may do what, where it is not what the preset says.
+    pub choices: ChoiceChanges,
     /// The largest picture, 0-5.
     pub resolution: Option<u8>,
     /// What everybody in it may send and get at most.
@@ -419,8 +421,8 @@ pub struct Listed {
 /// What an owner changes of a pin; `None` leaves it as it is, or at nothing in a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PinChanges {
-    /// The rights it gives.
-    pub rights: Option<Override>,
+    /// The rights it gives; what is unset here stays as it is.
+    pub rights: Override,
     /// When it ceases to open.
     pub expires: Option<u64>,
     /// How many may come with it.
