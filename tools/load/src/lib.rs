@@ -1,12 +1,14 @@
 //! Native clients of millrace: publishers and viewers without a browser.
 //!
-//! [`peer::Peer`] is the sans-I/O media end (ICE, DTLS, SRTP); [`publisher`] and [`viewer`] are what it sends and what it
+//! [`client::Client`] is one participant: it joins, publishes what it is given, watches, hears and talks. Beneath it, and for
+//! load by the thousand, [`peer::Peer`] is the sans-I/O media end (ICE, DTLS, SRTP); [`publisher`] and [`viewer`] are what it sends and what it
 //! makes of what it receives; [`drive`] gives thousands of them sockets and turns on few threads; [`signal`] and [`web`] speak
 //! to the server's control plane. A [`scenario`] says who comes, publishes and watches when, and is run; [`measure`] counts
 //! and times what happens, [`report`] tells it. [`relay`] is a bad network.
 
 #![deny(unsafe_code)]
 
+pub mod client;
 pub mod cpu;
 pub mod drive;
 pub mod identity;

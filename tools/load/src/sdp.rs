@@ -237,14 +237,18 @@ pub struct Offered {
     pub payloads: Vec<Payload>,
     /// SSRCs of retransmissions, each with the one it repairs.
     pub repairs: Vec<(Ssrc, Ssrc)>,
+    /// SSRCs, each with the m-line that it fills.
+    pub mids: Vec<(Ssrc, String)>,
 }
 
 /// Reads the server's description of what it sends.
 pub fn read_offer(offer: &str) -> Result<Offered, Error> {
     let session = parse(offer)?;
     let mut payloads: Vec<Payload> = Vec::new();
-    let mut repairs = Vec::new();
+    let (mut repairs, mut mids) = (Vec::new(), Vec::new());
     for media in &session.media {
+        let mid = media.attribute("mid").unwrap_or_default();
+        mids.extend(media.ssrcs().into_iter().map(|ssrc| (ssrc, mid.to_owned())));
         for map in media.rtp_maps() {
             if payloads.iter().any(|p| p.pt == map.pt) {
                 continue;
@@ -269,7 +273,7 @@ pub fn read_offer(offer: &str) -> Result<Offered, Error> {
             }
         }
     }
-    Ok(Offered { remote: remote(&session)?, extensions: Extensions::of(&session), payloads, repairs })
+    Ok(Offered { remote: remote(&session)?, extensions: Extensions::of(&session), payloads, repairs, mids })
 }
 
 /// A viewer's answer: everything that is offered is taken.

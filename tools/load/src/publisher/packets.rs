@@ -4,9 +4,9 @@ use crate::stamp::{self, Stamp};
 
 /// What a VP8 frame's packets have in common.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Vp8 {
-    pub(super) picture: u16,
-    pub(super) key_index: u8,
+pub(crate) struct Vp8 {
+    pub(crate) picture: u16,
+    pub(crate) key_index: u8,
 }
 
 impl Vp8 {
@@ -60,18 +60,33 @@ pub(super) fn vp8(frame: Vp8, body: &[u8], most: usize, stamp: Stamp) -> Vec<Vec
     let room = most.saturating_sub(6).max(stamp::LEN);
     let count = (body.len() + stamp::LEN).div_ceil(room);
     let stamp = Stamp { number: stamp.number + count as u32 - 1, check: stamp::checksum([body]), ..stamp };
-    let whole = [body, &stamp.bytes()].concat();
-    // Equal sizes, so that the last packet has room for all of the stamp.
-    let size = whole.len().div_ceil(count);
-    let cut = whole.chunks(size).enumerate();
+    vp8_plain(frame, &[body, &stamp.bytes()].concat(), most)
+}
+
+/// An encoded VP8 frame as it is (RFC 7741). The packets are equal in size, so that the last has room for all of a stamp.
+pub(crate) fn vp8_plain(frame: Vp8, body: &[u8], most: usize) -> Vec<Vec<u8>> {
+    let room = most.saturating_sub(6).max(1);
+    let size = body.len().div_ceil(body.len().div_ceil(room).max(1)).max(1);
+    let cut = body.chunks(size).enumerate();
     cut.map(|(n, part)| [&frame.descriptor(n == 0)[..], part].concat()).collect()
 }
 
-/// An encoded H264 frame in Annex B (RFC 6184: single units and FU-A). The stamp is the last unit: filler data, which
-/// decoders pass over.
+/// An encoded H264 frame in Annex B. The stamp is the last unit: filler data, which decoders pass over.
 pub(super) fn h264(body: &[u8], most: usize, stamp: Stamp) -> Vec<Vec<u8>> {
-    const FU_A: u8 = 28;
     const FILLER: u8 = 12;
+    let mut packets = h264_plain(body, most);
+    packets.push(vec![FILLER]);
+    let check = stamp::checksum(&packets);
+    let stamp = Stamp { number: stamp.number + packets.len() as u32 - 1, check, ..stamp };
+    if let Some(last) = packets.last_mut() {
+        last.extend(stamp.bytes());
+    }
+    packets
+}
+
+/// An encoded H264 frame in Annex B as it is (RFC 6184: single units and FU-A).
+pub(crate) fn h264_plain(body: &[u8], most: usize) -> Vec<Vec<u8>> {
+    const FU_A: u8 = 28;
     let mut packets = Vec::new();
     for unit in units(body) {
         let Some((&header, rest)) = unit.split_first() else { continue };
@@ -85,12 +100,6 @@ pub(super) fn h264(body: &[u8], most: usize, stamp: Stamp) -> Vec<Vec<u8>> {
             let ends = if n == 0 { 0x80 } else { 0 } | if n + 1 == count { 0x40 } else { 0 };
             packets.push([&[header & 0xe0 | FU_A, ends | header & 0x1f], part].concat());
         }
-    }
-    packets.push(vec![FILLER]);
-    let check = stamp::checksum(&packets);
-    let stamp = Stamp { number: stamp.number + packets.len() as u32 - 1, check, ..stamp };
-    if let Some(last) = packets.last_mut() {
-        last.extend(stamp.bytes());
     }
     packets
 }

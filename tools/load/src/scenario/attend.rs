@@ -10,11 +10,11 @@ use millrace::router::command::IceCredentials;
 use millrace::signal::message::{Notice, Request};
 use tokio::sync::{oneshot, watch};
 
-use super::client::Shared;
 use super::run::{Group, Run, Service, Source};
 use super::views::Views;
 use super::{Cohort, Stay};
 use crate::Error;
+use crate::client::Shared;
 use crate::drive::{Change, Running};
 use crate::measure::{Count, Timed};
 use crate::peer::random_credentials;

@@ -1,7 +1,6 @@
 //! What a load test does, as data: groups of clients that come, publish, watch and leave.
 
 pub mod attend;
-mod client;
 pub mod elsewhere;
 pub mod janus;
 pub mod known;
@@ -13,8 +12,6 @@ pub mod whip;
 use std::time::Duration;
 
 use serde::Deserialize;
-
-pub use client::{Place, Shared};
 
 use crate::drive::Link;
 use crate::publisher::{EncodingPlan, FPS, Plan, Video};

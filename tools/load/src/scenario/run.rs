@@ -8,11 +8,11 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::attend::{Visit, Who, attend};
-use super::client::Shared;
 use super::elsewhere::{self, Elsewhere};
 use super::sampler::Sampler;
 use super::{Cohort, Scenario};
 use crate::Error;
+use crate::client::Shared;
 use crate::drive::Engine;
 use crate::measure::{Count, Meter, Timed, Window};
 use crate::publisher::Sent;

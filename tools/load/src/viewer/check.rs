@@ -32,15 +32,21 @@ impl Checker {
         self.parts = self.parts.split_off(&end.plus(1));
     }
 
-    /// Whether the frame that ends there is sound. The one before it was asked about or forgotten.
-    pub(super) fn frame(&mut self, end: &End, codec: Codec) -> bool {
+    /// The payloads of the frame that ends there. The one before it was asked about or forgotten.
+    pub(super) fn parts(&mut self, end: &End) -> Vec<Vec<u8>> {
         let later = self.parts.split_off(&end.seq.plus(1));
-        let parts: Vec<(Seq, Vec<u8>)> = std::mem::replace(&mut self.parts, later).into_iter().collect();
-        if parts.last().is_none_or(|(last, _)| *last != end.seq) {
-            return false;
+        let parts = std::mem::replace(&mut self.parts, later);
+        if parts.last_key_value().is_none_or(|(last, _)| *last != end.seq) {
+            return Vec::new();
         }
-        let bodies: Vec<&[u8]> = parts.iter().map(|(_, body)| body.as_slice()).collect();
+        parts.into_values().collect()
+    }
+
+    /// Whether a frame is sound.
+    pub(super) fn frame(&mut self, parts: &[Vec<u8>], end: &End, codec: Codec) -> bool {
+        let bodies: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         match codec {
+            _ if bodies.is_empty() => false,
             Codec::Vp8 => self.vp8(&bodies, end),
             Codec::H264 { .. } => h264(&bodies, end),
             _ => true,

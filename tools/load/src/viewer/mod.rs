@@ -6,19 +6,22 @@
 
 mod arrivals;
 mod check;
+mod frame;
 mod stream;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrivals::Arrivals;
+use frame::Frames;
+pub use frame::{Coded, Frame};
 use millrace::wire::ext::transport_seq;
 use millrace::wire::id::{RtpTs, Seq16, Ssrc};
 use millrace::wire::payload;
 use millrace::wire::rtcp::{self, Packet};
 use millrace::wire::rtp::View;
 use stream::{Arrival, End, Stream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::drive::Media;
 use crate::measure::{Count, Counts, Meter, Timed};
@@ -70,6 +73,8 @@ pub struct Viewer {
     /// What the meter has not been told yet.
     fresh: Counts,
     checks: bool,
+    /// Who wants what comes.
+    frames: Option<Frames>,
     reference: bool,
     first: watch::Sender<Option<Instant>>,
     came: Instant,
@@ -91,6 +96,7 @@ impl Viewer {
             tally: Tally::default(),
             fresh: Counts::default(),
             checks,
+            frames: None,
             reference: false,
             first: watch::Sender::new(None),
             came: now,
@@ -113,6 +119,13 @@ impl Viewer {
         self
     }
 
+    /// What comes is handed on, frame by frame. It has to put frames together, so it checks them, too.
+    #[must_use]
+    pub fn handing_on(self, frames: mpsc::Sender<Frame>) -> Self {
+        let frames = Some(Frames::new(frames, &self.offered));
+        Self { frames, checks: true, ..self }
+    }
+
     /// Tells when the first keyframe was whole.
     pub fn first_frame(&self) -> watch::Receiver<Option<Instant>> {
         self.first.subscribe()
@@ -120,6 +133,9 @@ impl Viewer {
 
     /// The server made more slots: its newer offer.
     pub fn renegotiated(&mut self, offered: Offered) {
+        if let Some(frames) = &mut self.frames {
+            frames.renegotiated(&offered);
+        }
         self.offered = offered;
     }
 
@@ -188,6 +204,9 @@ impl Viewer {
         self.fresh.add(Count::Media, 1);
         let stamp = body.and_then(Stamp::read);
         if payload.audio {
+            if let (Some(frames), Some(body)) = (&self.frames, body) {
+                frames.sound(ssrc, ts, body);
+            }
             return self.heard(now, stamp.as_ref());
         }
         match (body, payload.codec) {
@@ -205,7 +224,7 @@ impl Viewer {
             (None, _) => {}
         }
         if marker {
-            stream.end(End { seq, stamp });
+            stream.end(End { seq, ts, stamp });
         }
         if let Some(stamp) = stamp {
             self.account(n, &stamp);
@@ -226,8 +245,12 @@ impl Viewer {
         while let Some(end) = stream.whole() {
             self.fresh.add(Count::Frames, 1);
             if let (Some(checker), Some(codec)) = (&mut stream.checker, stream.payload.codec) {
+                let parts = checker.parts(&end);
                 self.fresh.add(Count::Checked, 1);
-                self.fresh.add(Count::Broken, u64::from(!checker.frame(&end, codec)));
+                self.fresh.add(Count::Broken, u64::from(!checker.frame(&parts, &end, codec)));
+                if let (Some(frames), Some(&ssrc)) = (&self.frames, self.ssrcs.get(n)) {
+                    frames.picture(ssrc, codec, end.ts, &parts);
+                }
             }
             if let Some(still) = stream.shown(now) {
                 self.fresh.add(Count::Freezes, 1);

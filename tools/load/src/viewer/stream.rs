@@ -39,6 +39,7 @@ pub(super) enum Arrival {
 #[derive(Clone, Copy)]
 pub(super) struct End {
     pub(super) seq: Seq,
+    pub(super) ts: RtpTs,
     pub(super) stamp: Option<Stamp>,
 }
 

@@ -4,6 +4,7 @@ mod connection;
 mod lite;
 mod media;
 mod negotiation;
+mod participant;
 mod reference;
 mod relay;
 mod scenarios;

@@ -11,12 +11,12 @@ use millrace::router::command::IceCredentials;
 use millrace::signal::message::{Joined, Layer, Muted, Publish, Request, Secret};
 use tokio::sync::Mutex;
 
-use crate::drive::{Engine, Impaired, Running};
+use crate::drive::{Engine, Impaired, Media, Running};
 use crate::measure::Meter;
 use crate::peer::{Peer, random_credentials};
 use crate::publisher::{Plan, Publisher, Sent};
 use crate::reference::{self, Reference};
-use crate::sdp::{self, Offered, Ours};
+use crate::sdp::{self, Extensions, Offered, Offering, Ours};
 use crate::signal::{self, Session};
 use crate::viewer::Viewer;
 use crate::web::{Room, Signal};
@@ -26,9 +26,6 @@ use crate::{Error, identity};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Signalling sessions that share a QUIC socket.
 const SESSIONS_PER_SOCKET: usize = 50;
-
-/// A room, and a pin of it.
-pub type Place = Room;
 
 /// What all clients of a run share.
 pub struct Shared {
@@ -81,33 +78,48 @@ impl Shared {
         meter: Arc<Meter>,
         link: Option<Impaired>,
     ) -> Result<(Running<Publisher>, Arc<Sent>), Error> {
-        let now = Instant::now();
-        let mut publisher = Publisher::new(now, plan.clone(), source, meter);
-        let credentials = random_credentials();
-        let fingerprint = identity::fingerprint(&self.identity);
-        let offer = sdp::offer(&Ours::new(&credentials, &fingerprint), &publisher.offered());
+        let mut publisher = Publisher::new(Instant::now(), plan.clone(), source, meter);
+        let sent = publisher.sent();
         let layers = plan.encodings.iter();
         let layers =
             layers.filter_map(|e| Some(Layer { rid: e.rid.clone()?, width: e.width, height: e.height }));
+        let (layers, offering) = (layers.collect(), publisher.offered());
+        let ready = |extensions| {
+            publisher.negotiated(extensions);
+            publisher
+        };
+        Ok((self.send(Gid(room.gid), session, layers, &offering, ready, link).await?, sent))
+    }
+
+    /// Offers what is to be sent, and sends what `ready` makes of the extensions that the server took.
+    pub async fn send<M: Media>(
+        &self,
+        gid: Gid,
+        session: &mut Session,
+        layers: Vec<Layer>,
+        offering: &Offering,
+        ready: impl FnOnce(Extensions) -> M,
+        link: Option<Impaired>,
+    ) -> Result<Running<M>, Error> {
+        let credentials = random_credentials();
+        let fingerprint = identity::fingerprint(&self.identity);
         let request = Request::Publish(Publish {
-            gids: vec![Gid(room.gid)],
+            gids: vec![gid],
             sid: Sid(0),
             source: 1,
             name: None,
-            sdp: offer,
+            sdp: sdp::offer(&Ours::new(&credentials, &fingerprint), offering),
             muted: Muted::default(),
-            layers: layers.collect(),
+            layers,
         });
         let answer = session.request("publish", &request).await?;
         let answer = answer.get("sdp").and_then(serde_json::Value::as_str).unwrap_or_default();
         let (mut remote, extensions) = sdp::read_answer(answer)?;
-        publisher.negotiated(extensions);
-        let sent = publisher.sent();
         let candidate = remote.reached(self.server);
-        let peer = Peer::new(now, &credentials, &self.identity, &remote)?;
-        let mut running = self.engine.start(candidate, peer, publisher, link)?;
+        let peer = Peer::new(Instant::now(), &credentials, &self.identity, &remote)?;
+        let mut running = self.engine.start(candidate, peer, ready(extensions), link)?;
         running.connected(PATIENCE).await?;
-        Ok((running, sent))
+        Ok(running)
     }
 
     /// Answers the offer of a connection on which one watches, and starts it.

@@ -1,0 +1,182 @@
+//! What a participant publishes: frames that its caller encoded.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use millrace::control::ids::{Gid, Sid};
+use millrace::signal::message::Request;
+use millrace::wire::ext::audio_level::AudioLevel;
+use millrace::wire::id::RtpTs;
+
+use super::Shared;
+use crate::Error;
+use crate::drive::{Media, Running};
+use crate::peer::Peer;
+use crate::publisher::packets::{Vp8, h264_plain, vp8_plain};
+use crate::publisher::wire::Wire;
+use crate::signal::Session;
+
+const REPORTS: Duration = Duration::from_secs(1);
+/// Bytes of a payload, at most: with headers, extensions and tag it fits into any path.
+const PAYLOAD: usize = 1150;
+/// The level that is told of sound whose level nobody measured: a voice.
+const VOICE: AudioLevel = AudioLevel { level: 30, voice: true };
+
+/// How a picture is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// VP8.
+    Vp8,
+    /// H264, baseline profile, in Annex B.
+    H264,
+}
+
+/// What is to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tracks {
+    /// A picture.
+    pub picture: Option<Picture>,
+    /// Sound, as Opus.
+    pub sound: bool,
+}
+
+/// A stream that one publishes.
+#[derive(Debug)]
+pub struct Outgoing {
+    running: Running<Source>,
+    key_wanted: Arc<AtomicBool>,
+}
+
+impl Outgoing {
+    pub(super) async fn start(
+        shared: &Shared,
+        gid: Gid,
+        session: &mut Session,
+        tracks: Tracks,
+    ) -> Result<Self, Error> {
+        let source = Source::new(tracks);
+        let key_wanted = source.key_wanted.clone();
+        let offering = source.wire.offered();
+        let ready = |extensions| {
+            let mut source = source;
+            source.wire.negotiated(extensions);
+            source
+        };
+        let running = shared.send(gid, session, Vec::new(), &offering, ready, None).await?;
+        Ok(Self { running, key_wanted })
+    }
+
+    /// Sends an encoded picture. `at` is its time since any moment, the same for all of the stream.
+    pub fn picture(&self, at: Duration, keyframe: bool, data: Vec<u8>) {
+        let ticks = RtpTs((at.as_micros() * 90 / 1000) as u32);
+        self.running.changer()(Box::new(move |source| {
+            source.due.push_back(Due::Picture(ticks, keyframe, data))
+        }));
+    }
+
+    /// Sends a packet of Opus of any length.
+    pub fn sound(&self, at: Duration, data: Vec<u8>) {
+        let ticks = RtpTs((at.as_micros() * 48 / 1000) as u32);
+        self.running.changer()(Box::new(move |source| source.due.push_back(Due::Sound(ticks, data))));
+    }
+
+    /// Whether somebody needs a keyframe that has not been sent yet: the next picture should be one.
+    pub fn keyframe_wanted(&self) -> bool {
+        self.key_wanted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn unpublish(&self, gid: Gid) -> Request {
+        Request::Unpublish { sid: Sid(0), gid: Some(gid) }
+    }
+
+    pub(super) async fn stop(self) -> Result<(), Error> {
+        self.running.stop().await.map(drop)
+    }
+}
+
+enum Due {
+    Picture(RtpTs, bool, Vec<u8>),
+    Sound(RtpTs, Vec<u8>),
+}
+
+/// The end of it that lives where sockets do.
+struct Source {
+    wire: Wire,
+    codec: Option<Picture>,
+    vp8: Vp8,
+    due: VecDeque<Due>,
+    key_wanted: Arc<AtomicBool>,
+    last: Option<(Instant, RtpTs)>,
+    next_report: Option<Instant>,
+}
+
+impl Source {
+    fn new(tracks: Tracks) -> Self {
+        let picture = tracks.picture;
+        Self {
+            wire: Wire::new(picture.iter().map(|_| None), tracks.sound, picture == Some(Picture::H264)),
+            codec: picture,
+            vp8: Vp8 { picture: 0, key_index: 0 },
+            due: VecDeque::new(),
+            key_wanted: Arc::new(AtomicBool::new(true)),
+            last: None,
+            next_report: None,
+        }
+    }
+
+    fn send(&mut self, now: Instant, due: Due, peer: &mut Peer) {
+        match due {
+            Due::Sound(ticks, data) => self.wire.send_audio(peer, &data, ticks, VOICE),
+            Due::Picture(ticks, keyframe, data) => {
+                if keyframe {
+                    self.wire.wanted(0);
+                    self.vp8.key_index = (self.vp8.key_index + 1) & 0x1f;
+                }
+                self.vp8.picture = (self.vp8.picture + 1) & 0x7fff;
+                self.last = Some((now, ticks));
+                let payloads = match self.codec {
+                    Some(Picture::Vp8) => vp8_plain(self.vp8, &data, PAYLOAD),
+                    Some(Picture::H264) => h264_plain(&data, PAYLOAD),
+                    None => return,
+                };
+                let count = payloads.len();
+                for (n, payload) in payloads.into_iter().enumerate() {
+                    self.wire.send_video(peer, 0, payload, n + 1 == count, ticks);
+                }
+            }
+        }
+    }
+}
+
+impl Media for Source {
+    fn rtp(&mut self, _now: Instant, _packet: &[u8]) {}
+
+    fn rtcp(&mut self, _now: Instant, compound: &[u8]) {
+        self.wire.rtcp(compound, |_| {});
+        self.key_wanted.store(self.wire.key_wanted(0), Ordering::Relaxed);
+    }
+
+    fn poll(&mut self, now: Instant, peer: &mut Peer) {
+        if !peer.connected() {
+            return;
+        }
+        self.wire.repair_missed(peer);
+        while let Some(due) = self.due.pop_front() {
+            self.send(now, due, peer);
+        }
+        self.key_wanted.store(self.wire.key_wanted(0), Ordering::Relaxed);
+        if self.next_report.is_none_or(|at| at <= now) {
+            self.next_report = Some(now + REPORTS);
+            if let Some((at, RtpTs(ticks))) = self.last {
+                let since = now.duration_since(at).as_micros() * 90 / 1000;
+                self.wire.report(now, RtpTs(ticks.wrapping_add(since as u32)), peer);
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.next_report
+    }
+}
