@@ -27,6 +27,15 @@ impl Rights {
     /// Every right.
     pub const ALL: Self = Self { send: true, receive: true, publish: true, subscribe: true, list: true };
 
+    /// Whether there is a right in these that was not in those before.
+    pub const fn gains_on(self, before: Self) -> bool {
+        (self.send && !before.send)
+            || (self.receive && !before.receive)
+            || (self.publish && !before.publish)
+            || (self.subscribe && !before.subscribe)
+            || (self.list && !before.list)
+    }
+
     /// Whether there is any right at all.
     pub const fn any(self) -> bool {
         self.send || self.receive || self.publish || self.subscribe || self.list

@@ -42,7 +42,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn count(&self) -> u32 {
+    pub(super) fn count(&self) -> u32 {
         u32::try_from(self.people.len()).unwrap_or(u32::MAX)
     }
 }

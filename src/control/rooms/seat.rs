@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::group::Group;
 use super::publish::End;
 use super::{LinkId, Rooms, Timer};
 use crate::control::directory::Membership;
@@ -44,6 +45,11 @@ impl Seat {
             admin: membership.admin,
             expires,
         }
+    }
+
+    /// What is the same for whoever may do whatever.
+    fn settings(&self) -> (&str, Preset, u8, u32) {
+        (&self.name, self.preset, self.resolution, self.call_flags)
     }
 
     /// Whether viewers are counted and not listed.
@@ -128,6 +134,10 @@ impl Rooms {
         self.wake_at(after.expires, Timer::Expiry(link, gid));
         if (before.rights, before.admin) != (after.rights, after.admin) {
             self.tell(link, Notice::Rights { gid, rights: after.rights, admin: after.admin });
+        }
+        if before.settings() != after.settings() || after.rights.gains_on(before.rights) {
+            let people = self.groups.get(&gid).map_or(0, Group::count);
+            self.tell(link, Notice::Settings(after.joined(gid, people)));
         }
         if before.rights.publish && !after.rights.publish {
             self.end_streams(link, gid, End::NotAllowed);

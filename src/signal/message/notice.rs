@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, MarkOf, Muted, Named, Refusal, Said, StreamId, StreamRef, is_false};
+use super::{Action, Joined, MarkOf, Muted, Named, Refusal, Said, StreamId, StreamRef, is_false};
 use crate::control::ids::{Gid, Sid, Uid};
 use crate::control::rights::{Admin, Rights};
 
@@ -120,6 +120,8 @@ pub enum Notice {
         /// From the smallest up; what is false need not be sent.
         active: Vec<bool>,
     },
+    /// The group's settings changed, or one gained a right and is told all anew.
+    Settings(Joined),
     /// One's rights changed.
     Rights {
         /// Which group.

@@ -47,6 +47,11 @@ impl Shared {
         Ok(Self { server, signal, identity, engine, endpoint: Mutex::new((None, 0)) })
     }
 
+    /// Where signalling is.
+    pub const fn server(&self) -> SocketAddr {
+        self.server
+    }
+
     /// A QUIC endpoint for signalling with this server.
     pub async fn endpoint(&self) -> Result<quinn::Endpoint, Error> {
         let (endpoint, used) = &mut *self.endpoint.lock().await;

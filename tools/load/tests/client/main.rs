@@ -7,5 +7,6 @@ mod negotiation;
 mod participant;
 mod reference;
 mod relay;
+mod rights;
 mod scenarios;
 mod server;

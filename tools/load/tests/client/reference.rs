@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dtls::conn::DTLSConn;
 use dtls::extension::extension_use_srtp::SrtpProtectionProfile as Offered;
-use millrace::control::ids::{Gid, Sid};
+use millrace::control::ids::{Gid, Sid, Uid};
 use millrace::handshake::{Algorithm, Fingerprint};
 use millrace::signal::message::{Notice, Request, Watch};
 use millrace_load::client::Shared;
@@ -95,23 +95,28 @@ fn all_of_it_works_over_ipv6() {
 }
 
 /// A viewer whose media flows.
-struct Viewing {
-    session: Session,
+pub(crate) struct Viewing {
+    pub(crate) session: Session,
     /// The publisher stays for as long as it is watched.
-    _publisher: Box<dyn std::any::Any>,
+    publisher: Box<dyn std::any::Any>,
     remote: Remote,
     ufrag: String,
     opener: Context,
-    media: tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>,
+    pub(crate) media: tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>,
 }
 
 impl Viewing {
     /// Sequence number and publisher's number of a packet.
     fn open(&mut self, packet: &[u8]) -> (u16, u32) {
+        let (seq, stamp) = self.read(packet);
+        (seq, stamp.number)
+    }
+
+    /// Sequence number and stamp of a packet.
+    pub(crate) fn read(&mut self, packet: &[u8]) -> (u16, Stamp) {
         let plain = self.opener.decrypt_rtp(packet).expect("authentic, and never twice");
         let packet = rtp::packet::Packet::unmarshal(&mut plain.clone()).expect("RTP");
-        let stamp = Stamp::read(&packet.payload).expect("the publisher's");
-        (packet.header.sequence_number, stamp.number)
+        (packet.header.sequence_number, Stamp::read(&packet.payload).expect("the publisher's"))
     }
 }
 
@@ -124,10 +129,16 @@ async fn watch(link: &str) -> Viewing {
     let published = shared.publish(&room, &mut publishing, &plan, 0, meter, None).await;
     let (publisher, _) = published.expect("published");
     let uid = publishing.welcome().uid;
-
     // Signalling is ours: there is no other.
-    let mut session = shared.enter(&room, "Another make").await.expect("entered");
-    let (gid, sid) = (Gid(room.gid), Sid(0));
+    let session = shared.enter(&room, "Another make").await.expect("entered");
+    let mut viewing = view(session, Gid(room.gid), uid).await;
+    viewing.publisher = Box::new((publisher, publishing, shared));
+    viewing
+}
+
+/// Watches the camera of somebody who publishes.
+pub(crate) async fn view(mut session: Session, gid: Gid, uid: Uid) -> Viewing {
+    let sid = Sid(0);
     let wish = Watch {
         gid,
         uid,
@@ -158,8 +169,7 @@ async fn watch(link: &str) -> Viewing {
     let socket = Arc::new(connected(&remote).await);
     check(&socket, &remote, &ice.ufrag, true).await;
     let (opener, media) = secure(socket, certificate, &remote).await;
-    let publisher = Box::new((publisher, publishing, shared));
-    Viewing { session, _publisher: publisher, remote, ufrag: ice.ufrag, opener, media }
+    Viewing { session, publisher: Box::new(()), remote, ufrag: ice.ufrag, opener, media }
 }
 
 async fn connected(remote: &Remote) -> UdpSocket {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use millrace::config::Config;
+use millrace::control::directory::DEMO_ADDRESS;
 use millrace::net::Io;
 use millrace::server::Server;
 
@@ -12,6 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Gives the link of its room to `test`.
 pub(crate) fn on_two_shards(loopback: IpAddr, test: impl AsyncFnOnce(String)) {
+    with_owner(loopback, async |link, _| test(link).await);
+}
+
+/// Gives the link of its room and its owner's token to `test`.
+pub(crate) fn with_owner(loopback: IpAddr, test: impl AsyncFnOnce(String, String)) {
     let data = tempfile::tempdir().expect("a folder");
     let loopback = |port| SocketAddr::new(loopback, port);
     let server = Server::start(&Config {
@@ -33,8 +39,10 @@ pub(crate) fn on_two_shards(loopback: IpAddr, test: impl AsyncFnOnce(String)) {
         "http://{page}/{}",
         link.split_once("/?").map(|(_, room)| format!("?{room}")).expect("a room")
     );
+    let minted = server.control().with(|state, _| state.directory.mint_token("Owner", Some(DEMO_ADDRESS)));
+    let owner = server.block_on(minted).expect("a server").expect("answered").expect("a token").token;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, test(link)).await.expect("in time") });
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, test(link, owner)).await.expect("in time") });
     drop(runtime);
     server.stop();
 }
