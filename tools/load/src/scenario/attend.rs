@@ -20,7 +20,7 @@ use crate::measure::{Count, Timed};
 use crate::peer::random_credentials;
 use crate::publisher::Publisher;
 use crate::reference::{self, Reference};
-use crate::sdp::{Offered, Ours};
+use crate::sdp::Ours;
 use crate::signal::Session;
 use crate::viewer::{Tally, Viewer};
 use crate::web::Room;
@@ -56,8 +56,7 @@ enum Seat {
 }
 
 impl Seat {
-    fn renegotiated(&self, offered: Offered) {
-        let change: Change<Viewer> = Box::new(move |viewer| viewer.renegotiated(offered));
+    fn change(&self, change: Change<Viewer>) {
         match self {
             Self::Ours(running) => running.changer()(change),
             Self::Reference(reference) => reference.change(change),
@@ -240,7 +239,11 @@ impl Here<'_> {
         }
         let Some(views) = &mut self.views else { return Ok(None) };
         if views.hear(&notice) {
-            for (what, request) in views.changes() {
+            let changes = views.changes();
+            if let Some(viewer) = self.viewer.as_ref().filter(|_| !changes.is_empty()) {
+                viewer.change(Box::new(Viewer::asks_anew));
+            }
+            for (what, request) in changes {
                 self.asked.get_or_insert_with(Instant::now);
                 match self.session.request(what, &request).await {
                     // Who left in the meantime cannot be watched.
@@ -253,7 +256,8 @@ impl Here<'_> {
         let Notice::Offer { rev, sdp, fresh } = notice else { return Ok(None) };
         if let Some(viewer) = self.viewer.as_ref().filter(|_| !fresh) {
             // More slots: the connection stays, the map of payloads and SSRCs grows.
-            viewer.renegotiated(crate::sdp::read_offer(&sdp)?);
+            let offered = crate::sdp::read_offer(&sdp)?;
+            viewer.change(Box::new(move |viewer| viewer.renegotiated(offered)));
             let answer = match &self.certificate {
                 Some(certificate) => {
                     let fingerprint = reference::fingerprint(certificate);

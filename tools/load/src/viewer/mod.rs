@@ -139,6 +139,11 @@ impl Viewer {
         self.offered = offered;
     }
 
+    /// It is about to ask for another stream, or for one that it had before: what it was not sent in between is not lost.
+    pub fn asks_anew(&mut self) {
+        self.streams.iter_mut().for_each(Stream::begins_anew);
+    }
+
     /// What it saw so far.
     pub fn tally(&mut self, now: Instant) -> Tally {
         self.flush(now);

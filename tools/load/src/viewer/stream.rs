@@ -219,6 +219,11 @@ impl Stream {
         }
     }
 
+    /// What comes next need not follow what came.
+    pub(super) fn begins_anew(&mut self) {
+        self.segment = None;
+    }
+
     /// The last stamp that was counted: its source, its encoding and its number.
     pub(super) fn accounted(&self) -> Option<(u16, u8, u32)> {
         self.segment.map(|s| (s.source, s.layer, s.number))

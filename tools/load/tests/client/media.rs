@@ -268,6 +268,19 @@ fn what_never_comes_is_counted_as_lost_by_the_stamps() {
 }
 
 #[test]
+fn what_was_not_asked_for_is_not_lost() {
+    let mut bridge = Bridge::new(false);
+    bridge.run(Duration::from_secs(5), |_| false);
+    // The tile showed somebody else for a while, and has now come back to this stream.
+    let mut elsewhere = 0..1500;
+    bridge.run(Duration::from_secs(5), |_| elsewhere.next().is_some());
+    bridge.viewer.media.asks_anew();
+    bridge.run(Duration::from_secs(5), |_| false);
+    let loss = bridge.tally().window.loss().expect("known");
+    assert!(loss < 0.001, "{loss}");
+}
+
+#[test]
 fn without_a_keyframe_one_is_asked_for() {
     let mut bridge = Bridge::new(false);
     bridge.run(Duration::from_millis(300), |_| true);

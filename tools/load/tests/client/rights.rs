@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use millrace::control::ids::{Gid, Uid};
 use millrace::signal::message::{Edit, Joined, Notice, Request, RightsEdit};
+use millrace_load::client::Shared;
 use millrace_load::drive::{Engine, Running};
 use millrace_load::measure::{Meter, Window};
 use millrace_load::publisher::{Publisher, Sent};
-use millrace_load::scenario::{Publishing, Shared};
+use millrace_load::scenario::Publishing;
 use millrace_load::signal::Session;
 use millrace_load::stamp;
 use millrace_load::web::Room;
