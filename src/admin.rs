@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -21,11 +21,15 @@ use tracing::warn;
 
 use crate::config::{Problem, TokenOptions, prepare_data};
 use crate::control::Control;
-use crate::control::directory::{Directory, Failure, SystemEntropy, TokenId};
+use crate::control::directory::{Directory, Failure, SystemEntropy, TokenId, hex};
 use crate::control::limits::Limits;
 use crate::control::store::{JournalStore, Store, StoreError};
+use crate::signal::message::Secret;
 
 const FILE: &str = "admin.sock";
+const KEY_FILE: &str = "admin.token";
+/// The shortest admin token that one may put there.
+const KEY_LENGTH: usize = 32;
 /// Longest line either way.
 const LINE: u64 = 4096;
 /// How long one request may take.
@@ -66,6 +70,32 @@ enum Request {
 enum Answer {
     Token(String),
     Error(String),
+}
+
+/// The admin token of a data folder, for REST in resource style: made at first, and readable for the owner alone.
+pub fn key(data: &Path) -> io::Result<Secret> {
+    let file = data.join(KEY_FILE);
+    match fs::read_to_string(&file) {
+        Ok(text) if text.trim().len() >= KEY_LENGTH => Ok(Secret(text.trim().to_owned())),
+        Ok(_) => {
+            let text = format!(
+                "{} holds no token of {KEY_LENGTH} characters or more: delete it to have one made",
+                file.display()
+            );
+            Err(io::Error::new(io::ErrorKind::InvalidData, text))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut bytes = [0; 32];
+            let filled = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);
+            filled.map_err(|_| io::Error::other("the operating system gives no random bytes"))?;
+            let key = hex(&bytes);
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+            writeln!(file, "{key}")?;
+            file.sync_all()?;
+            Ok(Secret(key))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Answers on the admin socket of a data folder until the task is aborted.

@@ -19,11 +19,11 @@ use crate::control::rooms::{self, Rooms};
 use crate::control::store::{JournalStore, Store, StoreError, StoreThread};
 use crate::control::{Control, Parts, State, Unavailable};
 use crate::handshake::{Handshakes, Identity, Outcome};
-use crate::http::{self, Http, HttpError, Serving, Site};
+use crate::http::{self, Http, HttpError, NodeReport, Serving, ShardReport, Site, V1};
 use crate::net::{self, BindError, Choice, Refused};
 use crate::router::event::Event;
 use crate::router::id::ShardId;
-use crate::shard::{ShardConfig, Shards, Sinks};
+use crate::shard::{ShardConfig, ShardStats, Shards, Sinks};
 use crate::signal::quic::{self, CertificateSlot, ResetKey};
 use crate::signal::quic_socket::{QuicIntake, QuicSocket};
 use crate::signal::webtransport::Origins;
@@ -117,6 +117,9 @@ impl Server {
         let reset_key = ResetKey::load(&config.data)
             .map_err(|source| StartError::Key { path: config.data.join("reset.key"), source })?;
 
+        let key = admin::key(&config.data)
+            .map_err(|source| StartError::Key { path: config.data.join("admin.token"), source })?;
+
         // The ports.
         let choice = Choice::probe(config.io)?;
         let sockets = net::bind(&config.listen, usize::from(config.shards))?;
@@ -182,6 +185,7 @@ impl Server {
                 Box::new(move || shards.turning())
             },
             origins: config.origins.clone(),
+            v1: V1::new(&key, report(&shards)),
         });
         let admin = admin::serve(&config.data, control.clone()).map_err(refused("the admin socket"))?;
         runtime.spawn(renew(certificates, slot, handshakes, control.clone(), hashes));
@@ -272,6 +276,31 @@ fn report_handshakes(control: &Control) -> Box<dyn Fn(crate::router::id::Session
     Box::new(move |session, outcome| match outcome {
         Outcome::Secured { .. } => control.handshake(session, Ok(())),
         Outcome::Failed(failure) => control.handshake(session, Err(failure.to_string())),
+    })
+}
+
+/// What the server says of itself, asked at every `/v1/node`.
+fn report(shards: &Shards) -> Box<dyn Fn() -> NodeReport + Send + Sync> {
+    let (shards, started) = (shards.clone(), std::time::Instant::now());
+    Box::new(move || {
+        let shown = |stats: ShardStats| {
+            let (router, net) = (stats.router, stats.net);
+            ShardReport {
+                processor_ms: u64::try_from(stats.processor_time.as_millis()).unwrap_or(u64::MAX),
+                packets_in: router.packets_in,
+                bytes_in: router.bytes_in,
+                packets_out: router.packets_out,
+                bytes_out: router.bytes_out,
+                retransmitted: router.retransmitted,
+                dropped: router.drops.all() + net.full + net.failed + stats.peer_overflow,
+                panics: stats.panics,
+            }
+        };
+        NodeReport {
+            healthy: shards.turning(),
+            uptime_s: started.elapsed().as_secs(),
+            shards: shards.stats().into_iter().map(shown).collect(),
+        }
     })
 }
 

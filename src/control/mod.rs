@@ -53,6 +53,8 @@ pub struct State {
     pub directory: Directory,
     /// Who is here, what is published, who watches what: what a restart forgets.
     pub rooms: Rooms,
+    /// Whether nobody new is let in.
+    draining: bool,
     /// Where notices to a link go: lines, ready to be written. Closed when the link is over.
     ports: HashMap<LinkId, mpsc::Sender<Bytes>>,
 }
@@ -60,7 +62,17 @@ pub struct State {
 impl State {
     /// A directory as it was kept, and rooms with nobody in them.
     pub fn new(directory: Directory, rooms: Rooms) -> Self {
-        Self { directory, rooms, ports: HashMap::new() }
+        Self { directory, rooms, draining: false, ports: HashMap::new() }
+    }
+
+    /// Whether nobody new is let in.
+    pub const fn draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Lets nobody new in, or everybody again. Who is here stays, and may resume.
+    pub const fn drain(&mut self, draining: bool) {
+        self.draining = draining;
     }
 
     /// From now on notices to `link` go to `port`; whoever had them before sees the end of its own.

@@ -1,12 +1,16 @@
 //! What a signalling session asks of the state: the directory decides who may, the rooms do.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::directory::{Asker, Failure, Happening, Membership, TokenId};
 use super::ids::{Gid, Uid};
 use super::rooms::{Attachment, LinkId, Removal, Seat};
 use super::{Now, State};
 use crate::signal::message::{Answer, Mark, Refusal, Request, Secret, VERSION, Welcome};
+
+/// When to ask a server again that takes nobody new.
+const DRAINING_AGAIN: Duration = Duration::from_secs(10);
 
 /// A signed-in session.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,10 @@ impl State {
             .directory
             .authenticate(now.unix, &token.0)
             .ok_or_else(|| Refusal::new("AUTHFAIL", "The token is not valid: sign in again."))?;
+        if self.draining && resume.is_none() {
+            let text = "This server takes nobody new at the moment: try again, perhaps at another one.";
+            return Err(Refusal::busy(text, DRAINING_AGAIN));
+        }
         let asker = Asker { uid: identity.uid, token: identity.token, from };
         let (attachment, welcome) = self.rooms.hello(now.instant, identity, resume)?;
         Ok((SignedIn { attachment, asker }, welcome))

@@ -3,6 +3,7 @@
 mod files;
 mod operations;
 mod site;
+mod v1;
 
 use std::convert::Infallible;
 use std::io;
@@ -27,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 pub use self::site::Site;
+pub use self::v1::{NodeReport, ShardReport, V1};
 use crate::config::Tls;
 use crate::tls;
 

@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST,
+    HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::operations::{Parameters, Refusal, boundary, envelope, run};
+use super::v1::V1;
 use super::{Body, body, files};
 use crate::control::Control;
 
@@ -35,6 +36,8 @@ pub struct Site {
     pub healthy: Box<dyn Fn() -> bool + Send + Sync>,
     /// Origins of other pages that may use the API.
     pub origins: Vec<String>,
+    /// REST in resource style.
+    pub v1: V1,
 }
 
 impl std::fmt::Debug for Site {
@@ -49,16 +52,17 @@ impl Site {
         let path = request.uri().path().to_owned();
         let headers = request.headers().clone();
         let mut response = match (path.as_str(), request.method()) {
-            ("/api" | "/config.json", &Method::OPTIONS) => preflight(),
+            (path, &Method::OPTIONS) if crosses(path) => preflight(path),
+            (path, _) if path.starts_with("/v1/") => self.v1.answer(&self.control, from, request).await,
             ("/api", &Method::GET | &Method::POST) => self.operation(from, request).await,
             ("/api", _) => not_allowed("GET, POST, OPTIONS"),
-            ("/healthz", &Method::GET | &Method::HEAD) => self.health(),
+            ("/healthz", &Method::GET | &Method::HEAD) => self.health().await,
             ("/config.json", &Method::GET | &Method::HEAD) => json_answer(&self.config(&headers)),
             (path, &Method::GET | &Method::HEAD) => files::answer(path, &headers)
                 .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "There is nothing here.\n")),
             _ => not_allowed("GET, HEAD"),
         };
-        if matches!(path.as_str(), "/api" | "/config.json") {
+        if crosses(&path) {
             self.allow_origin(&headers, response.headers_mut());
         }
         self.secure(&headers, response.headers_mut());
@@ -98,11 +102,13 @@ impl Site {
         }
     }
 
-    fn health(&self) -> Response<Body> {
-        if (self.healthy)() {
-            text(StatusCode::OK, "ok\n")
-        } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "a shard does not turn\n")
+    async fn health(&self) -> Response<Body> {
+        let draining = self.control.with(|state, _| state.draining()).await;
+        match (draining, (self.healthy)()) {
+            (Ok(false), true) => text(StatusCode::OK, "ok\n"),
+            (Ok(true), true) => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            (Err(_), true) => text(StatusCode::SERVICE_UNAVAILABLE, "the control plane does not answer\n"),
+            (_, false) => text(StatusCode::SERVICE_UNAVAILABLE, "a shard does not turn\n"),
         }
     }
 
@@ -144,6 +150,8 @@ impl Site {
         let Some(origin) = asked.get(ORIGIN) else { return };
         if self.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes()) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            let readable = HeaderValue::from_static("etag, location, retry-after");
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, readable);
         }
     }
 
@@ -184,11 +192,20 @@ fn json_answer(value: &Value) -> Response<Body> {
     response
 }
 
-fn preflight() -> Response<Body> {
+/// Whether pages of the listed origins may use what is at a path.
+fn crosses(path: &str) -> bool {
+    matches!(path, "/api" | "/config.json") || path.starts_with("/v1/")
+}
+
+fn preflight(path: &str) -> Response<Body> {
     let mut response = text(StatusCode::NO_CONTENT, "");
+    let (methods, fields) = match path.starts_with("/v1/") {
+        true => ("GET, POST, PUT, PATCH, DELETE", "authorization, content-type, idempotency-key, if-match"),
+        false => ("GET, POST", "content-type"),
+    };
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(fields));
     response
 }
 

@@ -69,3 +69,39 @@ pub struct Drops {
     /// A queue was full.
     pub overflow: u64,
 }
+
+impl Drops {
+    /// All of them.
+    pub const fn all(&self) -> u64 {
+        let Self {
+            malformed,
+            stranger,
+            unknown_ufrag,
+            wrong_password,
+            no_keys,
+            auth,
+            replay,
+            unknown_source,
+            muted,
+            limited,
+            late,
+            unfit,
+            not_resent,
+            overflow,
+        } = *self;
+        malformed
+            + stranger
+            + unknown_ufrag
+            + wrong_password
+            + no_keys
+            + auth
+            + replay
+            + unknown_source
+            + muted
+            + limited
+            + late
+            + unfit
+            + not_resent
+            + overflow
+    }
+}

@@ -15,7 +15,8 @@ use millrace::config::Tls;
 use millrace::control::Control;
 use millrace::control::ids::Gid;
 use millrace::control::rights::{Admin, Choice, Choices, Receivers};
-use millrace::http::{Http, Serving, Site};
+use millrace::http::{Http, Serving, Site, V1};
+use millrace::signal::message::Secret;
 use reqwest::{Client, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -45,6 +46,7 @@ impl Server {
             hashes: Box::new(|| vec!["aa".to_owned(), "bb".to_owned()]),
             healthy: Box::new(move || turning.load(Ordering::Relaxed)),
             origins: vec![ORIGIN.to_owned()],
+            v1: V1::new(&Secret("k".repeat(32)), Box::new(Default::default)),
         });
         let client = Client::builder().no_proxy().build().expect("a client");
         Self { control, serving, healthy, client, _data: data }
@@ -426,6 +428,7 @@ async fn a_certificate_turns_the_page_to_https() {
         hashes: Box::new(Vec::new),
         healthy: Box::new(|| true),
         origins: Vec::new(),
+        v1: V1::new(&Secret("k".repeat(32)), Box::new(Default::default)),
     });
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&tls.cert).expect("a certificate")).expect("a root");

@@ -4,10 +4,12 @@
 //! recorded as [`Change`]s that the actor takes and hands to the store. What live rooms must act upon is recorded as
 //! [`Happening`]s.
 
+mod amend;
 mod edits;
 mod groups;
 mod history;
 mod limit;
+mod look;
 mod model;
 mod random;
 #[cfg(test)]

@@ -172,6 +172,11 @@ impl Rooms {
         }
     }
 
+    /// The groups with somebody in them, and how many people and streams that is.
+    pub fn live(&self) -> impl Iterator<Item = (Gid, usize, usize)> {
+        self.groups.iter().map(|(gid, group)| (*gid, group.people.len(), group.streams.len()))
+    }
+
     /// How many links, streams and media sessions there are.
     pub fn counts(&self) -> (usize, usize, usize) {
         (self.links.len(), self.streams.len(), self.sessions.len())

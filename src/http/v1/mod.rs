@@ -1,0 +1,273 @@
+//! REST in resource style: `/v1/…` (platform API section 3.2).
+//!
+//! 1. The table of routes (`routes`) says what there is: path, method, parameters, body, answer.
+//! 2. Whoever asks shows a token (`caller`), and does not ask too often.
+//! 3. Parameters and body are checked by their shapes (`shape`), all mistakes together.
+//! 4. The handler runs on the control task, in one turn: what it finds and what it changes belong together.
+//! 5. What was asked with an `Idempotency-Key` is remembered, and the same answer given again (`replay`).
+//!
+//! The OpenAPI document (`openapi`) is made from the same table and shapes, so it cannot say anything else.
+
+mod caller;
+mod groups;
+mod members;
+mod node;
+mod openapi;
+mod page;
+mod pins;
+mod problem;
+mod replay;
+mod routes;
+mod shape;
+mod shown;
+mod users;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, LOCATION};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use self::caller::{Caller, Callers};
+pub use self::node::{NodeReport, ShardReport};
+use self::problem::{Problem, Sort};
+use self::replay::Replays;
+use self::routes::{Found, Route, find};
+use self::shape::{Object, Wrong};
+use super::{Body, body};
+use crate::control::directory::hex;
+use crate::control::{Control, Now, State};
+use crate::signal::message::Secret;
+
+/// Longest body of a request.
+const BODY_BYTES: usize = 64 * 1024;
+/// How long a client may take to send it.
+const BODY_TIME: Duration = Duration::from_secs(15);
+/// The longest `Idempotency-Key`.
+const KEY_BYTES: usize = 64;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What the resource style needs beside the control plane.
+pub struct V1 {
+    callers: Callers,
+    replays: Arc<Replays>,
+    node: Box<dyn Fn() -> NodeReport + Send + Sync>,
+}
+
+impl std::fmt::Debug for V1 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("V1")
+    }
+}
+
+/// What a handler gets, checked.
+struct Call {
+    now: Now,
+    caller: Caller,
+    /// The parameters of the path, in their order.
+    path: Vec<Value>,
+    query: Object,
+    body: Object,
+    /// The entity tags of `If-Match`.
+    if_match: Option<String>,
+    node: Option<NodeReport>,
+}
+
+/// What a handler answers.
+struct Reply {
+    status: StatusCode,
+    body: Option<Value>,
+    /// Whether it is a version of something that can be changed.
+    tagged: bool,
+    location: Option<String>,
+}
+
+type Answer = Result<Reply, Problem>;
+type Handler = fn(&mut State, &Call) -> Answer;
+
+impl Reply {
+    /// Here it is.
+    fn ok(body: Value) -> Self {
+        Self { status: StatusCode::OK, body: Some(body), tagged: false, location: None }
+    }
+
+    /// Here it is, in this version.
+    fn version(body: Value) -> Self {
+        Self { tagged: true, ..Self::ok(body) }
+    }
+
+    /// It was made, and is there from now on.
+    fn made(body: Value, location: String) -> Self {
+        Self { status: StatusCode::CREATED, location: Some(location), ..Self::ok(body) }
+    }
+
+    /// It is done.
+    fn done() -> Self {
+        Self { status: StatusCode::NO_CONTENT, body: None, tagged: false, location: None }
+    }
+
+    fn answer(self) -> Response<Body> {
+        let text = self.body.map(|body| body.to_string()).unwrap_or_default();
+        let tag = self.tagged.then(|| tag_of(&text));
+        let empty = text.is_empty();
+        let mut response = Response::new(body(text));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if !empty {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(tag) = tag.and_then(|tag| HeaderValue::try_from(tag).ok()) {
+            headers.insert(ETAG, tag);
+        }
+        if let Some(location) = self.location.and_then(|at| HeaderValue::try_from(at).ok()) {
+            headers.insert(LOCATION, location);
+        }
+        response
+    }
+}
+
+impl Call {
+    /// A whole number of the path.
+    fn number(&self, place: usize) -> u32 {
+        let number = self.path.get(place).and_then(shape::whole).unwrap_or_default();
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+
+    /// Refuses a change of what is not in the version that `If-Match` names (RFC 9110 section 13.1.1).
+    fn guard(&self, current: &Value) -> Result<(), Problem> {
+        let Some(wanted) = &self.if_match else { return Ok(()) };
+        let tag = tag_of(&current.to_string());
+        let fits = wanted.split(',').map(str::trim).any(|wanted| wanted == "*" || wanted == tag);
+        fits.then_some(()).ok_or_else(|| {
+            Problem::new(Sort::Changed, "Read it again, and send the change with the new ETag as If-Match.")
+        })
+    }
+}
+
+/// The version of a representation.
+fn tag_of(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    format!("\"{}\"", hex(digest.as_ref().get(..12).unwrap_or_default()))
+}
+
+impl V1 {
+    /// The resource style for who holds `key`, the server's admin token, and for the users of the control plane.
+    pub fn new(key: &Secret, node: Box<dyn Fn() -> NodeReport + Send + Sync>) -> Self {
+        Self { callers: Callers::new(key), replays: Arc::default(), node }
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(
+        &self,
+        control: &Control,
+        from: IpAddr,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        self.run(control, from, request).await.unwrap_or_else(Problem::answer)
+    }
+
+    async fn run(
+        &self,
+        control: &Control,
+        from: IpAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Problem> {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        if path == "/v1/openapi.json" && matches!(parts.method, Method::GET | Method::HEAD) {
+            return Ok(Reply::ok(openapi::document()).answer());
+        }
+        let Found { route, path: names } = find(&parts.method, &path)?;
+        let caller = self.callers.identify(control, from, &parts.headers).await?;
+        let path_values = route.read_path(&names)?;
+        let query = route.read_query(parts.uri.query().unwrap_or_default());
+        let (bytes, object) = read_body(route, &parts.headers, body).await?;
+        let query = merge(query, route.check_body(&object))?;
+        let key = replay_key(&parts.headers, route, &caller)?;
+        if let Some(key) = &key
+            && let Some(before) = self.replays.begin(*key, &[path.as_bytes(), &bytes])?
+        {
+            return Ok(before);
+        }
+        let if_match = parts.headers.get(IF_MATCH).map(|tag| String::from_utf8_lossy(tag.as_bytes()).into());
+        let node = route.reports.then(|| (self.node)());
+        let (handler, control, replays) = (route.run, control.clone(), Arc::clone(&self.replays));
+        let work = async move {
+            let answer = control
+                .with(move |state, now| {
+                    let call = Call { now, caller, path: path_values, query, body: object, if_match, node };
+                    handler(state, &call)
+                })
+                .await;
+            let answer = answer.map_err(Problem::from).and_then(|answer| answer).map(Reply::answer);
+            match key {
+                Some(key) => replays.end(key, answer).await,
+                None => answer,
+            }
+        };
+        // A client that goes away stops no work: what it did is to be remembered.
+        tokio::spawn(work).await.unwrap_or_else(|_| {
+            Err(Problem::new(Sort::Unavailable, "The server failed at this request; its log says why."))
+        })
+    }
+}
+
+/// All that is wrong with query and body together.
+fn merge(query: Result<Object, Vec<Wrong>>, body: Vec<Wrong>) -> Result<Object, Problem> {
+    match query {
+        Ok(query) if body.is_empty() => Ok(query),
+        Ok(_) => Err(Problem::invalid(body)),
+        Err(mut wrong) => {
+            wrong.extend(body);
+            Err(Problem::invalid(wrong))
+        }
+    }
+}
+
+/// The body of a request that takes one, as it came and as an object.
+async fn read_body(route: &Route, headers: &HeaderMap, body: Incoming) -> Result<(Bytes, Object), Problem> {
+    if route.body.is_none() {
+        return Ok((Bytes::new(), Object::new()));
+    }
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let patch = route.method == "PATCH" && kind == "application/merge-patch+json";
+    let body = Limited::new(body, BODY_BYTES).collect();
+    let bytes = match tokio::time::timeout(BODY_TIME, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => return Err(Problem::new(Sort::TooLarge, "Send 64 KiB at most.")),
+        Err(_) => return Err(Problem::new(Sort::Timeout, "Send the body within 15 seconds.")),
+    };
+    if kind.is_empty() && bytes.is_empty() && !route.body_needed() {
+        return Ok((bytes, Object::new()));
+    }
+    if kind != "application/json" && !patch {
+        let detail = match route.method {
+            "PATCH" => "Send application/merge-patch+json (RFC 7396) or application/json.",
+            _ => "Send application/json.",
+        };
+        return Err(Problem::new(Sort::MediaType, detail));
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(object)) => Ok((bytes, object)),
+        Ok(_) => Err(Problem::wrong("/", "expected an object")),
+        Err(error) => Err(Problem::new(Sort::Malformed, format!("Send JSON: {error}."))),
+    }
+}
+
+/// Under which name the answer is remembered, if it is to be.
+fn replay_key(headers: &HeaderMap, route: &Route, caller: &Caller) -> Result<Option<replay::Key>, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY).filter(|_| route.method == "POST") else { return Ok(None) };
+    let fits = (1..=KEY_BYTES).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);
+    if !fits {
+        let detail = format!("expected 1 to {KEY_BYTES} visible ASCII characters");
+        return Err(Problem::wrong("Idempotency-Key", &detail));
+    }
+    Ok(Some(replay::key(&[&caller.name(), key.as_bytes()])))
+}

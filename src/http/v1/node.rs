@@ -1,0 +1,143 @@
+//! The server itself: health, load, and whether it takes nobody new.
+
+use serde_json::{Value, json};
+
+use super::shape::{Kind, Shape, maybe, needed};
+use super::shown::{COUNT, Patch};
+use super::{Answer, Call, Reply};
+use crate::control::State;
+
+/// What the server says of itself beside the control plane.
+#[derive(Clone, Debug, Default)]
+pub struct NodeReport {
+    /// Whether all shards turn.
+    pub healthy: bool,
+    /// Seconds since it was started.
+    pub uptime_s: u64,
+    /// The shards, in their order.
+    pub shards: Vec<ShardReport>,
+}
+
+/// What one shard has done since it began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShardReport {
+    /// Processor time of its thread, in milliseconds.
+    pub processor_ms: u64,
+    /// Media packets in, and their bytes.
+    pub packets_in: u64,
+    /// See `packets_in`.
+    pub bytes_in: u64,
+    /// Media packets out, and their bytes, retransmissions included.
+    pub packets_out: u64,
+    /// See `packets_out`.
+    pub bytes_out: u64,
+    /// Retransmissions out.
+    pub retransmitted: u64,
+    /// Datagrams and packets dropped, for whatever reason.
+    pub dropped: u64,
+    /// Panics; each ended the session concerned and nothing else.
+    pub panics: u64,
+}
+
+static SHARD: Shape = Shape {
+    name: "Shard",
+    fields: &[
+        needed("processorMs", COUNT, "Processor time of its thread since it began, in milliseconds."),
+        needed("packetsIn", COUNT, "Media packets that came since it began."),
+        needed("bytesIn", COUNT, "Their bytes."),
+        needed("packetsOut", COUNT, "Media packets that left, retransmissions included."),
+        needed("bytesOut", COUNT, "Their bytes."),
+        needed("retransmitted", COUNT, "Retransmissions among them."),
+        needed("dropped", COUNT, "Datagrams and packets that were dropped, for whatever reason."),
+        needed("panics", COUNT, "Panics; each ended the session concerned and nothing else."),
+    ],
+};
+
+static COUNTS: Shape = Shape {
+    name: "Counts",
+    fields: &[
+        needed("users", COUNT, "Users, guests included."),
+        needed("groups", COUNT, "Groups."),
+        needed("tokens", COUNT, "Tokens that live."),
+        needed("calls", COUNT, "Groups with somebody in them."),
+        needed("clients", COUNT, "Clients that are signed in."),
+        needed("streams", COUNT, "Streams that are published."),
+        needed("connections", COUNT, "Media connections."),
+    ],
+};
+
+/// The server as it is shown. Counters only grow: a rate is the difference of two, by `ts`.
+pub(super) static NODE: Shape = Shape {
+    name: "Node",
+    fields: &[
+        needed("version", Kind::Line(100), "Which millrace it is."),
+        needed("ts", COUNT, "When this was read, in milliseconds since 1970."),
+        needed("uptime", COUNT, "Seconds since it was started."),
+        needed("healthy", Kind::Truth, "Whether all shards turn."),
+        needed("draining", Kind::Truth, "Whether it takes nobody new."),
+        needed("counts", Kind::Object(&COUNTS), "What there is now."),
+        needed("shards", Kind::Objects(&SHARD), "The threads that carry media."),
+    ],
+};
+
+/// What is changed of the server.
+pub(super) static PATCH: Shape = Shape {
+    name: "NodePatch",
+    fields: &[maybe(
+        "draining",
+        Kind::Truth,
+        "Whether it takes nobody new: who is here stays, and `/healthz` says so to load balancers.",
+    )],
+};
+
+fn show(state: &State, call: &Call) -> Value {
+    let report = call.node.clone().unwrap_or_default();
+    let (users, tokens, groups) = state.directory.counts();
+    let (clients, streams, connections) = state.rooms.counts();
+    let shards: Vec<_> = report
+        .shards
+        .iter()
+        .map(|shard| {
+            json!({
+                "processorMs": shard.processor_ms,
+                "packetsIn": shard.packets_in,
+                "bytesIn": shard.bytes_in,
+                "packetsOut": shard.packets_out,
+                "bytesOut": shard.bytes_out,
+                "retransmitted": shard.retransmitted,
+                "dropped": shard.dropped,
+                "panics": shard.panics,
+            })
+        })
+        .collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "ts": u64::try_from(call.now.unix.as_millis()).unwrap_or(u64::MAX),
+        "uptime": report.uptime_s,
+        "healthy": report.healthy,
+        "draining": state.draining(),
+        "counts": {
+            "users": users,
+            "groups": groups,
+            "tokens": tokens,
+            "calls": state.rooms.live().count(),
+            "clients": clients,
+            "streams": streams,
+            "connections": connections,
+        },
+        "shards": shards,
+    })
+}
+
+pub(super) fn read(state: &mut State, call: &Call) -> Answer {
+    call.caller.must_be_server()?;
+    Ok(Reply::ok(show(state, call)))
+}
+
+pub(super) fn patch(state: &mut State, call: &Call) -> Answer {
+    call.caller.must_be_server()?;
+    if let Some(draining) = call.body.truth("draining") {
+        state.drain(draining);
+    }
+    read(state, call)
+}
