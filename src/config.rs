@@ -18,6 +18,7 @@ use std::thread;
 pub use self::line::Stop;
 use crate::control::limits::{Limits, MAX_VOICES};
 use crate::net::Io;
+use crate::origin::Origin;
 
 /// Where everything is kept unless told otherwise: in the working directory, in plain sight.
 pub const DEFAULT_DATA: &str = "millrace-data";
@@ -390,10 +391,7 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
 
 /// An origin as browsers send it (RFC 6454 section 6.2): no path, the default port left out.
 fn origin(text: &str) -> Option<String> {
-    let url = url::Url::parse(text).ok()?;
-    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-    (bare && matches!(url.scheme(), "http" | "https") && url.username().is_empty())
-        .then(|| url.origin().ascii_serialization())
+    Origin::parse(text).map(|origin| origin.to_string())
 }
 
 const fn loopback(port: u16) -> SocketAddr {

@@ -14,6 +14,7 @@ pub mod control;
 pub mod handshake;
 pub mod http;
 pub mod net;
+pub mod origin;
 mod rate;
 pub mod server;
 pub mod shard;

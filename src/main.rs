@@ -67,8 +67,8 @@ fn token(options: &TokenOptions) -> Result<(), String> {
     writeln!(std::io::stdout(), "{token}").map_err(|e| format!("the token could not be printed: {e}"))
 }
 
-/// What is logged unless `MILLRACE_LOG` says otherwise. The WebTransport library warns of every tab that is closed.
-const LOG: &str = "info,web_transport_quinn=error";
+/// What is logged unless `MILLRACE_LOG` says otherwise.
+const LOG: &str = "info";
 
 fn log() {
     let wanted = std::env::var("MILLRACE_LOG").ok();

@@ -24,7 +24,7 @@ use crate::net::{self, BindError, Choice, Refused};
 use crate::router::event::Event;
 use crate::router::id::ShardId;
 use crate::shard::{ShardConfig, ShardStats, Shards, Sinks};
-use crate::signal::quic::{self, CertificateSlot, ResetKey};
+use crate::signal::quic::{self, CertificateSlot, Endpoint, ResetKey};
 use crate::signal::quic_socket::{QuicIntake, QuicSocket};
 use crate::signal::webtransport::Origins;
 
@@ -96,7 +96,7 @@ pub struct Server {
     runtime: Option<Runtime>,
     shards: Shards,
     control: Control,
-    endpoint: quinn::Endpoint,
+    endpoint: Endpoint,
     actor: JoinHandle<()>,
     admin: JoinHandle<()>,
     media: Vec<SocketAddr>,
@@ -166,8 +166,9 @@ impl Server {
         runtime.block_on(control.with(|_, _| ()))?;
         let slot = CertificateSlot::new(current.certificate(), current.private_key());
         let slot = Arc::new(slot.map_err(io::Error::other).map_err(refused("the certificate"))?);
-        let endpoint = quic::endpoint(quic_socket, slot.clone(), &reset_key).map_err(refused("QUIC"))?;
-        runtime.spawn(quic::serve(endpoint.clone(), control.clone(), Origins::new(config.origins.clone())));
+        let endpoint = quic::endpoint(slot.clone(), &reset_key).map_err(refused("QUIC"))?;
+        let origins = Origins::new(config.origins.clone());
+        runtime.spawn(quic::serve(endpoint.clone(), quic_socket, control.clone(), origins));
 
         // The ways in for people.
         let hashes = Arc::new(RwLock::new(certificates.hashes()));
@@ -235,7 +236,7 @@ impl Server {
 
     /// Tells clients that the server goes, waits a moment for them to hear it, and stops.
     pub fn stop(mut self) {
-        self.endpoint.close(quinn::VarInt::from_u32(1), b"the server stops");
+        self.endpoint.close(1, b"the server stops");
         if let Some(runtime) = self.runtime.take() {
             let page = self.page.take();
             let told = runtime.block_on(async {

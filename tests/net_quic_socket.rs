@@ -1,117 +1,50 @@
-//! QUIC over the shards' sockets: a real client against a real server whose datagrams come through two shards.
+//! QUIC over the shards' sockets: a real client against the real endpoint, whose datagrams come through two shards.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use millrace::batch::{Path, TxBatch};
-use millrace::net::{self, Choice, Io};
-use millrace::router::command::Command;
-use millrace::router::counters::Counters;
-use millrace::router::event::Event;
-use millrace::router::id::{SessionId, ShardId};
-use millrace::shard::{Core, ShardConfig, Shards, Sinks};
+use millrace::net::{Choice, Io};
+use millrace::signal::quic::{self, CertificateSlot, Connection, Endpoint as OurEndpoint, NATIVE, ResetKey};
 use millrace::signal::quic_socket::QuicSocket;
-use millrace::units::Instant;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Endpoint};
 
-/// A core without sessions: whatever is not QUIC ends here.
-struct Empty(Arc<AtomicUsize>);
+#[path = "common/door.rs"]
+mod door;
 
-impl Core for Empty {
-    type Peer = ();
+use door::Door;
 
-    fn handle_datagram(&mut self, _: Instant, _: Path, _: &mut [u8]) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-    fn handle_command(&mut self, _: Instant, _: Command) {}
-    fn handle_peer(&mut self, _: Instant, _: ShardId, (): ()) {}
-    fn handle_timeout(&mut self, _: Instant) {}
-    fn poll_timeout(&self) -> Instant {
-        Instant::NEVER
-    }
-    fn poll_transmit(&mut self, _: Instant, _: &mut TxBatch) -> bool {
-        false
-    }
-    fn poll_peer(&mut self) -> Option<(ShardId, ())> {
-        None
-    }
-    fn poll_event(&mut self) -> Option<Event> {
-        None
-    }
-    fn suspect(&self) -> Option<SessionId> {
-        None
-    }
-    fn counters(&self) -> Counters {
-        Counters::default()
-    }
-}
-
-fn identity() -> (ServerConfig, ClientConfig) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+fn identity() -> (OurEndpoint, ClientConfig) {
     let key = rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
-    let certificate: CertificateDer<'static> = key.cert.der().clone();
-    let private = PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
-    let server = rustls::ServerConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], private.into())
-        .expect("a key that fits");
+    let slot = CertificateSlot::new(key.cert.der(), &key.signing_key.serialize_der()).expect("a slot");
+    let endpoint = quic::endpoint(Arc::new(slot), &ResetKey::random().expect("a key")).expect("an endpoint");
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate).expect("a root");
-    let client = rustls::ClientConfig::builder_with_provider(provider)
+    roots.add(key.cert.der().clone()).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut client = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let server = QuicServerConfig::try_from(server).expect("a QUIC server");
+    client.alpn_protocols = vec![NATIVE.to_vec()];
     let client = QuicClientConfig::try_from(client).expect("a QUIC client");
-    (ServerConfig::with_crypto(Arc::new(server)), ClientConfig::new(Arc::new(client)))
-}
-
-struct Server {
-    shards: Shards,
-    endpoint: Endpoint,
-    addresses: Vec<SocketAddr>,
-    strays: Arc<AtomicUsize>,
-}
-
-fn serve(io: &Choice, listen: &[&str], config: ServerConfig) -> Server {
-    let listen: Vec<SocketAddr> = listen.iter().map(|l| l.parse().expect("an address")).collect();
-    let sockets = net::bind(&listen, 2).expect("free ports");
-    let addresses = sockets.addresses();
-    let (socket, intake) = QuicSocket::new(&sockets).expect("a socket");
-    let (shards, seats) = Shards::new(2).expect("shards");
-    let strays = Arc::new(AtomicUsize::new(0));
-    let sinks = |_| {
-        let intake = intake.clone();
-        Sinks { event: Box::new(|_| {}), quic: Box::new(move |path, bytes| intake.deliver(path, bytes)) }
-    };
-    let config_of_shards = ShardConfig { sockets, io: io.clone(), pin: false };
-    seats.start_with(config_of_shards, |_| Empty(strays.clone()), sinks).expect("they start");
-    let mut endpoint_config = EndpointConfig::default();
-    endpoint_config.grease_quic_bit(false);
-    let runtime = Arc::new(TokioRuntime);
-    let endpoint = Endpoint::new_with_abstract_socket(endpoint_config, Some(config), socket, runtime);
-    Server { shards, endpoint: endpoint.expect("an endpoint"), addresses, strays }
+    (endpoint, ClientConfig::new(Arc::new(client)))
 }
 
 /// Echoes every stream of every connection.
-async fn echo(endpoint: Endpoint) {
-    while let Some(incoming) = endpoint.accept().await {
-        tokio::spawn(async move {
-            let connection = incoming.await.expect("a handshake");
-            while let Ok((mut send, mut recv)) = connection.accept_bi().await {
-                let bytes = recv.read_to_end(8 << 20).await.expect("the whole stream");
-                send.write_all(&bytes).await.expect("written");
-                send.finish().expect("finished");
+async fn echo(endpoint: OurEndpoint, socket: QuicSocket) {
+    let session = |connection: Connection| async move {
+        while let Ok(stream) = connection.accept_bi().await {
+            let mut bytes = Vec::new();
+            while let Some(more) = connection.read(stream).await.expect("the whole stream") {
+                bytes.extend_from_slice(&more);
             }
-        });
-    }
+            connection.write_all(stream, &bytes).await.expect("written");
+            connection.finish(stream);
+        }
+    };
+    endpoint.drive(socket, session).await;
 }
 
 fn choices() -> Vec<Choice> {
@@ -121,12 +54,12 @@ fn choices() -> Vec<Choice> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_of_two_shards_talk_to_one_endpoint() {
     for choice in choices() {
-        let (server_config, client_config) = identity();
-        let server = serve(&choice, &["127.0.0.1:0"], server_config);
-        tokio::spawn(echo(server.endpoint.clone()));
+        let (endpoint, client_config) = identity();
+        let (door, socket) = Door::open(&choice, &["127.0.0.1:0"], 2);
+        tokio::spawn(echo(endpoint.clone(), socket));
         let mut calls = Vec::new();
         for nth in 0..24u8 {
-            let (address, config) = (server.addresses[0], client_config.clone());
+            let (address, config) = (door.addresses[0], client_config.clone());
             calls.push(tokio::spawn(async move {
                 let mut client =
                     Endpoint::client("127.0.0.1:0".parse().expect("an address")).expect("a client");
@@ -147,11 +80,11 @@ async fn clients_of_two_shards_talk_to_one_endpoint() {
         for call in calls {
             tokio::time::timeout(Duration::from_secs(60), call).await.expect("in time").expect("no panic");
         }
-        server.endpoint.close(0u32.into(), b"");
-        server.shards.stop();
-        let stats = server.shards.stats();
+        endpoint.close(0, b"");
+        tokio::time::timeout(Duration::from_secs(20), endpoint.wait_idle()).await.expect("all are gone");
+        door.shards.stop();
+        let stats = door.shards.stats();
         assert!(stats.iter().all(|shard| shard.quic > 0), "both shards took part: {stats:?}");
-        assert_eq!(server.strays.load(Ordering::Relaxed), 0, "every datagram was recognised as QUIC");
     }
 }
 
@@ -162,12 +95,12 @@ async fn each_family_answers_from_its_own_socket() {
         return;
     }
     for choice in choices() {
-        let (server_config, client_config) = identity();
-        let server = serve(&choice, &["0.0.0.0:0", "[::]:0"], server_config);
-        tokio::spawn(echo(server.endpoint.clone()));
+        let (endpoint, client_config) = identity();
+        let (door, socket) = Door::open(&choice, &["0.0.0.0:0", "[::]:0"], 2);
+        tokio::spawn(echo(endpoint.clone(), socket));
         let targets = [("127.0.0.1:0", "127.0.0.2", 0), ("[::1]:0", "::1", 1)];
         for (from, to, place) in targets {
-            let to = SocketAddr::new(to.parse().expect("an address"), server.addresses[place].port());
+            let to = SocketAddr::new(to.parse().expect("an address"), door.addresses[place].port());
             let mut client = Endpoint::client(from.parse().expect("an address")).expect("a client");
             client.set_default_client_config(client_config.clone());
             let connecting = client.connect(to, "localhost").expect("begun");
@@ -178,7 +111,63 @@ async fn each_family_answers_from_its_own_socket() {
             assert_eq!(connection.remote_address(), to);
             connection.close(0u32.into(), b"done");
         }
-        server.endpoint.close(0u32.into(), b"");
-        server.shards.stop();
+        endpoint.close(0, b"");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_moves_to_another_port_keeps_its_connection() {
+    let (endpoint, client_config) = identity();
+    let choice = Choice::probe(Io::Mmsg).expect("the portable driver");
+    let (door, socket) = Door::open(&choice, &["127.0.0.1:0"], 2);
+    tokio::spawn(echo(endpoint.clone(), socket));
+    let mut client = Endpoint::client("127.0.0.1:0".parse().expect("an address")).expect("a client");
+    client.set_default_client_config(client_config);
+    let connection =
+        client.connect(door.addresses[0], "localhost").expect("begun").await.expect("a handshake");
+    for _ in 0..3 {
+        client.rebind(UdpSocket::bind("127.0.0.1:0").expect("another port")).expect("moved");
+        let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
+        send.write_all(b"still here").await.expect("written");
+        send.finish().expect("finished");
+        let back = tokio::time::timeout(Duration::from_secs(20), recv.read_to_end(100)).await;
+        assert_eq!(back.expect("in time").expect("the echo"), b"still here");
+    }
+    endpoint.close(0, b"");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_panics_ends_its_connection_and_no_other() {
+    let (endpoint, client_config) = identity();
+    let choice = Choice::probe(Io::Mmsg).expect("the portable driver");
+    let (door, socket) = Door::open(&choice, &["127.0.0.1:0"], 1);
+    let session = |connection: Connection| async move {
+        let stream = connection.accept_bi().await.expect("a stream");
+        let said = connection.read(stream).await.expect("a stream").expect("a word");
+        assert_ne!(&said[..], b"panic");
+        connection.write_all(stream, &said).await.expect("written");
+        connection.closed().await;
+    };
+    let driven = endpoint.clone();
+    tokio::spawn(async move { driven.drive(socket, session).await });
+    let mut client = Endpoint::client("127.0.0.1:0".parse().expect("an address")).expect("a client");
+    client.set_default_client_config(client_config);
+    let mut connections = Vec::new();
+    for word in ["one", "panic", "two"] {
+        let connecting = client.connect(door.addresses[0], "localhost").expect("begun");
+        let connection = connecting.await.expect("a handshake");
+        let (mut send, recv) = connection.open_bi().await.expect("a stream");
+        send.write_all(word.as_bytes()).await.expect("written");
+        connections.push((word, connection, send, recv));
+    }
+    for (word, connection, _send, mut recv) in connections {
+        let mut answer = [0; 3];
+        if word == "panic" {
+            connection.closed().await;
+        } else {
+            recv.read_exact(&mut answer).await.expect("an answer");
+            assert_eq!(answer, word.as_bytes());
+        }
+    }
+    endpoint.close(0, b"");
 }

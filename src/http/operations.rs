@@ -28,7 +28,7 @@ impl Parameters {
     /// Adds what `application/x-www-form-urlencoded` bytes hold.
     pub(super) fn add(&mut self, bytes: &[u8]) {
         let room = PARAMETERS.saturating_sub(self.0.len());
-        self.0.extend(url::form_urlencoded::parse(bytes).into_owned().take(room));
+        self.0.extend(form_urlencoded::parse(bytes).into_owned().take(room));
     }
 
     /// Adds what a form of `multipart/form-data` holds, whose parts `boundary` divides.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::message::{self, CONTROL_LEN, Control, NAME_LEN, Name};
 use super::sockets::{ShardSockets, Socket};
-use super::transmit::{self, Outgoing, Verdict};
+use super::transmit::{self, Outgoing};
 use super::{Counters, Waker};
 use crate::batch::{Path, TxBatch};
 
@@ -15,8 +15,6 @@ const BATCH: usize = 16;
 const BUFFER: usize = 64 * 1024;
 /// System calls for one socket in one turn, as long as each brings all that it can.
 const READS: usize = 16;
-/// Messages given with one system call.
-const SENDS: usize = 64;
 
 /// See the module.
 pub(super) struct Mmsg {
@@ -46,7 +44,7 @@ impl Mmsg {
             sockets,
             waker,
             incoming: Incoming::new(),
-            outgoing: Outgoing::new(SENDS),
+            outgoing: Outgoing::new(transmit::SENDS),
             polled,
             busy: false,
             counters: Counters::default(),
@@ -148,58 +146,7 @@ impl Mmsg {
     }
 
     pub(super) fn send(&mut self, batch: &mut TxBatch) {
-        let mut runs = batch.runs();
-        while let Some(first) = runs.first() {
-            let index = first.path.socket;
-            let chunk = runs.iter().take(SENDS).take_while(|run| run.path.socket == index).count();
-            let (now, later) = runs.split_at(chunk);
-            runs = later;
-            let Some(socket) = self.sockets.get_mut(usize::from(index)) else {
-                self.counters.failed += now.iter().map(transmit::datagrams).sum::<u64>();
-                continue;
-            };
-            if !socket.segments() {
-                for run in now {
-                    transmit::send_apart(socket, run, batch.bytes(run), &mut self.counters);
-                }
-                continue;
-            }
-            for (slot, run) in now.iter().enumerate() {
-                self.outgoing.fill(slot, run, batch.bytes(run), socket);
-            }
-            let mut done = 0;
-            while let Some(left) = now.get(done..).filter(|left| !left.is_empty()) {
-                match transmit::send_many(socket.raw(), self.outgoing.headers(done, chunk)) {
-                    Ok(sent) => {
-                        for run in left.iter().take(sent) {
-                            self.counters.sent(run);
-                            if transmit::is_segmented(run) {
-                                socket.segmented();
-                            }
-                        }
-                        done += sent.max(1);
-                    }
-                    // The error is of the first message that did not leave.
-                    Err(error) => {
-                        let Some(run) = left.first() else { break };
-                        match transmit::verdict(
-                            error.raw_os_error().unwrap_or(0),
-                            transmit::is_segmented(run),
-                        ) {
-                            Verdict::Again => continue,
-                            Verdict::Unsegmentable => {
-                                self.counters.unsegmented += 1;
-                                socket.refused();
-                                transmit::send_apart(socket, run, batch.bytes(run), &mut self.counters);
-                            }
-                            verdict => self.counters.unsent(run, verdict),
-                        }
-                        done += 1;
-                    }
-                }
-            }
-        }
-        batch.clear();
+        transmit::send_batch(&mut self.sockets, &mut self.outgoing, batch, &mut self.counters);
     }
 }
 

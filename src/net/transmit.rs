@@ -7,7 +7,10 @@ use std::os::fd::RawFd;
 use super::Counters;
 use super::message::{Control, Name};
 use super::sockets::{ShardSockets, Socket, Sockets};
-use crate::batch::{Path, Run};
+use crate::batch::{Path, Run, TxBatch};
+
+/// Messages given with one system call.
+pub(super) const SENDS: usize = 64;
 
 /// Storage for messages under way to the kernel: what the headers point at lives beside them.
 pub(super) struct Outgoing {
@@ -16,6 +19,10 @@ pub(super) struct Outgoing {
     slices: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
 }
+
+// SAFETY: the pointers in it lead to its own boxes and to the bytes of a batch; they are written anew by `fill` before each
+// system call that reads them, on the thread that makes it.
+unsafe impl Send for Outgoing {}
 
 impl Outgoing {
     /// Room for `slots` messages.
@@ -172,10 +179,75 @@ pub(super) fn send_many(fd: RawFd, headers: &mut [libc::mmsghdr]) -> io::Result<
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+/// Sends a batch, which is empty afterwards, in as few system calls as its sockets allow.
+pub(super) fn send_batch(
+    sockets: &mut [Socket],
+    outgoing: &mut Outgoing,
+    batch: &mut TxBatch,
+    counters: &mut Counters,
+) {
+    let mut runs = batch.runs();
+    while let Some(first) = runs.first() {
+        let index = first.path.socket;
+        let chunk = runs.iter().take(SENDS).take_while(|run| run.path.socket == index).count();
+        let (now, later) = runs.split_at(chunk);
+        runs = later;
+        let Some(socket) = sockets.get_mut(usize::from(index)) else {
+            counters.failed += now.iter().map(datagrams).sum::<u64>();
+            continue;
+        };
+        if !socket.segments() {
+            for run in now {
+                send_apart(socket, run, batch.bytes(run), counters);
+            }
+            continue;
+        }
+        for (slot, run) in now.iter().enumerate() {
+            outgoing.fill(slot, run, batch.bytes(run), socket);
+        }
+        let mut done = 0;
+        while let Some(left) = now.get(done..).filter(|left| !left.is_empty()) {
+            match send_many(socket.raw(), outgoing.headers(done, chunk)) {
+                Ok(sent) => {
+                    for run in left.iter().take(sent) {
+                        counters.sent(run);
+                        if is_segmented(run) {
+                            socket.segmented();
+                        }
+                    }
+                    done += sent.max(1);
+                }
+                // The error is of the first message that did not leave.
+                Err(error) => {
+                    let Some(run) = left.first() else { break };
+                    match verdict(error.raw_os_error().unwrap_or(0), is_segmented(run)) {
+                        Verdict::Again => continue,
+                        Verdict::Unsegmentable => {
+                            counters.unsegmented += 1;
+                            socket.refused();
+                            send_apart(socket, run, batch.bytes(run), counters);
+                        }
+                        verdict => counters.unsent(run, verdict),
+                    }
+                    done += 1;
+                }
+            }
+        }
+    }
+    batch.clear();
+}
+
 /// Sends through the shards' sockets from outside the shards: the control plane's way out.
-#[derive(Debug)]
 pub struct Sender {
     sockets: Vec<Socket>,
+    outgoing: Outgoing,
+    counters: Counters,
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender").field("sockets", &self.sockets).finish_non_exhaustive()
+    }
 }
 
 impl Sender {
@@ -183,12 +255,11 @@ impl Sender {
     pub fn new(sockets: &Sockets) -> io::Result<Self> {
         let first =
             sockets.shards.first().map(|ShardSockets(sockets)| sockets.as_slice()).unwrap_or_default();
-        Ok(Self { sockets: first.iter().map(Socket::duplicate).collect::<io::Result<_>>()? })
-    }
-
-    /// The addresses of the sockets, in the order of [`Path::socket`].
-    pub fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
-        self.sockets.iter().map(Socket::bound)
+        Ok(Self {
+            sockets: first.iter().map(Socket::duplicate).collect::<io::Result<_>>()?,
+            outgoing: Outgoing::new(SENDS),
+            counters: Counters::default(),
+        })
     }
 
     /// Which socket reaches `remote`, preferably the one bound to `local`.
@@ -221,5 +292,13 @@ impl Sender {
             send_one(socket, &Run { len: piece.len(), segment: piece.len(), ..run }, piece)?;
         }
         Ok(())
+    }
+
+    /// Sends the batch, which is empty afterwards; how many datagrams the kernel refused.
+    pub fn send_batch(&mut self, batch: &mut TxBatch) -> u64 {
+        let lost = |counters: &Counters| counters.full + counters.failed;
+        let before = lost(&self.counters);
+        send_batch(&mut self.sockets, &mut self.outgoing, batch, &mut self.counters);
+        lost(&self.counters) - before
     }
 }

@@ -1,21 +1,18 @@
-//! The UDP socket of quinn, which is the shards' own.
+//! The way of QUIC's datagrams, which share the shards' sockets.
 //!
 //! QUIC shares the port with media (RFC 9443). The shards receive; what is QUIC they hand over through a bounded queue.
 //! Sending needs no detour: any thread may send on a duplicate of a shard's socket.
 
-use std::fmt;
-use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, UdpPoller};
+use bytes::BytesMut;
+use quinn_proto::Transmit;
 use tokio::sync::mpsc;
 
-use crate::batch::Path;
+use crate::batch::{Path, TxBatch};
 use crate::net::{Sender, Sockets};
 
 /// Datagrams that wait for the endpoint. Signalling is small: more than this waiting means that the endpoint does not
@@ -29,10 +26,11 @@ struct Lost {
     outbound: AtomicU64,
 }
 
+/// A datagram that came, and how.
 #[derive(Debug)]
-struct Arrived {
-    path: Path,
-    bytes: Box<[u8]>,
+pub(super) struct Arrived {
+    pub(super) path: Path,
+    pub(super) bytes: BytesMut,
 }
 
 /// The shards' end: takes QUIC datagrams and never blocks.
@@ -59,103 +57,53 @@ impl QuicIntake {
     }
 }
 
-/// The endpoint's end, for `quinn::Endpoint::new_with_abstract_socket`.
+/// The endpoint's end.
+#[derive(Debug)]
 pub struct QuicSocket {
-    /// Locked by the endpoint's one driver alone.
-    queue: Mutex<mpsc::Receiver<Arrived>>,
+    queue: mpsc::Receiver<Arrived>,
     sender: Sender,
-    address: SocketAddr,
+    batch: TxBatch,
     lost: Arc<Lost>,
-}
-
-impl fmt::Debug for QuicSocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "QuicSocket({})", self.address)
-    }
 }
 
 impl QuicSocket {
     /// A socket that sends through duplicates of `sockets`, and the intake that fills it.
-    pub fn new(sockets: &Sockets) -> io::Result<(Arc<Self>, QuicIntake)> {
+    pub fn new(sockets: &Sockets) -> io::Result<(Self, QuicIntake)> {
         let sender = Sender::new(sockets)?;
-        let address = sender.addresses().next().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let (queue, inbox) = mpsc::channel(WAITING);
         let lost = Arc::new(Lost::default());
         let intake = QuicIntake { queue, lost: lost.clone() };
-        Ok((Arc::new(Self { queue: Mutex::new(inbox), sender, address, lost }), intake))
-    }
-}
-
-impl AsyncUdpSocket for QuicSocket {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(AlwaysWritable)
+        Ok((Self { queue: inbox, sender, batch: TxBatch::new(), lost }, intake))
     }
 
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let segment = transmit.segment_size.unwrap_or(transmit.contents.len());
-        let path = self.sender.route(transmit.src_ip, transmit.destination);
-        let sent = path.map(|path| self.sender.send(path, transmit.contents, segment));
-        // An error would end the connection, and the next datagram may find the way: QUIC repeats what is lost.
-        if !matches!(sent, Some(Ok(()))) {
-            self.lost.outbound.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn poll_recv(
-        &self,
+    /// Takes what arrived, up to `most` datagrams; 0 when nothing will come any more.
+    pub(super) fn poll_receive(
+        &mut self,
         cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut filled = 0;
-        for (buf, meta) in bufs.iter_mut().zip(meta) {
-            let arrived = match queue.poll_recv(cx) {
-                Poll::Ready(Some(arrived)) => arrived,
-                Poll::Ready(None) if filled == 0 => {
-                    return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-                }
-                Poll::Pending if filled == 0 => return Poll::Pending,
-                Poll::Ready(None) | Poll::Pending => break,
-            };
-            // The endpoint's buffers are as large as it told its peers (`max_udp_payload_size`).
-            let len = arrived.bytes.len().min(buf.len());
-            let (Some(to), Some(from)) = (buf.get_mut(..len), arrived.bytes.get(..len)) else { continue };
-            to.copy_from_slice(from);
-            *meta = RecvMeta {
-                addr: arrived.path.remote,
-                len,
-                stride: len,
-                ecn: None,
-                dst_ip: Some(arrived.path.local).filter(|ip| !ip.is_unspecified()),
-            };
-            filled += 1;
+        arrived: &mut Vec<Arrived>,
+        most: usize,
+    ) -> Poll<usize> {
+        self.queue.poll_recv_many(cx, arrived, most)
+    }
+
+    /// Puts a datagram into the batch that [`QuicSocket::flush`] sends; a full batch is sent first.
+    pub(super) fn push(&mut self, transmit: &Transmit, bytes: &[u8]) {
+        let bytes = bytes.get(..transmit.size).unwrap_or_default();
+        let Some(path) = self.sender.route(transmit.src_ip, transmit.destination) else {
+            self.lost.outbound.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        if !self.batch.has_room() {
+            self.flush();
         }
-        Poll::Ready(Ok(filled))
+        self.batch.push(path, bytes);
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-
-    fn max_transmit_segments(&self) -> usize {
-        // Quinn keeps room for as many datagrams in each connection, for its life; signalling rarely has two.
-        1
-    }
-
-    fn may_fragment(&self) -> bool {
-        false
-    }
-}
-
-/// Waiting until a socket is writable would have every datagram of media that leaves it wake the runtime. A full queue
-/// drops instead, and QUIC repeats.
-#[derive(Debug)]
-struct AlwaysWritable;
-
-impl UdpPoller for AlwaysWritable {
-    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// Sends what waits. It never waits until a socket is writable, because then every media packet sent would wake
+    /// tokio: a full queue drops, and QUIC repeats.
+    pub(super) fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            self.lost.outbound.fetch_add(self.sender.send_batch(&mut self.batch), Ordering::Relaxed);
+        }
     }
 }

@@ -5,12 +5,13 @@
 //! 3. It ends with `bye`, with a breach of the rules, when the link is over (signed out, or taken up on another
 //!    stream), or when the stream or the client is gone. Only the last leaves a link that waits to be resumed.
 
-use std::future::Future;
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use quinn_proto::StreamId;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
@@ -18,6 +19,8 @@ use tracing::debug;
 use super::message::{
     Answer, CLIENT_LINE, ClientLine, Notice, Refusal, Request, Secret, write_answer, write_notice,
 };
+use super::quic::{Connection, Gone, closed_on_purpose};
+use super::webtransport;
 use crate::control::requests::SignedIn;
 use crate::control::rooms::Attachment;
 use crate::control::{Control, Unavailable, WAITING_NOTICES};
@@ -33,44 +36,90 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(200);
 const MESSAGES: Rate = Rate { burst: 200, every: Duration::from_millis(20) };
 /// Notices that wait are written together up to about so many bytes.
 const GATHER: usize = 64 * 1024;
-/// Room to read into while a client has nothing to say, and the most that is added at once.
-const FIRST_READ: usize = 256;
-const MOST_READ: usize = 4 * 1024;
 
-/// Runs a session until it ends. `closed_on_purpose` tells, once the connection is gone, whether the client closed it
-/// with code 0: then the session leaves everything at once.
-pub async fn run<R, W>(
-    control: Control,
-    from: IpAddr,
-    read: R,
-    write: W,
-    closed_on_purpose: impl Future<Output = bool>,
-) where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    let mut lines = Lines { read, buffer: BytesMut::new(), searched: 0 };
-    let mut client = Client { write };
+/// The signalling stream of a client, on a connection of its own.
+pub(super) struct Channel<'a> {
+    connection: &'a Connection,
+    stream: StreamId,
+    /// What arrived and was not asked for yet.
+    arrived: Bytes,
+    /// A browser's stream is of a session, which may end before it.
+    session: Option<webtransport::Session>,
+}
+
+impl<'a> Channel<'a> {
+    /// A stream that is all there is.
+    pub(super) const fn new(connection: &'a Connection, stream: StreamId) -> Self {
+        Self { connection, stream, arrived: Bytes::new(), session: None }
+    }
+
+    /// A stream of a session, and what of it arrived already.
+    pub(super) const fn of_session(
+        connection: &'a Connection,
+        stream: StreamId,
+        arrived: Bytes,
+        session: webtransport::Session,
+    ) -> Self {
+        Self { connection, stream, arrived, session: Some(session) }
+    }
+
+    /// The next bytes that the client says. Cancel-safe.
+    async fn read(&mut self) -> Result<Bytes, Gone> {
+        if !self.arrived.is_empty() {
+            return Ok(std::mem::take(&mut self.arrived));
+        }
+        poll_fn(|cx| {
+            if let Some(session) = &mut self.session
+                && session.poll_ended(self.connection, cx).is_ready()
+            {
+                return Poll::Ready(Err(Gone));
+            }
+            self.connection.poll_read(cx, self.stream).map(|read| read?.ok_or(Gone))
+        })
+        .await
+    }
+
+    async fn write(&self, bytes: &[u8]) -> Result<(), Gone> {
+        timeout(WRITE_WITHIN, self.connection.write_all(self.stream, bytes)).await.map_err(|_| Gone)?
+    }
+
+    /// Once the stream is gone: whether the client meant to leave, which closing with code 0 says.
+    async fn left_on_purpose(&mut self) -> bool {
+        if let Some(session) = &mut self.session {
+            poll_fn(|cx| session.poll_ended(self.connection, cx)).await;
+            if let Some(on_purpose) = session.left_on_purpose() {
+                return on_purpose;
+            }
+        }
+        closed_on_purpose(&self.connection.closed().await)
+    }
+}
+
+/// Runs a session until it ends. If its connection is gone by then and the client closed it with code 0, the session
+/// leaves everything at once.
+pub(super) async fn run(control: Control, channel: &mut Channel<'_>) {
+    let Some(from) = channel.connection.remote_address() else { return };
+    let mut lines = Lines { partial: BytesMut::new() };
     // Boxed, as is all that comes rarely: the session's task has room for it as long as it lives.
-    let hello = Box::pin(say_hello(&control, from, &mut lines, &mut client));
+    let hello = Box::pin(say_hello(&control, from.ip(), &mut lines, channel));
     let Some((mut link, notices)) = hello.await else {
-        client.finish().await;
+        channel.connection.finish(channel.stream);
         return;
     };
-    let end = converse(&link, notices, &mut lines, &mut client).await;
+    let end = converse(&link, notices, &mut lines, channel).await;
     match end {
         // Where the link is over or elsewhere this does nothing; a client that did not keep up may resume.
         End::Over => link.leave(false).await,
         End::Broke(refusal) => {
-            client.say(&write_notice(&Notice::Error(refusal))).await.ok();
+            channel.write(&write_notice(&Notice::Error(refusal))).await.ok();
             link.leave(true).await;
         }
         End::Gone => {
-            let on_purpose = timeout(CLOSE_WITHIN, closed_on_purpose).await.unwrap_or(false);
+            let on_purpose = timeout(CLOSE_WITHIN, channel.left_on_purpose()).await.unwrap_or(false);
             link.leave(on_purpose).await;
         }
     }
-    client.finish().await;
+    channel.connection.finish(channel.stream);
 }
 
 /// How a session ends.
@@ -115,13 +164,13 @@ impl Drop for Held {
 }
 
 /// Step 1. A client that is refused is told why; its stream ends.
-async fn say_hello<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+async fn say_hello(
     control: &Control,
     from: IpAddr,
-    lines: &mut Lines<R>,
-    client: &mut Client<W>,
+    lines: &mut Lines,
+    client: &mut Channel<'_>,
 ) -> Option<(Held, mpsc::Receiver<Bytes>)> {
-    let first = match timeout(HELLO_WITHIN, lines.next()).await {
+    let first = match timeout(HELLO_WITHIN, lines.next(client)).await {
         Ok(Ok(line)) => ClientLine::parse(&line).map_err(|bad| Refusal::new("BADLINE", sentence(&bad))),
         Ok(Err(Broken::TooLong)) => Err(too_long()),
         Ok(Err(Broken::Gone)) => return None,
@@ -130,7 +179,7 @@ async fn say_hello<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     let ClientLine { id, request } = match first {
         Ok(line) => line,
         Err(refusal) => {
-            client.say(&write_notice(&Notice::Error(refusal))).await.ok();
+            client.write(&write_notice(&Notice::Error(refusal))).await.ok();
             return None;
         }
     };
@@ -149,7 +198,7 @@ async fn say_hello<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
             None
         }
         (Err(refusal), None) => {
-            client.say(&write_notice(&Notice::Error(refusal))).await.ok();
+            client.write(&write_notice(&Notice::Error(refusal))).await.ok();
             None
         }
     }
@@ -177,16 +226,16 @@ async fn sign_in(
 }
 
 /// Step 2.
-async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+async fn converse(
     link: &Held,
     mut notices: mpsc::Receiver<Bytes>,
-    lines: &mut Lines<R>,
-    client: &mut Client<W>,
+    lines: &mut Lines,
+    client: &mut Channel<'_>,
 ) -> End {
     let (began, mut said) = (Instant::now(), Bucket::default());
     loop {
         let line = tokio::select! {
-            line = lines.next() => line,
+            line = lines.next(client) => line,
             notice = notices.recv() => {
                 let Some(notice) = notice else { return End::Over };
                 if client.say_all(notice, &mut notices).await.is_err() {
@@ -236,11 +285,9 @@ async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 }
 
 /// The client's lines.
-struct Lines<R> {
-    read: R,
-    buffer: BytesMut,
-    /// So much of the buffer is known to hold no line feed.
-    searched: usize,
+struct Lines {
+    /// The beginning of a line, without its line feed. While a client has nothing to say it takes no room.
+    partial: BytesMut,
 }
 
 enum Broken {
@@ -248,63 +295,46 @@ enum Broken {
     Gone,
 }
 
-impl<R: AsyncRead + Unpin> Lines<R> {
-    /// The next line that is not empty. Cancel-safe: what was read stays in the buffer.
-    async fn next(&mut self) -> Result<Bytes, Broken> {
+impl Lines {
+    /// The next line that is not empty. Cancel-safe: what was read stays.
+    async fn next(&mut self, client: &mut Channel<'_>) -> Result<Bytes, Broken> {
         loop {
-            let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
-            match unsearched.iter().position(|byte| *byte == b'\n') {
-                Some(at) => {
-                    let line = self.buffer.split_to(self.searched + at);
-                    self.buffer.advance(1);
-                    self.searched = 0;
-                    if line.len() >= CLIENT_LINE {
-                        return Err(Broken::TooLong);
-                    }
-                    if self.buffer.is_empty() {
-                        // The line keeps the old buffer, however long that grew, and takes it along.
-                        self.buffer = BytesMut::new();
-                    }
-                    if !line.is_empty() {
-                        return Ok(line.freeze());
-                    }
+            let mut arrived = client.read().await.map_err(|Gone| Broken::Gone)?;
+            let Some(end) = arrived.iter().position(|byte| *byte == b'\n') else {
+                self.partial.extend_from_slice(&arrived);
+                if self.partial.len() >= CLIENT_LINE {
+                    return Err(Broken::TooLong);
                 }
-                None => {
-                    self.searched = self.buffer.len();
-                    if self.searched >= CLIENT_LINE {
-                        return Err(Broken::TooLong);
-                    }
-                    self.buffer.reserve(self.searched.clamp(FIRST_READ, MOST_READ));
-                    match self.read.read_buf(&mut self.buffer).await {
-                        Ok(0) | Err(_) => return Err(Broken::Gone),
-                        Ok(_) => {}
-                    }
-                }
+                continue;
+            };
+            let mut line = arrived.split_to(end);
+            arrived.advance(1);
+            client.arrived = arrived;
+            if !self.partial.is_empty() {
+                self.partial.extend_from_slice(&line);
+                line = std::mem::take(&mut self.partial).freeze();
+            }
+            if line.len() >= CLIENT_LINE {
+                return Err(Broken::TooLong);
+            }
+            if !line.is_empty() {
+                return Ok(line);
             }
         }
     }
 }
 
-/// The way to the client.
-struct Client<W> {
-    write: W,
-}
-
-impl<W: AsyncWrite + Unpin> Client<W> {
-    async fn answer(&mut self, id: Option<u64>, answer: Result<Answer, Refusal>) -> std::io::Result<()> {
+impl Channel<'_> {
+    async fn answer(&self, id: Option<u64>, answer: Result<Answer, Refusal>) -> Result<(), Gone> {
         match id {
-            Some(id) => self.say(&write_answer(id, &answer)).await,
+            Some(id) => self.write(&write_answer(id, &answer)).await,
             None => Ok(()),
         }
     }
 
-    async fn say(&mut self, line: &[u8]) -> std::io::Result<()> {
-        timeout(WRITE_WITHIN, self.write.write_all(line)).await?
-    }
-
     /// Says this, and what waits behind it.
-    async fn say_all(&mut self, first: Bytes, more: &mut mpsc::Receiver<Bytes>) -> std::io::Result<()> {
-        let Ok(second) = more.try_recv() else { return self.say(&first).await };
+    async fn say_all(&self, first: Bytes, more: &mut mpsc::Receiver<Bytes>) -> Result<(), Gone> {
+        let Ok(second) = more.try_recv() else { return self.write(&first).await };
         let mut all = BytesMut::from(first);
         all.extend_from_slice(&second);
         while all.len() < GATHER
@@ -312,11 +342,7 @@ impl<W: AsyncWrite + Unpin> Client<W> {
         {
             all.extend_from_slice(&next);
         }
-        self.say(&all).await
-    }
-
-    async fn finish(&mut self) {
-        timeout(WRITE_WITHIN, self.write.shutdown()).await.ok();
+        self.write(&all).await
     }
 }
 

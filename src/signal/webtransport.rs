@@ -1,26 +1,65 @@
-//! WebTransport over HTTP/3 (draft-ietf-webtrans-http3), for browsers.
+//! WebTransport over HTTP/3 (RFC 9114, RFC 9220, draft-ietf-webtrans-http3), for browsers: one session on a connection.
+//!
+//! 1. Both sides say on a stream of their own what they can. What the client says there is not asked for: its request
+//!    shows that it speaks WebTransport.
+//! 2. The client's first bidirectional stream carries a CONNECT request for the session, and is kept while that lasts.
+//! 3. Another one, which begins with the number of the first, is the signalling stream.
 
-use std::net::IpAddr;
+mod frames;
+mod qpack;
+
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::StatusCode;
-use http::header::ORIGIN;
-use quinn::{ConnectionError, VarInt};
+use bytes::{Buf, Bytes, BytesMut};
+use quinn_proto::StreamId;
 use tokio::time::timeout;
 use tracing::{debug, info};
-use url::{Host, Url};
-use web_transport_quinn::{Request, Session, SessionError, WebTransportError};
 
-use super::quic::closed_on_purpose;
-use super::session;
+use super::quic::{Connection, Gone};
+use super::session::{self, Channel};
 use crate::control::Control;
+use crate::origin::{Host, Origin};
+use frames::Capsules;
+use qpack::Name;
 
 /// Where signalling is.
-const PATH: &str = "/signal";
+const PATH: &[u8] = b"/signal";
 /// From the connection to its signalling stream.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// How long the last words of a session may take to arrive.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
+/// The longest request.
+const REQUEST: usize = 16 * 1024;
+
+/// The type of a HEADERS frame (RFC 9114 section 7.2.2), ...
+const HEADERS: u64 = 0x01;
+/// ... and what begins a bidirectional stream of a session.
+const SESSION_STREAM: u64 = 0x41;
+
+/// A control stream, and on it a SETTINGS frame: the longest request; extended CONNECT (RFC 9220); datagrams (RFC 9297, and
+/// as Chromium knew them before); WebTransport as drafts from 7 on have it, one session; and as earlier ones do.
+const SETTINGS: &[u8] = &[
+    0x00, 0x04, 33, //
+    0x06, 0x80, 0x00, 0x40, 0x00, //
+    0x08, 0x01, //
+    0x33, 0x01, //
+    0x80, 0xff, 0xd2, 0x77, 0x01, //
+    0xc0, 0x00, 0x00, 0x00, 0xc6, 0x71, 0x70, 0x6a, 0x01, //
+    0xab, 0x60, 0x37, 0x42, 0x01, //
+    0xab, 0x60, 0x37, 0x43, 0x01, //
+];
+
+/// HEADERS with `:status` 200, and the draft that older clients ask to be told.
+const GRANTED: &[u8] = b"\x01\x29\x00\x00\xd9\x27\x15sec-webtransport-http3-draft\x07draft02";
+/// HEADERS with `:status` 403.
+const FORBIDDEN: &[u8] = &[0x01, 0x04, 0x00, 0x00, 0xff, 0x05];
+/// HEADERS with `:status` 404.
+const NOT_FOUND: &[u8] = &[0x01, 0x03, 0x00, 0x00, 0xdb];
+/// DATA with the capsule that ends a session: code 0, no reason.
+const CLOSE: &[u8] = &[0x00, 0x07, 0x68, 0x43, 0x04, 0x00, 0x00, 0x00, 0x00];
+/// The connection is done with (RFC 9114 section 8.1).
+const NO_ERROR: u32 = 0x100;
 
 /// Whose pages may open sessions in a browser: those of the host that is connected to, and those that are listed.
 #[derive(Clone, Debug, Default)]
@@ -34,82 +73,160 @@ impl Origins {
         Self { listed }
     }
 
-    /// Whether a page of `origin` may connect to us under `target`. Who sends no origin is no browser.
-    pub fn allow(&self, origin: Option<&str>, target: &Url) -> bool {
+    /// Whether a page of `origin` may connect to us under `authority`. Who sends no origin is no browser.
+    pub fn allow(&self, origin: Option<&str>, authority: &str) -> bool {
         let Some(origin) = origin else { return true };
         if self.listed.iter().any(|listed| listed.trim_end_matches('/').eq_ignore_ascii_case(origin)) {
             return true;
         }
-        let Ok(page) = Url::parse(origin) else { return false };
-        match (page.host(), target.host()) {
-            (Some(page), Some(target)) => page == target || (is_loopback(&page) && is_loopback(&target)),
+        match (Origin::parse(origin), Host::of_authority(authority)) {
+            (Some(page), Some((target, _))) => {
+                page.host() == target || (page.host().is_loopback() && target.is_loopback())
+            }
             _ => false,
         }
     }
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
-        Host::Ipv6(address) => IpAddr::from(*address).is_loopback(),
-    }
-}
-
 /// Runs the one session of a connection.
-pub(super) async fn serve(connection: quinn::Connection, control: Control, origins: &Origins) {
-    let Some(session) = accept(connection.clone(), origins).await else { return };
-    let Ok(Ok((mut send, receive))) = timeout(READY_WITHIN, session.accept_bi()).await else {
-        session.close(1, b"open a stream");
+pub(super) async fn serve(connection: Connection, control: Control, origins: &Origins) {
+    // Boxed: the session's task has room for it as long as it lives.
+    let accepted = Box::pin(timeout(READY_WITHIN, accept(&connection, origins))).await;
+    let Ok(Ok(Accepted { connect, stream, first })) = accepted else {
+        connection.close(NO_ERROR, b"no session");
         return;
     };
-    let on_purpose = async {
-        let quic = connection.closed().await;
-        left_on_purpose(&session, &quic)
-    };
-    session::run(control, connection.remote_address().ip(), receive, &mut send, on_purpose).await;
-    timeout(DRAIN_WITHIN, send.stopped()).await.ok();
-    session.close(0, b"");
-    timeout(DRAIN_WITHIN, connection.closed()).await.ok();
-    connection.close(VarInt::from_u32(0), b"");
+    let session = Session { connect, capsules: Capsules::default(), ended: None };
+    session::run(control, &mut Channel::of_session(&connection, stream, first, session)).await;
+    timeout(DRAIN_WITHIN, connection.delivered(stream)).await.ok();
+    if connection.write_all(connect, CLOSE).await.is_ok() {
+        connection.finish(connect);
+        timeout(DRAIN_WITHIN, connection.closed()).await.ok();
+    }
+    connection.close(NO_ERROR, b"");
 }
 
-async fn accept(connection: quinn::Connection, origins: &Origins) -> Option<Session> {
-    let request = match timeout(READY_WITHIN, Request::accept(connection)).await {
-        Ok(Ok(request)) => request,
-        Ok(Err(error)) => {
-            debug!(%error, "no WebTransport");
-            return None;
+/// A session as it begins.
+struct Accepted {
+    connect: StreamId,
+    stream: StreamId,
+    /// What of the signalling stream came along with its beginning.
+    first: Bytes,
+}
+
+async fn accept(connection: &Connection, origins: &Origins) -> Result<Accepted, Gone> {
+    let settings = connection.open_uni()?;
+    connection.write_all(settings, SETTINGS).await?;
+    let connect = connection.accept_bi().await?;
+    let request = read_request(connection, connect).await?;
+    let answer = request.judge(origins);
+    connection.write_all(connect, answer).await?;
+    if answer != GRANTED {
+        connection.finish(connect);
+        // The client closes once it has read the status.
+        timeout(DRAIN_WITHIN, connection.closed()).await.ok();
+        return Err(Gone);
+    }
+    let stream = connection.accept_bi().await?;
+    let mut buffer = BytesMut::new();
+    loop {
+        let begin = frames::integer(&buffer)
+            .and_then(|(kind, at)| Some((kind, at, buffer.get(at..).and_then(frames::integer)?)));
+        if let Some((kind, at, (of, more))) = begin {
+            if kind != SESSION_STREAM || of != u64::from(connect) {
+                return Err(Gone);
+            }
+            buffer.advance(at + more);
+            return Ok(Accepted { connect, stream, first: buffer.freeze() });
         }
-        Err(_) => return None,
-    };
-    let origin = request.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
-    let refused = if request.url.path() != PATH {
-        Some(StatusCode::NOT_FOUND)
-    } else if !origins.allow(origin, &request.url) {
-        info!(origin, "a page of another host was refused; list its origin to let it in");
-        Some(StatusCode::FORBIDDEN)
-    } else {
-        None
-    };
-    match refused {
-        Some(status) => {
-            let connection = request.conn().clone();
-            request.reject(status).await.ok();
-            // The client closes once it has read the status.
-            timeout(DRAIN_WITHIN, connection.closed()).await.ok();
-            None
-        }
-        None => request.ok().await.ok(),
+        buffer.extend_from_slice(&connection.read(stream).await?.ok_or(Gone)?);
     }
 }
 
-/// Whether the client ended the session with code 0, by a capsule, by ending the CONNECT stream (both make our side
-/// close the connection), or by closing the connection.
-fn left_on_purpose(session: &Session, quic: &ConnectionError) -> bool {
-    match session.close_reason() {
-        Some(SessionError::WebTransportError(WebTransportError::Closed(code, _))) => code == 0,
-        _ => matches!(quic, ConnectionError::LocallyClosed) || closed_on_purpose(quic),
+/// A CONNECT request.
+#[derive(Debug, Default)]
+struct Request {
+    method: Vec<u8>,
+    protocol: Vec<u8>,
+    authority: Vec<u8>,
+    path: Vec<u8>,
+    origin: Option<Vec<u8>>,
+}
+
+async fn read_request(connection: &Connection, stream: StreamId) -> Result<Request, Gone> {
+    let mut buffer = BytesMut::new();
+    let section = loop {
+        match frames::take(&mut buffer, REQUEST) {
+            Ok(Some((HEADERS, section))) => break section,
+            // Frames of unknown types are to be ignored (RFC 9114 section 9).
+            Ok(Some(_)) => continue,
+            Ok(None) => {}
+            Err(frames::TooLong) => return Err(Gone),
+        }
+        buffer.extend_from_slice(&connection.read(stream).await?.ok_or(Gone)?);
+    };
+    let mut request = Request::default();
+    let read = qpack::read(&section, |name, value| match name {
+        Name::Method => request.method = value,
+        Name::Protocol => request.protocol = value,
+        Name::Authority => request.authority = value,
+        Name::Path => request.path = value,
+        Name::Origin => request.origin = Some(value),
+        Name::Scheme | Name::Other => {}
+    });
+    if read.is_none() || request.method != b"CONNECT" || request.protocol != b"webtransport" {
+        debug!("a client's request is not for WebTransport");
+        return Err(Gone);
+    }
+    Ok(request)
+}
+
+impl Request {
+    /// The answer to it.
+    fn judge(&self, origins: &Origins) -> &'static [u8] {
+        if self.path.split(|byte| *byte == b'?').next() != Some(PATH) {
+            return NOT_FOUND;
+        }
+        let text = |bytes| std::str::from_utf8(bytes).unwrap_or("?");
+        let origin = self.origin.as_deref().map(text);
+        if !origins.allow(origin, text(&self.authority)) {
+            info!(origin, "a page of another host was refused; list its origin to let it in");
+            return FORBIDDEN;
+        }
+        GRANTED
+    }
+}
+
+/// The session around a signalling stream: it may end before the stream does.
+#[derive(Debug)]
+pub(super) struct Session {
+    connect: StreamId,
+    capsules: Capsules,
+    /// The code with which the client ended it; 0 where it just ended the request's stream.
+    ended: Option<u32>,
+}
+
+impl Session {
+    /// Ready when the client has ended the session.
+    pub(super) fn poll_ended(&mut self, connection: &Connection, cx: &Context<'_>) -> Poll<()> {
+        while self.ended.is_none() {
+            match connection.poll_read(cx, self.connect) {
+                Poll::Ready(Ok(Some(bytes))) => self.ended = self.capsules.take(&bytes),
+                Poll::Ready(Ok(None)) => self.ended = Some(0),
+                // With the connection, which tells why, or by a reset: both end it.
+                Poll::Ready(Err(Gone)) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether the client ended the session with code 0, by a capsule or by ending the request's stream.
+    pub(super) const fn left_on_purpose(&self) -> Option<bool> {
+        match self.ended {
+            Some(code) => Some(code == 0),
+            None => None,
+        }
     }
 }
 
@@ -118,9 +235,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_said_of_a_length_is_as_long() {
+        assert_eq!(SETTINGS.get(2).copied().map(usize::from), Some(SETTINGS.len() - 3));
+        assert_eq!(GRANTED.get(1).copied().map(usize::from), Some(GRANTED.len() - 2));
+    }
+
+    #[test]
     fn a_page_of_the_same_host_or_a_listed_one_may_connect() {
         let origins = Origins::new(vec!["https://app.example.org".to_owned()]);
-        let here = Url::parse("https://meet.example.org:4433/signal").expect("a URL");
         let cases = [
             (None, true),
             (Some("https://meet.example.org"), true),
@@ -131,16 +253,15 @@ mod tests {
             (Some("null"), false),
         ];
         for (origin, allowed) in cases {
-            assert_eq!(origins.allow(origin, &here), allowed, "{origin:?}");
+            assert_eq!(origins.allow(origin, "meet.example.org:4433"), allowed, "{origin:?}");
         }
     }
 
     #[test]
     fn the_first_run_serves_its_page_on_another_name_of_this_host() {
-        let here = Url::parse("https://127.0.0.1:4433/signal").expect("a URL");
         let origins = Origins::default();
-        assert!(origins.allow(Some("http://localhost:8080"), &here));
-        assert!(origins.allow(Some("http://[::1]:8080"), &here));
-        assert!(!origins.allow(Some("http://localhost.evil.org"), &here));
+        assert!(origins.allow(Some("http://localhost:8080"), "127.0.0.1:4433"));
+        assert!(origins.allow(Some("http://[::1]:8080"), "127.0.0.1:4433"));
+        assert!(!origins.allow(Some("http://localhost.evil.org"), "127.0.0.1:4433"));
     }
 }

@@ -1,23 +1,26 @@
 //! A server on loopback, and a native client that keeps what it hears.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use millrace::control::Control;
 use millrace::control::directory::{Membership, Settings};
 use millrace::control::ids::{Gid, Sid};
+use millrace::net::{Choice, Io};
 use millrace::signal::message::{
     ClientLine, Muted, Notice, Publish, Refusal, Request, Secret, ServerLine, VERSION, Welcome,
 };
 use millrace::signal::quic::{self, CertificateSlot, NATIVE, ResetKey};
 use millrace::signal::webtransport::Origins;
 use quinn::rustls;
-use quinn::{Connection, Endpoint, RecvStream, Runtime, SendStream, TokioRuntime};
+use quinn::{Connection, Endpoint, RecvStream, SendStream};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
+
+use crate::door::Door;
 
 /// Long enough on a busy machine; what is asserted are outcomes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,7 +37,8 @@ pub(crate) struct Server {
     pub(crate) gid: Gid,
     pub(crate) pin: String,
     pub(crate) spin: String,
-    endpoint: Endpoint,
+    endpoint: quic::Endpoint,
+    _door: Door,
     _data: TempDir,
 }
 
@@ -62,13 +66,13 @@ impl Server {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let certificate = made.cert.der().to_vec();
         let slot = CertificateSlot::new(&certificate, &made.signing_key.serialize_der()).expect("a slot");
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        let address = socket.local_addr().expect("an address");
-        let socket = TokioRuntime.wrap_udp_socket(socket).expect("a socket");
+        let choice = Choice::probe(Io::Mmsg).expect("the portable driver");
+        let (door, socket) = Door::open(&choice, &["127.0.0.1:0"], 1);
         let key = ResetKey::load(data.path()).expect("a key");
-        let endpoint = quic::endpoint(socket, Arc::new(slot), &key).expect("an endpoint");
-        tokio::spawn(quic::serve(endpoint.clone(), control.clone(), Origins::default()));
-        Self { address, certificate, control, gid, pin, spin, endpoint, _data: data }
+        let endpoint = quic::endpoint(Arc::new(slot), &key).expect("an endpoint");
+        tokio::spawn(quic::serve(endpoint.clone(), socket, control.clone(), Origins::default()));
+        let address = door.addresses[0];
+        Self { address, certificate, control, gid, pin, spin, endpoint, _door: door, _data: data }
     }
 
     /// The token of a new user.
@@ -108,7 +112,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.endpoint.close(0u32.into(), b"");
+        self.endpoint.close(0, b"");
     }
 }
 

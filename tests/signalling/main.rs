@@ -5,6 +5,8 @@ mod chat;
 mod client;
 #[path = "../common/control_plane.rs"]
 mod control_plane;
+#[path = "../common/door.rs"]
+mod door;
 mod limits;
 mod over_quic;
 mod over_webtransport;

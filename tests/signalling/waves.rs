@@ -45,3 +45,22 @@ async fn who_finds_all_handshakes_taken_is_told_when_to_ask_again_and_then_serve
     server.control.handshake(first, Ok(()));
     bob.ask(&answer).await.expect("the same answer, when there is room");
 }
+
+#[tokio::test]
+async fn a_crowd_that_connects_at_once_is_let_in() {
+    let server = Server::start().await;
+    // More than may be in their handshakes without proof of their address: those that come then are asked for it first.
+    let token = server.token("Ann").await;
+    let mut crowd = tokio::task::JoinSet::new();
+    let server = std::sync::Arc::new(server);
+    for _ in 0..150 {
+        let (server, token) = (server.clone(), token.clone());
+        crowd.spawn(async move { server.stranger().await.hello(&token, None).await.map(|_| ()) });
+    }
+    while let Some(joined) = crowd.join_next().await {
+        // They have one token, and sign each other out.
+        if let Err(refusal) = joined.expect("connected") {
+            panic!("{refusal:?}");
+        }
+    }
+}

@@ -304,7 +304,7 @@ impl Route {
     /// The parameters of a query, or all that is wrong with them.
     pub(super) fn read_query(&self, query: &str) -> Result<Object, Vec<Wrong>> {
         let (mut object, mut wrong) = (Object::new(), Vec::new());
-        for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
+        for (name, text) in form_urlencoded::parse(query.as_bytes()) {
             let Some(field) = self.query.iter().find(|field| field.name == name) else {
                 let known: Vec<&str> = self.query.iter().map(|field| field.name).collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
