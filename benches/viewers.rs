@@ -13,7 +13,7 @@ use std::sync::Arc;
 use millrace::batch::{Path, TxBatch};
 use millrace::router::command::{
     Command, ExtensionIds, IceCredentials, Kind, LayerParams, PayloadParams, SessionParams, SlotParams,
-    TrackParams, View,
+    TrackLimits, TrackParams, View,
 };
 use millrace::router::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
 use millrace::router::{Router, RouterConfig};
@@ -175,8 +175,7 @@ impl Bench {
             ssrcs: vec![],
             clock_rate: 90_000,
             muted: false,
-            max_bitrate: Bitrate::MAX,
-            max_size: PictureSize::new(u16::MAX, u16::MAX),
+            limits: TrackLimits::NONE,
         }
     }
 

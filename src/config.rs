@@ -67,12 +67,13 @@ pub struct TokenOptions {
 
 impl TokenOptions {
     /// What the holder of the token may send and get at most.
-    pub const fn limits(&self) -> Limits {
+    pub fn limits(&self) -> Limits {
         Limits {
             max_publish_kbps: self.max_publish_kbps,
             max_subscribe_kbps: self.max_subscribe_kbps,
             max_resolution: self.max_resolution,
             max_voices: self.max_voices,
+            ..Limits::default()
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use millrace::control::negotiate::{Error, Ours, PublishIds, Published, Subscriber, publish};
 use millrace::handshake::Algorithm;
-use millrace::router::command::{IceCredentials, Kind, TrackParams};
+use millrace::router::command::{IceCredentials, Kind, TrackLimits, TrackParams};
 use millrace::router::id::TrackId;
 use millrace::units::{Bitrate, PictureSize};
 use millrace::wire::id::{Pt, Rid};
@@ -112,7 +112,10 @@ fn the_answer_lets_all_layers_start_at_once() {
     let published = published("chromium-offer-vp8-simulcast.sdp");
     assert!(published.answer.contains("a=fmtp:96 x-google-start-bitrate=2500\r\n"));
     let offer = fixture("chromium-offer-h264-simulcast.sdp");
-    let ids = PublishIds { max_bitrate: Bitrate::from_kbps(800), ..PublishIds::new(AUDIO, VIDEO) };
+    let ids = PublishIds {
+        video_limits: TrackLimits { max_bitrate: Bitrate::from_kbps(800), ..TrackLimits::NONE },
+        ..PublishIds::new(AUDIO, VIDEO)
+    };
     let published = publish(&offer, &ours(), &ids).expect("an offer");
     let line = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f;x-google-start-bitrate=800\r\n";
     assert!(published.answer.contains(line), "a limit also limits the start");

@@ -2,10 +2,10 @@
 
 use millrace::router::command::{
     Claim, Command, ExtensionIds, IceCredentials, Kind, PayloadParams, SessionParams, SlotParams,
-    TrackParams, View,
+    TrackLimits, TrackParams, View,
 };
 use millrace::router::id::{SessionId, SlotId, TrackId};
-use millrace::units::{Bitrate, PictureSize};
+use millrace::units::PictureSize;
 use millrace::wire::id::{Mid, Pt, RtpTs, Seq, Ssrc};
 use millrace::wire::payload::Codec;
 use millrace::wire::srtp::{Keys, Profile, Sealer};
@@ -46,8 +46,7 @@ pub(crate) fn session(n: u32) -> SessionParams {
         ssrcs: vec![(Ssrc(7), None)],
         clock_rate: 90_000,
         muted: false,
-        max_bitrate: Bitrate::MAX,
-        max_size: WHOLE,
+        limits: TrackLimits::NONE,
     };
     let slot = || SlotParams {
         slot: SlotId(0),

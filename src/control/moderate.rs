@@ -57,7 +57,10 @@ impl State {
             return Err(Refusal::new("NOTALLOWED", "Only the owner makes admins."));
         }
         if !ask.limits.valid() {
-            return Err(Refusal::new("BADARG", "There is no such resolution, or number of voices."));
+            return Err(Refusal::new(
+                "BADARG",
+                "There is no such resolution, or number of voices or layers.",
+            ));
         }
         for uid in self.subject(ask.gid, by, Some(&ask.uids))? {
             let changes = MemberChanges { limits: ask.limits, admin: ask.admin, ..MemberChanges::default() };

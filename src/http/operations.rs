@@ -14,7 +14,7 @@ use crate::control::directory::{
     Asker, Directory, Failure, Identity, MemberChanges, Membership, Minted, PinChanges, Settings,
 };
 use crate::control::ids::Gid;
-use crate::control::limits::{LimitChanges, MAX_RESOLUTION, MAX_VOICES};
+use crate::control::limits::{Codecs, LimitChanges, MAX_LAYERS, MAX_RESOLUTION, MAX_VOICES};
 use crate::control::rights::{Admin, Choice, ChoiceChanges, Override, Preset, Receivers, Say};
 
 /// Parameters of the query and of the form; the form's win.
@@ -48,14 +48,21 @@ impl Parameters {
     }
 
     /// A number up to `most`.
-    fn up_to(&self, name: &str, most: u8) -> Result<Option<u8>, Refusal> {
+    fn up_to<N: TryFrom<u32> + PartialOrd>(&self, name: &str, most: N) -> Result<Option<N>, Refusal> {
         let number = self.number(name)?;
-        number.map(|n| u8::try_from(n).ok().filter(|n| *n <= most).ok_or(Refusal::BadArg)).transpose()
+        number.map(|n| N::try_from(n).ok().filter(|n| *n <= most).ok_or(Refusal::BadArg)).transpose()
+    }
+
+    /// Names of codecs, comma separated; `any` takes the limit away.
+    fn codecs(&self) -> Result<Option<Codecs>, Refusal> {
+        let Some(names) = self.text("codecs") else { return Ok(None) };
+        let names = if names.eq_ignore_ascii_case("any") { "" } else { names };
+        Codecs::parse(names).map(Some).ok_or(Refusal::BadArg)
     }
 
     /// 0 or 1.
     fn choice(&self, name: &str) -> Result<Option<bool>, Refusal> {
-        Ok(self.up_to(name, 1)?.map(|number| number == 1))
+        Ok(self.up_to(name, 1u8)?.map(|number| number == 1))
     }
 
     /// What is to be changed of limits; 0 takes one away.
@@ -65,6 +72,13 @@ impl Parameters {
             max_subscribe_kbps: self.number("maxSubscribeKbps")?,
             max_resolution: self.up_to("maxResolution", MAX_RESOLUTION)?,
             max_voices: self.up_to("maxVoices", MAX_VOICES)?,
+            max_fps: self.up_to("maxFps", u8::MAX)?,
+            audio_kbps: self.number("audioKbps")?,
+            codecs: self.codecs()?,
+            max_streams: self.up_to("maxStreams", u8::MAX)?,
+            max_subscriptions: self.up_to("maxSubscriptions", u16::MAX)?,
+            simulcast_layers: self.up_to("simulcastLayers", MAX_LAYERS)?,
+            priority: self.up_to("priority", u8::MAX)?,
         })
     }
 

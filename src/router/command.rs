@@ -106,15 +106,39 @@ pub enum Command {
         muted: bool,
     },
     /// To the owner of the publishing session: bound what the publisher sends. It is
-    /// told by REMB; layers beyond are dropped.
+    /// told by REMB; what is beyond is dropped.
     LimitTrack {
         /// Which track.
         track: TrackId,
-        /// At most this much, all layers together.
-        max_bitrate: Bitrate,
-        /// No picture larger than this, lying or standing.
-        max_size: PictureSize,
+        /// How much may come.
+        limits: TrackLimits,
     },
+}
+
+/// How much of a track may come from its publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrackLimits {
+    /// At most this much: of pictures all layers together, of sound what is in the packets.
+    pub max_bitrate: Bitrate,
+    /// No picture larger than this, lying or standing.
+    pub max_size: PictureSize,
+    /// At most so many pictures a second.
+    pub max_fps: u8,
+    /// Only so many of the smallest layers, be they simulcast's or spatial ones of the codec's own.
+    pub max_layers: u8,
+    /// Which of the track's payloads may come, by bit.
+    pub payloads: u32,
+}
+
+impl TrackLimits {
+    /// All may come.
+    pub const NONE: Self = Self {
+        max_bitrate: Bitrate::MAX,
+        max_size: PictureSize::new(u16::MAX, u16::MAX),
+        max_fps: u8::MAX,
+        max_layers: u8::MAX,
+        payloads: u32::MAX,
+    };
 }
 
 /// Audio or video.
@@ -253,10 +277,8 @@ pub struct TrackParams {
     pub clock_rate: u32,
     /// Whether the client begins muted.
     pub muted: bool,
-    /// At most this much from the publisher, all layers together.
-    pub max_bitrate: Bitrate,
-    /// No picture larger than this, lying or standing.
-    pub max_size: PictureSize,
+    /// How much of it may come.
+    pub limits: TrackLimits,
 }
 
 /// One simulcast layer as the offer declares it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::command::{Command, Kind, SessionParams, View};
+use super::command::{Command, Kind, SessionParams, TrackLimits, View};
 use super::event::Why;
 use super::id::{SessionId, ShardId, SlotId, TrackId};
 use super::target::Target;
@@ -68,14 +68,7 @@ impl Router {
                 }
             }
             Command::MuteTrack { track, muted } => self.mute(track, muted),
-            Command::LimitTrack { track, max_bitrate, max_size } => {
-                if let Some(track) = self.tracks.find_mut(track) {
-                    // A browser holds to what it was told until it is told more.
-                    let limited = track.limit.max_bitrate != Bitrate::MAX;
-                    let most = if limited { Bitrate::from_kbps(100_000) } else { Bitrate::MAX };
-                    (track.limit.max_bitrate, track.limit.max_size) = (max_bitrate.min(most), max_size);
-                }
-            }
+            Command::LimitTrack { track, limits } => self.limit(track, limits),
         }
     }
 
@@ -218,6 +211,32 @@ impl Router {
         self.aim(id.index);
     }
 
+    fn limit(&mut self, id: TrackId, mut limits: TrackLimits) {
+        let Some(track) = self.tracks.find_mut(id) else { return };
+        if track.kind == Kind::Video && track.limit.most.max_bitrate != Bitrate::MAX {
+            // A browser holds to what it was told until it is told more.
+            limits.max_bitrate = limits.max_bitrate.min(Bitrate::from_kbps(100_000));
+        }
+        let before = std::mem::replace(&mut track.limit.most, limits);
+        if before.payloads != limits.payloads && track.publisher.is_some() {
+            track.silence();
+            self.begin_anew(id);
+            self.tracks.changed(id.index);
+            self.reselect(id);
+        }
+    }
+
+    /// What was dropped of a track leaves a hole in the numbers that no viewer shall take for loss.
+    fn begin_anew(&mut self, id: TrackId) {
+        let layers = self.tracks.find(id).map_or(0, |track| track.layers.len());
+        for layer in 0..layers {
+            self.tracks.begin_epoch(id, layer as u8);
+            if let Some(layer) = self.tracks.find_mut(id).and_then(|t| t.layers.get_mut(layer)) {
+                layer.reception = None;
+            }
+        }
+    }
+
     fn mute(&mut self, id: TrackId, muted: bool) {
         let Some(track) = self.tracks.find_mut(id) else { return };
         if std::mem::replace(&mut track.muted, muted) == muted {
@@ -225,15 +244,8 @@ impl Router {
         }
         track.silence();
         track.voice.forget();
-        let layers = track.layers.len();
         if !muted {
-            // What was dropped leaves a hole in the numbers that no viewer shall take for loss.
-            for layer in 0..layers {
-                self.tracks.begin_epoch(id, layer as u8);
-                if let Some(layer) = self.tracks.find_mut(id).and_then(|t| t.layers.get_mut(layer)) {
-                    layer.reception = None;
-                }
-            }
+            self.begin_anew(id);
         }
         self.tracks.changed(id.index);
         self.reselect(id);

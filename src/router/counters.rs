@@ -33,6 +33,8 @@ pub struct Counters {
     pub nacked: u64,
     /// TWCC feedback of viewers.
     pub feedback_in: u64,
+    /// Times that a layer was found to bring more pictures than its publisher may send, with none that can be left out.
+    pub too_fast: u64,
     /// What was dropped, by reason.
     pub drops: Drops,
 }

@@ -74,6 +74,11 @@ impl Router {
             self.counters.drops.muted += 1;
             return;
         }
+        let refused = track.limit.most.payloads >> payload & 1 == 0;
+        if refused || (track.kind == Kind::Audio && !track.limit.lets_sound(now, bytes.len())) {
+            self.counters.drops.limited += 1;
+            return;
+        }
         let Some(layer) = track.layers.get_mut(usize::from(stream.layer)) else { return };
 
         if layer.refused {
@@ -144,6 +149,9 @@ impl Router {
         };
         layer.keyframes.count(read.entry.ts, read.entry.is(KEYFRAME), bytes.len());
         layer.shaper.count(&read.entry, len, now);
+        if !resent {
+            layer.frames.count(&read.entry, now);
+        }
         if let Some(structure) = &read.structure {
             let sizes = (0..structure.spatial_layers).filter_map(|s| Some((s, structure.size(s)?)));
             sizes.for_each(|(spatial, size)| layer.shape.set_size(spatial, size));

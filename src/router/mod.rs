@@ -207,6 +207,7 @@ impl Router {
                 if track.police(now) != 0 {
                     fell_silent.push(track.id);
                 }
+                self.counters.too_fast += track.too_fast() as u64;
                 if track.tend(now) {
                     demanded.push(track.id);
                 }

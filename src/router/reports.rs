@@ -144,10 +144,10 @@ impl Session {
         let limits = self.params.tracks.iter().filter_map(|t| tracks.find(t.id));
         let (mut sum, mut ssrcs, mut count) = (0u64, [Ssrc(0); 16], 0);
         for track in limits.filter(|t| t.kind == Kind::Video) {
-            if track.limit.max_bitrate == Bitrate::MAX || track.limit.max_bitrate == Bitrate::ZERO {
+            if track.limit.most.max_bitrate == Bitrate::MAX || track.limit.most.max_bitrate == Bitrate::ZERO {
                 return;
             }
-            sum = sum.saturating_add(track.limit.max_bitrate.as_bps());
+            sum = sum.saturating_add(track.limit.most.max_bitrate.as_bps());
             for reception in track.layers.iter().filter_map(|l| l.reception.as_ref()) {
                 if let Some(place) = ssrcs.get_mut(count) {
                     *place = reception.ssrc;

@@ -9,6 +9,7 @@ use super::event::Why;
 use super::history::Log;
 use super::id::{LayerId, ShardId, TrackId};
 use super::ingest::dependencies::Dependencies;
+use super::ingest::frames::Frames;
 use super::ingest::limit::{Limit, Seen};
 use super::ingest::meter::Meter;
 use super::ingest::reception::Reception;
@@ -77,6 +78,8 @@ pub(crate) struct Layer {
     /// What it is made of.
     pub(crate) shape: Shape,
     pub(crate) shaper: Shaper,
+    /// How many pictures it brings.
+    pub(crate) frames: Frames,
     /// What its dependency descriptors refer to.
     pub(crate) dependencies: Dependencies,
     pub(crate) demand: Demand,
@@ -91,8 +94,6 @@ pub(crate) struct Layer {
     /// Loss and order on the way in, at the publisher's shard.
     pub(crate) reception: Option<Box<Reception>>,
 }
-
-impl Layer {}
 
 /// One track.
 #[derive(Debug)]
@@ -200,7 +201,8 @@ impl Track {
         for (at, layer) in self.layers.iter().enumerate().filter(there) {
             let size = self.size_of(at);
             let rate = layer.meter.rate().unwrap_or_else(|| guessed_rate(size, at as u8));
-            let (top, last) = (layer.shape.top_spatial(), layer.shape.top_temporal());
+            let ((top, last), whole) =
+                (layer.shape.tops(), (layer.shape.top_spatial(), layer.shape.top_temporal()));
             let opening = layer.keyframes.bytes().max(usual_keyframe(rate));
             for (spatial, temporal) in (0..=top).flat_map(|s| (0..=last).map(move |t| (s, t))) {
                 // A quarter of the pictures of a larger size is worse than all of a smaller one.
@@ -209,8 +211,11 @@ impl Track {
                 }
                 // What comes on top of the topmost belongs to it.
                 let all = |layer, top| if layer == top { ALL } else { layer };
-                let target =
-                    Target { layer: at as u8, spatial: all(spatial, top), temporal: all(temporal, last) };
+                let target = Target {
+                    layer: at as u8,
+                    spatial: all(spatial, whole.0),
+                    temporal: all(temporal, whole.1),
+                };
                 let size = layer.shape.size(spatial).or(size);
                 let rate = layer.shape.part(rate, spatial, temporal);
                 rungs.push(Rung { target, size, rate, opening });
@@ -231,7 +236,10 @@ impl Track {
         let below = self.layers.iter().enumerate().take(at).rfind(live);
         let nearest = below.or_else(|| self.layers.iter().enumerate().skip(at).find(live));
         let why = if why == Why::Bandwidth { why } else { Why::Keyframe };
-        nearest.map_or((Target::NOTHING, Why::Silent), |(at, _)| (Target::whole(at as u8), why))
+        nearest.map_or((Target::NOTHING, Why::Silent), |(at, layer)| {
+            let (spatial, temporal) = layer.shape.held.unwrap_or((ALL, ALL));
+            (Target { layer: at as u8, spatial, temporal }, why)
+        })
     }
 
     /// Sees which layers nobody watches, where its publisher is. True if that changed which can be had.
@@ -260,12 +268,20 @@ impl Track {
             return 0;
         }
         let seen = self.layers.iter().map(|layer| Seen {
-            size: layer.size,
+            // Of spatial layers the smallest decides: those above it can be left out.
+            size: Some(layer.shape.top_spatial())
+                .filter(|top| *top > 0)
+                .and_then(|_| layer.shape.size(0))
+                .or(layer.size),
             rate: layer.meter.rate().filter(|_| layer.live || layer.refused).unwrap_or_default(),
         });
         let refused = self.limit.refused(now, seen);
         let mut changed = 0;
+        let alone = self.layers.len() == 1;
         for (at, layer) in self.layers.iter_mut().enumerate() {
+            let part = self.limit.part(alone, &layer.shape, &layer.frames);
+            let held = Some(part).filter(|part| *part != (ALL, ALL));
+            changed |= u32::from(std::mem::replace(&mut layer.shape.held, held) != held) << at;
             let refuse = refused >> at & 1 == 1;
             if std::mem::replace(&mut layer.refused, refuse) == refuse {
                 continue;
@@ -278,6 +294,11 @@ impl Track {
             layer.reception = None;
         }
         changed
+    }
+
+    /// Layers that bring more pictures than they may, and of which none can be left out.
+    pub(crate) fn too_fast(&self) -> usize {
+        self.layers.iter().filter(|layer| layer.live && self.limit.too_fast(&layer.frames)).count()
     }
 
     /// The layers that its publisher shall send, by bit.
@@ -331,6 +352,7 @@ impl Track {
                 layer.live = false;
                 layer.meter.pause();
                 layer.shaper.pause();
+                layer.frames = Frames::default();
                 changed = true;
             }
         }
@@ -343,6 +365,7 @@ impl Track {
         for layer in self.layers.iter_mut().filter(|l| l.demand.active()) {
             news |= layer.meter.tick(now);
             news |= layer.shaper.tick(&mut layer.shape, now);
+            layer.frames.tick(now);
         }
         // Sound comes and goes, and costs little.
         news && self.kind == Kind::Video
@@ -354,6 +377,7 @@ impl Track {
             layer.live = false;
             layer.meter.pause();
             layer.shaper.pause();
+            layer.frames = Frames::default();
             layer.heard = None;
             layer.keyframes.forget();
             layer.log.cut();
@@ -445,8 +469,7 @@ impl Tracks {
             }
             track.kind = params.kind;
             track.muted = params.muted;
-            track.limit.max_bitrate = params.max_bitrate;
-            track.limit.max_size = params.max_size;
+            track.limit.most = params.limits;
             let count = params.layers.len().max(params.ssrcs.len()).clamp(1, MAX_LAYERS);
             track.layers.resize_with(count, Layer::default);
             for (number, layer) in track.layers.iter_mut().enumerate() {

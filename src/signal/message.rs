@@ -19,6 +19,7 @@ pub use self::moderate::{Action, Edit, Moderate, RightsEdit};
 pub use self::notice::{MediaKind, Notice, Person, Slot, Sound, Stream, Why};
 pub use self::request::{BadLine, ClientLine, Layer, Muted, Publish, Request, StreamId, StreamRef, Watch};
 use crate::control::ids::{Gid, MessageId, Sid, Uid};
+use crate::control::limits::LimitChanges;
 use crate::control::rights::{Admin, Rights};
 
 /// The version of this message set.
@@ -110,6 +111,9 @@ pub struct Joined {
     /// What one may do to others.
     #[serde(default, skip_serializing_if = "Admin::is_none")]
     pub admin: Admin,
+    /// What one may send and get at most.
+    #[serde(default, skip_serializing_if = "LimitChanges::is_none")]
+    pub limits: LimitChanges,
     /// How many are here.
     pub people: u32,
 }

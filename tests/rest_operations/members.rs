@@ -26,6 +26,13 @@ async fn members_are_edited_and_listed_with_their_rights() {
         ("callFlags", "7"),
         ("expiry", "3600"),
         ("maxVoices", "2"),
+        ("maxFps", "24"),
+        ("audioKbps", "32"),
+        ("codecs", "h264, vp8"),
+        ("maxStreams", "2"),
+        ("maxSubscriptions", "300"),
+        ("simulcastLayers", "2"),
+        ("priority", "5"),
     ];
     let edited = edit(&said).await;
     let expires = edited["ts"].as_u64().expect("a number") + 3600;
@@ -44,7 +51,8 @@ async fn members_are_edited_and_listed_with_their_rights() {
     assert!(found["expires"].take().as_u64().expect("a number").abs_diff(expires) <= 1);
     let expected = json!({"uid": uid, "name": "ada", "address": "ada", "rights": rights(false), "resolution": 2,
         "callFlags": 7, "expires": Value::Null, "cs": 0, "cr": 1, "canpub": 1, "cansub": 1, "canlist": 0,
-        "maxPublishKbps": 0, "maxSubscribeKbps": 0, "maxResolution": 0, "maxVoices": 2});
+        "maxPublishKbps": 0, "maxSubscribeKbps": 0, "maxResolution": 0, "maxVoices": 2, "maxFps": 24,
+        "audioKbps": 32, "codecs": "vp8,h264", "maxStreams": 2, "maxSubscriptions": 300, "simulcastLayers": 2, "priority": 5});
     assert_eq!(found, expected);
     assert_eq!(member("owner")["rights"], rights(true), "whatever is said of the owner");
 

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use millrace::router::command::{Kind, PayloadParams, TrackParams};
+use millrace::router::command::{Kind, PayloadParams, TrackLimits, TrackParams};
 use millrace::router::id::TrackId;
-use millrace::units::{Bitrate, Duration, Instant};
+use millrace::units::{Duration, Instant};
 use millrace::wire::id::{Mid, Pt, RtpTs, Seq, Seq16, Ssrc};
 use millrace::wire::payload::{Codec, vp8, vp9};
 use millrace::wire::rtcp::{self, Packet, SenderInfo, Writer};
@@ -34,8 +34,7 @@ pub fn track(id: TrackId, codec: Codec) -> TrackParams {
         ssrcs: vec![(MEDIA, Some(REPAIR))],
         clock_rate: 90_000,
         muted: false,
-        max_bitrate: Bitrate::MAX,
-        max_size: millrace::units::PictureSize::new(u16::MAX, u16::MAX),
+        limits: TrackLimits::NONE,
     }
 }
 

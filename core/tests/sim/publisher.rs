@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use millrace::router::command::{Kind, LayerParams, TrackParams};
+use millrace::router::command::{Kind, LayerParams, TrackLimits, TrackParams};
 use millrace::router::id::{LayerId, TrackId};
-use millrace::units::{Bitrate, Duration, Instant, PictureSize};
+use millrace::units::{Bitrate, Duration, Instant};
 use millrace::wire::id::{Mid, Pt, Rid, RtpTs, Seq, Seq16, Ssrc};
 use millrace::wire::rtcp::{self, Packet, SenderInfo, Writer};
 use millrace::wire::rtp;
@@ -19,8 +19,6 @@ const FRAME: Duration = Duration::from_micros(33_333);
 const AUDIO: Duration = Duration::from_millis(20);
 /// The clock of the publisher is ahead of the server's by this much.
 const CLOCK: u64 = 1_234_567_890;
-
-const ANY_SIZE: PictureSize = PictureSize::new(u16::MAX, u16::MAX);
 
 /// How the publisher's tracks are signalled.
 pub fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<TrackParams> {
@@ -39,8 +37,7 @@ pub fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<Track
             ssrcs: vec![],
             clock_rate: 48_000,
             muted: false,
-            max_bitrate: Bitrate::MAX,
-            max_size: ANY_SIZE,
+            limits: TrackLimits::NONE,
         },
         TrackParams {
             id: video,
@@ -51,8 +48,7 @@ pub fn tracks(audio: TrackId, video: TrackId, sizes: &[(u16, u16)]) -> Vec<Track
             ssrcs: vec![],
             clock_rate: 90_000,
             muted: false,
-            max_bitrate: Bitrate::from_kbps(2500),
-            max_size: ANY_SIZE,
+            limits: TrackLimits { max_bitrate: Bitrate::from_kbps(2500), ..TrackLimits::NONE },
         },
     ]
 }

@@ -62,6 +62,9 @@ pub enum Error {
         "m-line {0} has no codec that this server forwards: offer VP8, VP9, H264 or AV1 for video, Opus for audio"
     )]
     NoCommonCodec(String),
+    /// None of the codecs of an m-line is allowed.
+    #[error("none of the codecs that are offered is allowed here: publish in {0}")]
+    CodecNotAllowed(String),
     /// RTP outside of the bundle.
     #[error("m-line {0} is outside of the bundle: set bundlePolicy to \"max-bundle\"")]
     NotBundled(String),

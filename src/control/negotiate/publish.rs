@@ -3,7 +3,8 @@
 use super::codecs::{self, AUDIO_CLOCK, AUDIO_FEEDBACK, VIDEO_CLOCK, VIDEO_FEEDBACK};
 use super::transport::{check_setup, kind_of, remote, write_candidates, write_media, write_session};
 use super::{Error, Ours, Remote, extensions};
-use crate::router::command::{ExtensionIds, Kind, LayerParams, PayloadParams, TrackParams};
+use crate::control::limits::Codecs;
+use crate::router::command::{ExtensionIds, Kind, LayerParams, PayloadParams, TrackLimits, TrackParams};
 use crate::router::id::{LayerId, TrackId};
 use crate::units::{Bitrate, PictureSize};
 use crate::wire::ext::uri;
@@ -31,18 +32,20 @@ pub struct PublishIds<'a> {
     pub video_muted: bool,
     /// Layers from the smallest up, as the client told; empty if it did not: then their order in the offer counts.
     pub layers: &'a [(Rid, PictureSize)],
-    /// At most this much video, all layers together.
-    pub max_bitrate: Bitrate,
-    /// No picture larger than this.
-    pub max_size: PictureSize,
+    /// How much sound may come.
+    pub audio_limits: TrackLimits,
+    /// How much video.
+    pub video_limits: TrackLimits,
+    /// In which codecs.
+    pub codecs: Codecs,
 }
 
 impl PublishIds<'_> {
     /// Unmuted, unlimited, with the layers as offered.
-    pub const fn new(audio: TrackId, video: TrackId) -> Self {
-        let max_size = PictureSize::new(u16::MAX, u16::MAX);
-        let max_bitrate = Bitrate::MAX;
-        Self { audio, video, audio_muted: false, video_muted: false, layers: &[], max_bitrate, max_size }
+    pub fn new(audio: TrackId, video: TrackId) -> Self {
+        let (audio_limits, video_limits) = (TrackLimits::NONE, TrackLimits::NONE);
+        let (audio_muted, video_muted, codecs) = (false, false, Codecs::default());
+        Self { audio, video, audio_muted, video_muted, layers: &[], audio_limits, video_limits, codecs }
     }
 }
 
@@ -117,18 +120,21 @@ fn accepted<'s, 'a>(session: &'s Session<'a>) -> Result<Vec<Accepted<'s, 'a>>, E
 }
 
 fn track(media: &Media<'_>, kind: Kind, mid: Mid, ids: &PublishIds<'_>) -> Result<TrackParams, Error> {
-    let payloads = codecs::payloads(kind, media);
+    let mut payloads = codecs::payloads(kind, media);
     if payloads.is_empty() {
         return Err(Error::NoCommonCodec(mid.to_string()));
     }
+    payloads.retain(|payload| ids.codecs.allows(payload.codec));
+    if payloads.is_empty() {
+        return Err(Error::CodecNotAllowed(ids.codecs.names().join(", ")));
+    }
     let layers = if kind == Kind::Video { layers(media, ids.layers)? } else { vec![] };
-    let (id, muted, clock_rate, max_bitrate) = match kind {
-        Kind::Audio => (ids.audio, ids.audio_muted, AUDIO_CLOCK, Bitrate::MAX),
-        Kind::Video => (ids.video, ids.video_muted, VIDEO_CLOCK, ids.max_bitrate),
+    let (id, muted, clock_rate, limits) = match kind {
+        Kind::Audio => (ids.audio, ids.audio_muted, AUDIO_CLOCK, ids.audio_limits),
+        Kind::Video => (ids.video, ids.video_muted, VIDEO_CLOCK, ids.video_limits),
     };
     let ssrcs = if layers.is_empty() { ssrcs(media) } else { vec![] };
-    let max_size = ids.max_size;
-    Ok(TrackParams { id, kind, mid, payloads, layers, ssrcs, clock_rate, muted, max_bitrate, max_size })
+    Ok(TrackParams { id, kind, mid, payloads, layers, ssrcs, clock_rate, muted, limits })
 }
 
 /// The rids that `a=simulcast` sends (RFC 8853 section 5.3), or the only one that there is; from the smallest up if
@@ -242,10 +248,16 @@ fn write_payload(sdp: &mut Writer, media: &Media<'_>, track: &TrackParams, paylo
     }
     let fmtp = media.fmtp(payload.pt).text;
     match track.kind {
+        // RFC 7587 section 6.1: what the encoder of a client is to keep to that hears no notices of ours.
+        Kind::Audio if payload.codec == Codec::Opus && track.limits.max_bitrate != Bitrate::MAX => {
+            let bps = track.limits.max_bitrate.as_bps().clamp(6000, 510_000);
+            let separator = if fmtp.is_empty() { "" } else { ";" };
+            sdp.attribute("fmtp", format_args!("{pt} {fmtp}{separator}maxaveragebitrate={bps}"));
+        }
         Kind::Audio if fmtp.is_empty() => {}
         Kind::Audio => sdp.attribute("fmtp", format_args!("{pt} {fmtp}")),
         Kind::Video => {
-            let kbps = START_KBPS.min(track.max_bitrate.as_bps() / 1000);
+            let kbps = START_KBPS.min(track.limits.max_bitrate.as_bps() / 1000);
             let separator = if fmtp.is_empty() { "" } else { ";" };
             sdp.attribute("fmtp", format_args!("{pt} {fmtp}{separator}x-google-start-bitrate={kbps}"));
         }

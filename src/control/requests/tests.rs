@@ -121,8 +121,8 @@ impl Call {
         let (mut publisher, mut viewer) = (None, None);
         for effect in self.effects() {
             match effect {
-                Effect::Shard(_, Command::LimitTrack { max_bitrate, max_size, .. }) => {
-                    publisher = Some((max_bitrate, max_size));
+                Effect::Shard(_, Command::LimitTrack { limits, .. }) => {
+                    publisher = Some((limits.max_bitrate, limits.max_size));
                 }
                 Effect::Shard(_, Command::LimitSession { max_bitrate, max_voices, .. }) => {
                     viewer = Some((max_bitrate, max_voices));

@@ -11,6 +11,7 @@ mod connection;
 mod crowd;
 mod effect;
 mod group;
+mod limits;
 mod link;
 mod moderate;
 mod news;

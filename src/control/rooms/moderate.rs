@@ -15,7 +15,7 @@ impl Rooms {
     }
 
     /// What somebody publishes in a group: one stream, or all.
-    fn streams_of(&self, gid: Gid, uid: Uid, sid: Option<Sid>) -> Vec<StreamId> {
+    pub(super) fn streams_of(&self, gid: Gid, uid: Uid, sid: Option<Sid>) -> Vec<StreamId> {
         let Some(group) = self.groups.get(&gid) else { return Vec::new() };
         let of = StreamId { uid, sid: Sid(0) }..=StreamId { uid, sid: Sid(u8::MAX) };
         group.streams.range(of).copied().filter(|stream| sid.is_none_or(|sid| sid == stream.sid)).collect()

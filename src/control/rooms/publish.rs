@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::connection::Purpose;
-use super::seat::smaller;
+use super::limits::Allowed;
 use super::watch::{bad_sdp, no_stream};
-use super::{Effect, LinkId, Rooms, Seat, ToAll, Track, secret};
+use super::{Effect, LinkId, Rooms, ToAll, Track, secret};
 use crate::control::ids::{Gid, Sid};
-use crate::control::limits::Limits;
+use crate::control::limits::Codecs;
 use crate::control::negotiate::{self, PublishIds};
 use crate::handshake::Fingerprint;
 use crate::router::command::{Claim, Command, Kind, SessionParams};
 use crate::router::id::{LayerId, SessionId, TrackId};
 use crate::signal::message::{Answer, Muted, Notice, Publish, Refusal, Stream, StreamId};
-use crate::units::{Bitrate, Instant, PictureSize};
+use crate::units::{Instant, PictureSize};
 use crate::wire::id::{Rid, Ssrc};
 
 /// Streams that one user may publish at once.
@@ -38,8 +38,10 @@ pub(super) struct Published {
     pub(super) sizes: Vec<(LayerId, PictureSize)>,
     /// Which layers somebody wants, from the smallest; empty while it was not said.
     pub(super) active: Vec<bool>,
-    /// How much of its picture the shards let through.
-    pub(super) limits: (Bitrate, PictureSize),
+    /// How much of it the shards let through.
+    pub(super) allowed: Allowed,
+    /// The codecs from which one was negotiated.
+    codecs: Codecs,
     /// Who watches it where.
     pub(super) viewers: BTreeSet<(Gid, LinkId)>,
     pub(super) muted: Muted,
@@ -95,13 +97,17 @@ impl Rooms {
         if others >= MAX_STREAMS {
             return Err(Refusal::new("TOOMANY", format!("{MAX_STREAMS} streams at once are the most.")));
         }
+        self.may_add(id, &gids, stream)?;
         self.admit(now)?;
 
         let session = self.new_session(Purpose::Publishing(stream))?;
         let (audio, video) = (self.new_track(stream, Kind::Audio), self.new_track(stream, Kind::Video));
-        let limits = self.limits(id, &gids);
+        let limits = self.strictest(id, &gids);
+        let allowed = self.allowed(id, &gids, &[]);
         let negotiated = match (audio, video) {
-            (Some(audio), Some(video)) => self.negotiate(limits, session, audio, video, ask),
+            (Some(audio), Some(video)) => {
+                self.negotiate((allowed, limits.codecs), session, audio, video, ask)
+            }
             _ => Err(Refusal::new("TOOMANY", "The server carries as many streams as it can.")),
         };
         let negotiated = negotiated.inspect_err(|_| {
@@ -130,7 +136,8 @@ impl Rooms {
             video: kept_video,
             sizes: sizes.collect(),
             active: Vec::new(),
-            limits,
+            allowed,
+            codecs: limits.codecs,
             viewers: BTreeSet::new(),
             muted: ask.muted,
             name: ask.name.as_deref().map(clipped),
@@ -243,7 +250,8 @@ impl Rooms {
         let (_, published) = self.own_stream(id, sid)?;
         let session = published.session;
         // The tracks are known already; only the answer is of use.
-        let ids = PublishIds::new(published.audio.unwrap_or(NONE), published.video.unwrap_or(NONE));
+        let (audio, video) = (published.audio.unwrap_or(NONE), published.video.unwrap_or(NONE));
+        let ids = PublishIds { codecs: published.codecs, ..PublishIds::new(audio, video) };
         let mut ours = self.ours(secret::ice());
         ours.fingerprint = self.sessions.get(session).map_or(ours.fingerprint, |session| session.fingerprint);
         let negotiated = negotiate::publish(sdp, &ours, &ids).map_err(bad_sdp)?;
@@ -285,6 +293,7 @@ impl Rooms {
             self.close_session(session);
             self.withdraw(tracks);
         }
+        self.sync_limits(owner);
         if let Some(group) = self.groups.get_mut(&gid) {
             group.streams.remove(&stream);
             group.talking.retain(|talker| *talker != stream);
@@ -353,39 +362,9 @@ impl Rooms {
         self.tracks.insert(Track { stream, kind })
     }
 
-    /// What a link may publish to these groups: what the strictest limits allow, and of that no larger picture than some
-    /// of them has use for.
-    fn limits(&self, id: LinkId, gids: &BTreeSet<Gid>) -> (Bitrate, PictureSize) {
-        let groups = self.links.get(id).map(|link| &link.groups);
-        let seats = || gids.iter().filter_map(|gid| groups?.get(gid));
-        let limits = seats().fold(Limits::default(), |all, seat| all.and(seat.limits));
-        let (used, allowed) = (seats().map(Seat::picture).max_by_key(|p| p.area()), limits.picture());
-        (limits.publish(), used.map_or(allowed, |used| smaller(used, allowed)))
-    }
-
-    /// Tells the owners of what a link publishes by how much it is limited, where that changed.
-    pub(super) fn sync_limits(&mut self, id: LinkId) {
-        let Some(link) = self.links.get(id) else { return };
-        let (uid, sids) = (link.user.uid, link.streams.clone());
-        for stream in sids.into_iter().map(|sid| StreamId { uid, sid }) {
-            let Some(published) = self.streams.get(&stream) else { continue };
-            let limits = self.limits(id, &published.gids);
-            let owner = self.sessions.get(published.session).and_then(|session| session.owner);
-            let (Some(owner), Some(track)) = (owner, published.video) else { continue };
-            if limits == published.limits {
-                continue;
-            }
-            let (max_bitrate, max_size) = limits;
-            self.effects.push(Effect::Shard(owner, Command::LimitTrack { track, max_bitrate, max_size }));
-            if let Some(published) = self.streams.get_mut(&stream) {
-                published.limits = limits;
-            }
-        }
-    }
-
     fn negotiate(
         &self,
-        limits: (Bitrate, PictureSize),
+        (allowed, codecs): (Allowed, Codecs),
         session: SessionId,
         audio: TrackId,
         video: TrackId,
@@ -401,8 +380,9 @@ impl Rooms {
             audio_muted: ask.muted.audio,
             video_muted: ask.muted.video,
             layers: &layers,
-            max_bitrate: limits.0,
-            max_size: limits.1,
+            audio_limits: allowed.audio,
+            video_limits: allowed.video,
+            codecs,
             ..PublishIds::new(audio, video)
         };
         let published = negotiate::publish(&ask.sdp, &ours, &ids).map_err(bad_sdp)?;

@@ -76,6 +76,7 @@ impl Seat {
             call_flags: self.call_flags,
             rights: self.rights,
             admin: self.admin,
+            limits: self.limits.said(),
             people,
         }
     }
@@ -152,9 +153,7 @@ impl Rooms {
         if (before.rights.list, before.rights.publish) != (after.rights.list, after.rights.publish) {
             self.tell_hands(link, gid, false);
         }
-        if (before.cap(), before.limits) != (after.cap(), after.limits) {
-            self.arrange(link);
-        }
+        self.limits_changed(link, gid, &before, &after);
         self.sync_limits(link);
     }
 

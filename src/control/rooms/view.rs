@@ -46,6 +46,11 @@ impl Wish {
         }
     }
 
+    /// What is dropped last has the most.
+    pub(super) const fn rank(&self) -> (bool, u8) {
+        (self.visible, self.priority)
+    }
+
     const fn wants(&self, kind: Kind) -> bool {
         match kind {
             Kind::Audio => self.audio,

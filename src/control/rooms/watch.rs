@@ -11,7 +11,7 @@ use super::connection::Purpose;
 use super::view::{Peer, Viewing, Wish, grown};
 use super::{Effect, LinkId, Rooms, ToAll, secret};
 use crate::control::ids::Gid;
-use crate::control::negotiate::Subscriber;
+use crate::control::negotiate::{Error, Subscriber};
 use crate::router::command::{Claim, Command, Kind, SessionParams, View};
 use crate::router::event::Why;
 use crate::router::id::{LayerId, SessionId, SlotId, TrackId};
@@ -37,6 +37,9 @@ impl Rooms {
         let new = !link.viewing.wishes.contains_key(&key);
         if new && link.viewing.wishes.len() >= MAX_WATCHES {
             return Err(Refusal::new("TOOMANY", format!("{MAX_WATCHES} streams at once are the most.")));
+        }
+        if new {
+            self.may_watch_more(id, key.gid)?;
         }
         let published =
             self.streams.get_mut(&stream_id(key)).filter(|published| published.gids.contains(&key.gid));
@@ -79,7 +82,7 @@ impl Rooms {
         }
     }
 
-    fn drop_wish(&mut self, id: LinkId, key: StreamRef) {
+    pub(super) fn drop_wish(&mut self, id: LinkId, key: StreamRef) {
         let Some(link) = self.links.get_mut(id) else { return };
         if link.viewing.wishes.remove(&key).is_none() {
             return;
@@ -268,6 +271,8 @@ impl Rooms {
         if published.source == SCREEN {
             view.priority = view.priority.saturating_add(1);
         }
+        let seat = self.links.get(published.link).and_then(|link| link.groups.get(&key.gid));
+        view.priority = view.priority.saturating_add(seat.map_or(0, |seat| seat.limits.priority));
         Some((published.track(kind)?, view))
     }
 
@@ -400,7 +405,10 @@ pub(super) fn no_stream() -> Refusal {
 }
 
 /// A session description that cannot be used.
-pub(super) fn bad_sdp(error: crate::control::negotiate::Error) -> Refusal {
+pub(super) fn bad_sdp(error: Error) -> Refusal {
+    if let Error::CodecNotAllowed(_) = error {
+        return Refusal::new("NOTALLOWED", format!("This cannot be published: {error}."));
+    }
     Refusal::new("BADSDP", format!("The session description cannot be used: {error}."))
 }
 

@@ -61,4 +61,11 @@ fn add_limits(members: &mut Map<String, Value>, limits: &Limits) {
     members.insert("maxSubscribeKbps".to_owned(), json!(limits.max_subscribe_kbps));
     members.insert("maxResolution".to_owned(), json!(limits.max_resolution));
     members.insert("maxVoices".to_owned(), json!(limits.max_voices));
+    members.insert("maxFps".to_owned(), json!(limits.max_fps));
+    members.insert("audioKbps".to_owned(), json!(limits.audio_kbps));
+    members.insert("codecs".to_owned(), json!(limits.codecs.names().join(",")));
+    members.insert("maxStreams".to_owned(), json!(limits.max_streams));
+    members.insert("maxSubscriptions".to_owned(), json!(limits.max_subscriptions));
+    members.insert("simulcastLayers".to_owned(), json!(limits.simulcast_layers));
+    members.insert("priority".to_owned(), json!(limits.priority));
 }

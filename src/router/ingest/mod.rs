@@ -2,6 +2,7 @@
 
 pub(crate) mod arrivals;
 pub(crate) mod dependencies;
+pub(crate) mod frames;
 pub(crate) mod limit;
 pub(crate) mod meter;
 pub(crate) mod packet;

@@ -18,9 +18,17 @@ pub(crate) struct Shape {
     sizes: [Option<PictureSize>; MOST],
     /// Smoothed bytes of a window, by spatial and temporal layer.
     bytes: [[u32; MOST]; MOST],
+    /// The spatial and the temporal layer up to which it may be sent on, where that is not all of it.
+    pub(crate) held: Option<(u8, u8)>,
 }
 
 impl Shape {
+    /// The highest spatial and temporal layers that come and may be sent on.
+    pub(crate) fn tops(&self) -> (u8, u8) {
+        let (spatial, temporal) = self.held.unwrap_or((u8::MAX, u8::MAX));
+        (self.top_spatial().min(spatial), self.top_temporal().min(temporal))
+    }
+
     /// The highest spatial layer that comes.
     pub(crate) fn top_spatial(&self) -> u8 {
         self.bytes.iter().rposition(|row| row.iter().any(|b| *b > 0)).unwrap_or(0) as u8

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, Joined, MarkOf, Muted, Named, Refusal, Said, StreamId, StreamRef, is_false};
 use crate::control::ids::{Gid, Sid, Uid};
+use crate::control::limits::LimitChanges;
 use crate::control::rights::{Admin, Rights};
 
 /// What the server says unasked.
@@ -131,6 +132,13 @@ pub enum Notice {
         /// What one may do to others.
         #[serde(default, skip_serializing_if = "Admin::is_none")]
         admin: Admin,
+    },
+    /// What one may send and get at most changed.
+    Limits {
+        /// Which group.
+        gid: Gid,
+        /// What they are now; what is absent is without limit.
+        limits: LimitChanges,
     },
     /// One's stream was ended by the server.
     Ended {

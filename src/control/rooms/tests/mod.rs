@@ -2,6 +2,7 @@
 
 mod admission;
 mod crowd;
+mod limits;
 mod links;
 mod people;
 mod publishing;

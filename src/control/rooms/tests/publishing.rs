@@ -101,8 +101,8 @@ fn limits_hold_from_the_start_and_follow_the_group() {
     });
     let began = began.expect("a session");
     let video = began.tracks.iter().find(|track| track.kind == Kind::Video).expect("a video track");
-    assert_eq!(video.max_bitrate, Bitrate::from_kbps(500));
-    assert_eq!(video.max_size, PictureSize::new(640, 480));
+    assert_eq!(video.limits.max_bitrate, Bitrate::from_kbps(500));
+    assert_eq!(video.limits.max_size, PictureSize::new(640, 480));
     // Raised before the owner is known: it hears of it when it is.
     let raised = seat(&limited(900, 2), house.now);
     house.rooms.set_seat(link, ROOM, raised);
@@ -110,7 +110,7 @@ fn limits_hold_from_the_start_and_follow_the_group() {
     house.claim(began.id);
     let limits = |done: Vec<Effect>| -> Vec<Bitrate> {
         let limit = |effect: &Effect| match effect {
-            Effect::Shard(SHARD, Command::LimitTrack { max_bitrate, .. }) => Some(*max_bitrate),
+            Effect::Shard(SHARD, Command::LimitTrack { limits, .. }) => Some(limits.max_bitrate),
             _ => None,
         };
         done.iter().filter_map(limit).collect()
