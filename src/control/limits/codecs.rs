@@ -23,12 +23,11 @@ impl Codecs {
     }
 
     fn of<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let codecs = names.try_fold(Self::default(), |Self(all), name| {
+        names.try_fold(Self::default(), |Self(all), name| {
             let known = NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, bit)| *bit);
             let bit = known.or_else(|| name.eq_ignore_ascii_case(NO_CODEC).then_some(0))?;
             Some(Self(all | bit | SAID))
-        });
-        codecs
+        })
     }
 
     /// Those in both; all are in the one that says nothing.

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Truth,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// Some of these words, each once.
+    Words(&'static [&'static str]),
     /// True, false, or null where nothing is said.
     Say,
     /// An object.
@@ -173,6 +175,12 @@ impl Kind {
             (Self::Truth, Value::Bool(_)) => true,
             (Self::Say, Value::Bool(_) | Value::Null) => true,
             (Self::Word(words), Value::String(text)) => words.contains(&text.as_str()),
+            (Self::Words(words), Value::Array(some)) => {
+                let known = |at: usize, word: &Value| {
+                    word.as_str().is_some_and(|word| words.contains(&word)) && !some[..at].contains(word)
+                };
+                some.iter().enumerate().all(|(at, word)| known(at, word))
+            }
             (Self::Object(shape), Value::Object(object)) => return shape.check(object, at, wrong),
             _ => false,
         };
@@ -191,6 +199,7 @@ impl Kind {
             Self::Whole(least, most) => format!("expected a whole number from {least} to {most}"),
             Self::Truth => "expected true or false".to_owned(),
             Self::Word(words) => format!("expected one of {}", words.join(", ")),
+            Self::Words(words) => format!("expected a list of some of {}, each once", words.join(", ")),
             Self::Say => "expected true, false or null".to_owned(),
             Self::Object(_) => "expected an object".to_owned(),
             Self::Objects(_) => "expected a list".to_owned(),
@@ -206,6 +215,9 @@ impl Kind {
             Self::Whole(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
             Self::Truth => json!({ "type": "boolean" }),
             Self::Word(words) => json!({ "type": "string", "enum": words }),
+            Self::Words(words) => {
+                json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": words } })
+            }
             Self::Say => json!({ "type": ["boolean", "null"] }),
             Self::Object(shape) => reference(shape),
             Self::Objects(shape) => json!({ "type": "array", "items": reference(shape) }),

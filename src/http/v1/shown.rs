@@ -3,13 +3,16 @@
 use serde_json::{Value, json};
 
 use super::shape::{END_OF_TIME, Field, Kind, Object, Shape, maybe, null, whole};
-use crate::control::limits::{Limits, MAX_RESOLUTION, MAX_VOICES};
+use crate::control::limits::{Codecs, Limits, MAX_LAYERS, MAX_RESOLUTION, MAX_VOICES};
 use crate::control::rights::{Admin, Override, Say};
 
 pub(super) const EXPIRES: Kind = Kind::Whole(0, END_OF_TIME);
 pub(super) const RESOLUTION: Kind = Kind::Whole(0, MAX_RESOLUTION as u64);
 pub(super) const ANY: Kind = Kind::Whole(0, u32::MAX as u64);
 pub(super) const COUNT: Kind = Kind::Whole(0, u64::MAX);
+
+/// Those that limits name, and that there is none.
+const CODECS: [&str; 5] = ["vp8", "vp9", "h264", "av1", "none"];
 
 /// Limits; null and 0 are none.
 pub(super) static LIMITS: Shape = Shape {
@@ -19,6 +22,17 @@ pub(super) static LIMITS: Shape = Shape {
         null("maxSubscribeKbps", ANY, "What one may be sent, all streams together, in kbit/s."),
         null("maxResolution", RESOLUTION, "The largest picture, 1 (320x240) to 5 (3840x2160)."),
         null("maxVoices", Kind::Whole(0, MAX_VOICES as u64), "How many voices one may hear at once."),
+        null("maxFps", Kind::Whole(0, 255), "How many pictures a second one may publish."),
+        null("audioKbps", ANY, "What the sound of a stream may be that one publishes, in kbit/s."),
+        null("codecs", Kind::Words(&CODECS), "The codecs of pictures that one may publish; none is any."),
+        null("maxStreams", Kind::Whole(0, 255), "How many streams one may publish at once."),
+        null("maxSubscriptions", Kind::Whole(0, 65_535), "How many streams one may watch at once."),
+        null(
+            "simulcastLayers",
+            Kind::Whole(0, MAX_LAYERS as u64),
+            "How many layers of a picture one may publish.",
+        ),
+        null("priority", Kind::Whole(0, 255), "By how much it counts higher where bandwidth is short."),
     ],
 };
 
@@ -112,6 +126,18 @@ pub(super) fn patch_limits(patch: &Object, limits: &mut Limits) {
     limits.max_subscribe_kbps = patch.small("maxSubscribeKbps").unwrap_or(limits.max_subscribe_kbps);
     limits.max_resolution = patch.byte("maxResolution").unwrap_or(limits.max_resolution);
     limits.max_voices = patch.byte("maxVoices").unwrap_or(limits.max_voices);
+    limits.max_fps = patch.byte("maxFps").unwrap_or(limits.max_fps);
+    limits.audio_kbps = patch.small("audioKbps").unwrap_or(limits.audio_kbps);
+    limits.max_streams = patch.byte("maxStreams").unwrap_or(limits.max_streams);
+    let subscriptions = patch.small("maxSubscriptions").map(|most| u16::try_from(most).unwrap_or(u16::MAX));
+    limits.max_subscriptions = subscriptions.unwrap_or(limits.max_subscriptions);
+    limits.simulcast_layers = patch.byte("simulcastLayers").unwrap_or(limits.simulcast_layers);
+    limits.priority = patch.byte("priority").unwrap_or(limits.priority);
+    let codecs = patch.get("codecs").map(|codecs| {
+        let names: Vec<_> = codecs.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        Codecs::parse(&names.join(",")).unwrap_or_default()
+    });
+    limits.codecs = codecs.unwrap_or(limits.codecs);
 }
 
 /// Changes what is said of rights as `patch` says under `rights`.
@@ -155,6 +181,13 @@ pub(super) fn limits(limits: &Limits) -> Value {
         "maxSubscribeKbps": limits.max_subscribe_kbps,
         "maxResolution": limits.max_resolution,
         "maxVoices": limits.max_voices,
+        "maxFps": limits.max_fps,
+        "audioKbps": limits.audio_kbps,
+        "codecs": limits.codecs.names(),
+        "maxStreams": limits.max_streams,
+        "maxSubscriptions": limits.max_subscriptions,
+        "simulcastLayers": limits.simulcast_layers,
+        "priority": limits.priority,
     })
 }
 
