@@ -1,4 +1,4 @@
-//! The admin socket: how `millrace token` talks to a server that runs.
+//! The admin socket: how `millrace token` and `millrace app` talk to a server that runs.
 //!
 //! The store belongs to one process at a time. While a server has it, requests go through a Unix socket in the data
 //! folder that only the owner may open: a JSON object a line, answered by one. While none runs, whoever asks opens the
@@ -19,7 +19,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
-use crate::config::{Problem, TokenOptions, prepare_data};
+use crate::config::{AppOptions, Problem, TokenOptions, prepare_data};
 use crate::control::Control;
 use crate::control::directory::{Directory, Failure, SystemEntropy, TokenId, hex};
 use crate::control::limits::Limits;
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to try while a server starts or stops, and neither socket nor store is to be had.
 const BETWEEN: Duration = Duration::from_secs(5);
 
-/// Why there is no token.
+/// Why there is no token, or no app.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The data folder is of no use.
@@ -63,12 +63,36 @@ enum Request {
         #[serde(default)]
         limits: Limits,
     },
+    App {
+        appid: String,
+        several: Option<bool>,
+    },
+}
+
+impl Request {
+    /// A token, or an app's secret.
+    fn perform(self, directory: &mut Directory) -> Result<Secret, Failure> {
+        match self {
+            Self::Token { name, address, limits } => {
+                let token = directory.mint_token(&name, address.as_deref())?.token;
+                directory.limit_token(TokenId::of(&token), limits)?;
+                Ok(Secret(token))
+            }
+            Self::App { appid, several } => {
+                let secret = directory.app_or_new(&appid)?.secret.clone();
+                if let Some(several) = several {
+                    directory.allow_several(&appid, several)?;
+                }
+                Ok(secret)
+            }
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
-    Token(String),
+    Secret(Secret),
     Error(String),
 }
 
@@ -133,11 +157,10 @@ async fn converse(stream: tokio::net::UnixStream, control: &Control) -> io::Resu
     let mut line = String::new();
     tokio::io::BufReader::new(read.take(LINE)).read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Token { name, address, limits }) => {
-            let minted = control
-                .with(move |state, _| limited_token(&mut state.directory, &name, address.as_deref(), limits));
-            match minted.await {
-                Ok(Ok(token)) => Answer::Token(token),
+        Ok(request) => {
+            let request: Request = request;
+            match control.with(move |state, _| request.perform(&mut state.directory)).await {
+                Ok(Ok(secret)) => Answer::Secret(secret),
                 Ok(Err(failure)) => Answer::Error(failure.to_string()),
                 Err(unavailable) => Answer::Error(unavailable.to_string()),
             }
@@ -149,15 +172,29 @@ async fn converse(stream: tokio::net::UnixStream, control: &Control) -> io::Resu
     write.write_all(&line).await
 }
 
-/// Mints a token: the running server's business, or, if none runs, done here.
+/// Mints a token.
 pub fn token(options: &TokenOptions) -> Result<String, AdminError> {
-    prepare_data(&options.data).map_err(AdminError::Data)?;
+    perform(&options.data, || {
+        let (name, address, limits) = (options.name.clone(), options.address.clone(), options.limits());
+        Request::Token { name, address, limits }
+    })
+}
+
+/// The secret of an app, which is made if need be.
+pub fn app(options: &AppOptions) -> Result<String, AdminError> {
+    let request = || Request::App { appid: options.appid.clone(), several: options.several };
+    perform(&options.data, request)
+}
+
+/// What is asked for is the running server's business, or, if none runs, done here.
+fn perform(data: &Path, request: impl Fn() -> Request) -> Result<String, AdminError> {
+    prepare_data(data).map_err(AdminError::Data)?;
     let begun = Instant::now();
     loop {
-        if let Some(stream) = connect(&options.data) {
-            return ask(stream, options);
+        if let Some(stream) = connect(data) {
+            return ask(stream, &request());
         }
-        match mint(options) {
+        match perform_here(data, request()) {
             Err(AdminError::Store(StoreError::Locked(_))) if begun.elapsed() < BETWEEN => {
                 thread::sleep(Duration::from_millis(50));
             }
@@ -166,17 +203,23 @@ pub fn token(options: &TokenOptions) -> Result<String, AdminError> {
     }
 }
 
+fn perform_here(data: &Path, request: Request) -> Result<String, AdminError> {
+    let mut store = JournalStore::open(data)?;
+    let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
+    let secret = request.perform(&mut directory)?;
+    store.commit(&directory.take_changes())?;
+    Ok(secret.0)
+}
+
 fn connect(data: &Path) -> Option<UnixStream> {
     let folder = File::open(data).ok()?;
     UnixStream::connect(short(&folder)).ok()
 }
 
-fn ask(mut stream: UnixStream, options: &TokenOptions) -> Result<String, AdminError> {
-    let (name, address, limits) = (options.name.clone(), options.address.clone(), options.limits());
-    let request = Request::Token { name, address, limits };
+fn ask(mut stream: UnixStream, request: &Request) -> Result<String, AdminError> {
     let mut talk = || -> io::Result<Answer> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut line = serde_json::to_vec(&request)?;
+        let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         stream.write_all(&line)?;
         let mut answer = String::new();
@@ -184,29 +227,10 @@ fn ask(mut stream: UnixStream, options: &TokenOptions) -> Result<String, AdminEr
         Ok(serde_json::from_str(&answer)?)
     };
     match talk() {
-        Ok(Answer::Token(token)) => Ok(token),
+        Ok(Answer::Secret(secret)) => Ok(secret.0),
         Ok(Answer::Error(text)) => Err(AdminError::Server(text)),
         Err(error) => Err(AdminError::Server(error.to_string())),
     }
-}
-
-fn mint(options: &TokenOptions) -> Result<String, AdminError> {
-    let mut store = JournalStore::open(&options.data)?;
-    let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
-    let token = limited_token(&mut directory, &options.name, options.address.as_deref(), options.limits())?;
-    store.commit(&directory.take_changes())?;
-    Ok(token)
-}
-
-fn limited_token(
-    directory: &mut Directory,
-    name: &str,
-    address: Option<&str>,
-    limits: Limits,
-) -> Result<String, Failure> {
-    let token = directory.mint_token(name, address)?.token;
-    directory.limit_token(TokenId::of(&token), limits)?;
-    Ok(token)
 }
 
 /// The socket by way of its open folder: the path of a socket may have 107 bytes, that of a folder any number.

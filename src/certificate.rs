@@ -7,6 +7,8 @@
 
 mod der;
 
+pub(crate) use self::der::date;
+
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;

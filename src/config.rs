@@ -16,9 +16,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 pub use self::line::Stop;
+use crate::control::directory::mail_address;
 use crate::control::limits::{Limits, MAX_VOICES};
+use crate::mail::{MailServer, Privacy};
 use crate::net::Io;
-use crate::origin::Origin;
+use crate::origin::{Host, Origin};
+use crate::signal::message::Secret;
 
 /// Where everything is kept unless told otherwise: in the working directory, in plain sight.
 pub const DEFAULT_DATA: &str = "millrace-data";
@@ -37,6 +40,8 @@ pub enum Invocation {
     Serve(Options),
     /// Print a user token.
     Token(TokenOptions),
+    /// Print the secret of an app.
+    App(AppOptions),
 }
 
 /// Settings of the server as given on the command line, not yet checked.
@@ -63,6 +68,17 @@ pub struct TokenOptions {
     pub max_resolution: u8,
     /// The voices that its holder hears at once at most; 0 is what the server is set to.
     pub max_voices: u8,
+}
+
+/// What `millrace app` was asked for.
+#[derive(Debug)]
+pub struct AppOptions {
+    /// The data folder of the server.
+    pub data: PathBuf,
+    /// Which app; made if there is none.
+    pub appid: String,
+    /// Whether a token of its users may be signed in several times at once, if that is to be changed.
+    pub several: Option<bool>,
 }
 
 impl TokenOptions {
@@ -110,6 +126,8 @@ pub struct Config {
     pub demo: bool,
     /// Voices that a viewer hears at once, where the group says nothing else.
     pub voices: u8,
+    /// Who sends one-time codes.
+    pub mail: Option<MailServer>,
 }
 
 /// One mistake in the settings.
@@ -147,7 +165,7 @@ impl fmt::Display for Problems {
 
 const COMMAND_LINE: &str = "command line";
 /// Every key of the file, and whether it takes a list.
-const KEYS: [(&str, bool); 12] = [
+const KEYS: [(&str, bool); 17] = [
     ("data", false),
     ("listen", true),
     ("http", false),
@@ -159,6 +177,11 @@ const KEYS: [(&str, bool); 12] = [
     ("origin", true),
     ("demo", false),
     ("voices", false),
+    ("mail-server", false),
+    ("mail-user", false),
+    ("mail-password", false),
+    ("mail-from", false),
+    ("mail-ca", false),
     ("config", false),
 ];
 
@@ -226,6 +249,7 @@ impl Options {
             }
             _ => tls_cert.zip(tls_key).map(|(cert, key)| Tls { cert, key }),
         };
+        let mail = check.mail();
         let twice = listen
             .iter()
             .enumerate()
@@ -250,6 +274,7 @@ impl Options {
             origins,
             demo: demo.unwrap_or(true),
             voices: voices.unwrap_or(DEFAULT_VOICES),
+            mail,
         })
     }
 }
@@ -381,6 +406,36 @@ impl Check {
         good
     }
 
+    /// What belongs to mail: nothing, or at least a server and who letters come from.
+    fn mail(&mut self) -> Option<MailServer> {
+        let server = self.one(
+            "mail-server",
+            "smtps://HOST or smtp://HOST (which uses STARTTLS), with :PORT if it is not 465 or 587",
+            mail_server,
+        );
+        let user =
+            self.one("mail-user", "a name", |text| Some(text.to_owned()).filter(|text| !text.is_empty()));
+        let password = self.one("mail-password", "a text", |text| Some(Secret(text.to_owned())));
+        let from = self.one("mail-from", "an e-mail address, as in no-reply@example.org", mail_address);
+        let ca = self.one("mail-ca", "the path of a PEM file that can be read", |text| {
+            Some(PathBuf::from(text)).filter(|path| fs::File::open(path).is_ok())
+        });
+        for (key, needs) in [
+            ("mail-server", "mail-from"),
+            ("mail-from", "mail-server"),
+            ("mail-user", "mail-password"),
+            ("mail-password", "mail-user"),
+            ("mail-user", "mail-server"),
+            ("mail-ca", "mail-server"),
+        ] {
+            if let (Some(place), None) = (self.names(key), self.names(needs)) {
+                self.problem(place, key, format!("needs {needs}, too"));
+            }
+        }
+        let (privacy, host, port) = server?;
+        Some(MailServer { host, port, privacy, account: user.zip(password), from: from?, ca })
+    }
+
     fn one<T>(&mut self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         self.many(key, expected, parse).into_iter().next()
     }
@@ -393,6 +448,21 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
 /// An origin as browsers send it (RFC 6454 section 6.2): no path, the default port left out.
 fn origin(text: &str) -> Option<String> {
     Origin::parse(text).map(|origin| origin.to_string())
+}
+
+/// How a mail server is spoken to, its host and its port.
+fn mail_server(text: &str) -> Option<(Privacy, String, u16)> {
+    let (privacy, rest, usual) = match text.split_once("://")? {
+        ("smtps", rest) => (Privacy::Tls, rest, 465),
+        ("smtp", rest) => (Privacy::StartTls, rest, 587),
+        _ => return None,
+    };
+    let (host, port) = Host::of_authority(rest.strip_suffix('/').unwrap_or(rest))?;
+    let host = match host {
+        Host::Name(name) => name.to_owned(),
+        Host::Address(address) => address.to_string(),
+    };
+    Some((privacy, host, port.unwrap_or(usual)))
 }
 
 const fn loopback(port: u16) -> SocketAddr {

@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod handshake;
 pub mod http;
+pub mod mail;
 pub mod net;
 pub mod origin;
 mod rate;

@@ -3,8 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use millrace::admin;
-use millrace::config::{EXIT_CODE, Invocation, Options, TokenOptions};
+use millrace::admin::{self, AdminError};
+use millrace::config::{EXIT_CODE, Invocation, Options};
 use millrace::net;
 use millrace::server::Server;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +18,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let done = match Invocation::parse() {
         Invocation::Serve(options) => serve(options),
-        Invocation::Token(options) => token(&options),
+        Invocation::Token(options) => print("token", admin::token(&options)),
+        Invocation::App(options) => print("secret", admin::app(&options)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,9 +63,9 @@ fn serve(options: Options) -> Result<(), String> {
     Ok(())
 }
 
-fn token(options: &TokenOptions) -> Result<(), String> {
-    let token = admin::token(options).map_err(|e| e.to_string())?;
-    writeln!(std::io::stdout(), "{token}").map_err(|e| format!("the token could not be printed: {e}"))
+fn print(what: &str, found: Result<String, AdminError>) -> Result<(), String> {
+    let found = found.map_err(|e| e.to_string())?;
+    writeln!(std::io::stdout(), "{found}").map_err(|e| format!("the {what} could not be printed: {e}"))
 }
 
 /// What is logged unless `MILLRACE_LOG` says otherwise.

@@ -14,12 +14,13 @@ use tracing::{error, info};
 use crate::admin;
 use crate::certificate::{CertificateError, Certificates};
 use crate::config::{self, Config, Problem};
-use crate::control::directory::{Directory, Failure, SystemEntropy};
+use crate::control::directory::{DEFAULT_APP, Directory, Failure, SystemEntropy};
 use crate::control::rooms::{self, Rooms};
 use crate::control::store::{JournalStore, Store, StoreError, StoreThread};
 use crate::control::{Control, Parts, State, Unavailable};
 use crate::handshake::{Handshakes, Identity, Outcome};
 use crate::http::{self, Http, HttpError, NodeReport, Serving, ShardReport, Site, V1};
+use crate::mail::{Mail, Mailer};
 use crate::net::{self, BindError, Choice, Refused};
 use crate::router::event::Event;
 use crate::router::id::ShardId;
@@ -65,6 +66,9 @@ pub enum StartError {
     /// The demo group.
     #[error("the demo room cannot be made: {0}")]
     Demo(Failure),
+    /// The app that is there from the start.
+    #[error("the first app cannot be made: {0}")]
+    App(#[from] Failure),
     /// The control plane ended while it started.
     #[error(transparent)]
     Control(#[from] Unavailable),
@@ -111,6 +115,7 @@ impl Server {
         config::prepare_data(&config.data).map_err(StartError::Data)?;
         let mut store = JournalStore::open(&config.data)?;
         let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
+        directory.app_or_new(DEFAULT_APP)?;
         let demo = if config.demo { Some(directory.demo_group().map_err(StartError::Demo)?) } else { None };
         let certificates = Certificates::open(&config.data, unix_now())?;
         let current = certificates.current();
@@ -186,6 +191,7 @@ impl Server {
                 Box::new(move || shards.turning())
             },
             origins: config.origins.clone(),
+            mail: mail(config),
             v1: V1::new(&key, report(&shards)),
         });
         let admin = admin::serve(&config.data, control.clone()).map_err(refused("the admin socket"))?;
@@ -261,6 +267,16 @@ impl Drop for Server {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// How codes reach people: where no mail server is named, by the log, as long as nobody but this host reaches us.
+fn mail(config: &Config) -> Mail {
+    let reached = config.listen.iter().chain([&config.http]).any(|address| !address.ip().is_loopback());
+    match &config.mail {
+        Some(server) => Mail::Server(Box::new(Mailer::new(server.clone()))),
+        None if reached => Mail::Off,
+        None => Mail::Log,
     }
 }
 

@@ -1,8 +1,8 @@
 //! What QUIC and the web page speak of TLS 1.3, by `ring`: what every browser does, and no more.
 //!
 //! AES-128-GCM is mandatory (RFC 8446 section 9.1) and alone: ChaCha20 is left out, as in DTLS, and so is AES-256, which
-//! many clients would prefer, because its key schedule is SHA-384; processors have instructions for SHA-256. Nor is any certificate verified
-//! here, as no client is asked for one.
+//! many clients would prefer, because its key schedule is SHA-384; processors have instructions for SHA-256. No client is asked for a certificate;
+//! where we are the client ourselves, the server's is verified.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use rustls::crypto::ring::sign::{RsaSigningKey, any_ecdsa_type};
 use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::SigningKey;
+use rustls::{ClientConfig, RootCertStore};
 
 /// What rustls is to be configured with.
 pub fn provider() -> CryptoProvider {
@@ -22,6 +23,15 @@ pub fn provider() -> CryptoProvider {
         secure_random: &Ring,
         key_provider: &Ring,
     }
+}
+
+/// What we ask other servers with, who must have a certificate that one of `roots` vouches for.
+pub fn client(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+    let verified = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+    let provider = CryptoProvider { signature_verification_algorithms: verified, ..provider() };
+    let config =
+        ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[derive(Debug)]

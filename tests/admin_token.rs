@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use millrace::admin;
-use millrace::config::TokenOptions;
+use millrace::config::{AppOptions, TokenOptions};
 use millrace::control::Control;
 
 fn options(data: &Path, name: &str, address: Option<&str>) -> TokenOptions {
@@ -68,4 +68,22 @@ async fn a_server_that_is_just_stopping_is_waited_for() {
     tokio::task::yield_now().await;
     drop(control);
     asked.await.expect("a task").expect("a token");
+}
+
+#[tokio::test]
+async fn an_app_keeps_its_secret_whoever_is_asked() {
+    let data = tempfile::tempdir().expect("a folder");
+    let ask = async |appid: &str, several| {
+        let options = AppOptions { data: data.path().to_owned(), appid: appid.to_owned(), several };
+        tokio::task::spawn_blocking(move || admin::app(&options)).await.expect("a thread")
+    };
+    let before = ask("shop", Some(true)).await.expect("a secret");
+    assert_eq!(before.len(), 64);
+    let (control, _actor) = control_plane::start(data.path(), 100);
+    admin::serve(data.path(), control.clone()).expect("a socket");
+    assert_eq!(ask("shop", None).await.expect("a secret"), before);
+    assert_ne!(ask("other", None).await.expect("a secret"), before);
+    assert!(ask("a shop", None).await.expect_err("no name for an app").to_string().contains("no app"));
+    let several = control.with(|state, _| state.directory.app("shop").expect("an app").several).await;
+    assert!(several.expect("answered"));
 }

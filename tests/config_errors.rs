@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use millrace::config::{Config, Invocation, Problems, Stop};
 use millrace::control::limits::Limits;
+use millrace::mail::Privacy;
 use millrace::net::Io;
+use millrace::signal::message::Secret;
 
 fn check(line: &[&str]) -> Result<Config, Problems> {
     let line = std::iter::once("millrace").chain(line.iter().copied());
     match Invocation::try_from_line(line).expect("a command line") {
         Invocation::Serve(options) => options.check(),
-        Invocation::Token(_) => panic!("not serve"),
+        Invocation::Token(_) | Invocation::App(_) => panic!("not serve"),
     }
 }
 
@@ -189,10 +191,12 @@ fn what_is_wrong_with_a_line_is_told_with_how_to_write_it() {
 
 #[test]
 fn help_names_every_option_of_its_command_in_a_column() {
-    let serve = ["--config", "--listen", "--tls-key", "--voices", "--help"];
+    let serve = ["--config", "--listen", "--tls-key", "--voices", "--mail-server", "--help"];
     let token = ["--data", "--name", "--address", "--max-publish-kbps", "--max-voices", "--help"];
-    let all = [&serve[..], &["--version", "serve  Run", "token  Print"]].concat();
-    let cases: [(&[&str], &[&str]); 6] = [
+    let all = [&serve[..], &["--version", "serve  Run", "token  Print", "app    Print"]].concat();
+    let app = ["--data", "--appid", "--sessions", "--help"];
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&["help", "app"], &app),
         (&["--help"], &all),
         (&["help"], &all),
         (&["--demo", "true", "-h"], &serve),
@@ -229,7 +233,7 @@ fn a_token_is_asked_for_with_or_without_equals_signs() {
                 assert_eq!((token.name.as_str(), token.address.as_deref()), ("Ada", None));
                 assert_eq!(token.limits(), Limits::default());
             }
-            Invocation::Serve(_) => panic!("not token"),
+            Invocation::Serve(_) | Invocation::App(_) => panic!("not token"),
         }
     }
     let line = [
@@ -251,8 +255,55 @@ fn a_token_is_asked_for_with_or_without_equals_signs() {
                 (Some("-a=b"), 2, 5)
             );
         }
-        Invocation::Serve(_) => panic!("not token"),
+        Invocation::Serve(_) | Invocation::App(_) => panic!("not token"),
     }
+}
+
+#[test]
+fn an_app_is_asked_for_by_its_id() {
+    let app = |line: &[&str]| match Invocation::try_from_line(["millrace", "app"].iter().chain(line)) {
+        Ok(Invocation::App(app)) => Ok((app.appid, app.several)),
+        Ok(_) => panic!("not app"),
+        Err(stop) => Err(stop),
+    };
+    assert_eq!(app(&[]), Ok(("default".to_owned(), None)));
+    assert_eq!(app(&["--appid", "shop", "--sessions", "several"]), Ok(("shop".to_owned(), Some(true))));
+    assert_eq!(app(&["--sessions=one"]), Ok(("default".to_owned(), Some(false))));
+    assert!(
+        matches!(app(&["--sessions", "two"]), Err(Stop::Wrong(text)) if text.contains("'two' is no value"))
+    );
+}
+
+#[test]
+fn a_mail_server_is_named_with_all_that_belongs_to_it() {
+    let server = |text: &str| {
+        let (_, config) = with_file(text, &[]);
+        config.map(|config| config.mail.expect("a mail server"))
+    };
+    let all = server(
+        "mail-server = \"smtp://mail.example.org\"\nmail-from = \"No-Reply@example.org\"\nmail-user = \"u\"\n\
+         mail-password = \"p\"\n",
+    )
+    .expect("no problem");
+    assert_eq!((all.host.as_str(), all.port, all.privacy), ("mail.example.org", 587, Privacy::StartTls));
+    assert_eq!(all.from, "no-reply@example.org");
+    assert_eq!(all.account, Some(("u".to_owned(), Secret("p".to_owned()))));
+    let least =
+        server("mail-server = \"smtps://[::1]:2465\"\nmail-from = \"a@localhost\"\n").expect("no problem");
+    assert_eq!((least.host.as_str(), least.port, least.privacy), ("::1", 2465, Privacy::Tls));
+    for (text, expected) in [
+        ("mail-server = \"mail.example.org\"\nmail-from = \"a@b\"\n", "expected smtps://HOST"),
+        ("mail-server = \"smtps://u:p@mail.example.org\"\nmail-from = \"a@b\"\n", "expected smtps://HOST"),
+        ("mail-server = \"smtps://mail.example.org\"\n", "mail-server: needs mail-from, too"),
+        ("mail-server = \"smtps://a\"\nmail-from = \"x\"\n", "expected an e-mail address"),
+        ("mail-server = \"smtps://a\"\nmail-from = \"a@b\"\nmail-user = \"u\"\n", "needs mail-password, too"),
+        ("mail-user = \"u\"\nmail-password = \"p\"\n", "mail-user: needs mail-server, too"),
+    ] {
+        let told = server(text).expect_err("a problem").to_string();
+        assert!(told.contains(expected), "{told}");
+    }
+    let Stop::Wrong(text) = stop(&["--mail-password", "p"]) else { panic!("a password on the command line") };
+    assert!(text.contains("unexpected argument"), "everyone on the host could read it: {text}");
 }
 
 #[test]

@@ -172,7 +172,8 @@ fn a_file_cut_anywhere_holds_every_commit_before_the_cut_and_no_part_of_another(
                     continue;
                 }
                 let mut store = JournalStore::open(data.path()).expect("a store");
-                let ada = User { name: "Ada".to_owned(), address: "ada".to_owned(), guest_of: None };
+                let ada =
+                    User { name: "Ada".to_owned(), address: "ada".to_owned(), guest_of: None, app: None };
                 store.commit(&[Change::PutUser(Uid(77), ada)]).expect("kept");
                 drop(store);
                 let file = std::fs::read(data.path().join("millrace.journal")).expect("read");
@@ -245,7 +246,7 @@ fn what_is_no_store_is_told_plainly_and_left_alone() {
 fn a_journal_does_not_grow_without_end() {
     let data = tempfile::tempdir().expect("a folder");
     let mut store = JournalStore::open(data.path()).expect("a store");
-    let user = |n: u32| User { name: "x".repeat(5000), address: n.to_string(), guest_of: None };
+    let user = |n: u32| User { name: "x".repeat(5000), address: n.to_string(), guest_of: None, app: None };
     for n in 0..2000 {
         store
             .commit(&[Change::PutUser(Uid(n), user(n)), Change::RemoveUser(Uid(n.wrapping_sub(3)))])

@@ -118,7 +118,7 @@ fn time(seconds: u64) -> Vec<u8> {
 }
 
 /// Year, month and day of a day since 1970, by the Gregorian calendar.
-fn date(day: u64) -> (u64, u64, u64) {
+pub(crate) fn date(day: u64) -> (u64, u64, u64) {
     // Years that begin in March end with the leap day; 400 of them are always 146097 days.
     let day = day + 719_468;
     let (era, day) = (day / 146_097, day % 146_097);

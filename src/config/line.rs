@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process;
 
-use super::{DEFAULT_DATA, EXIT_CODE, Invocation, Options, TokenOptions};
+use super::{AppOptions, DEFAULT_DATA, EXIT_CODE, Invocation, Options, TokenOptions};
+use crate::control::directory::DEFAULT_APP;
 use crate::control::limits::{MAX_RESOLUTION, MAX_VOICES};
 
 /// Why a command line leads to nothing that could be run.
@@ -79,6 +80,15 @@ const SERVE: Command = Command {
             "N",
             "Voices that a viewer hears at once, the loudest, where the group says nothing else [default: 8]",
         ),
+        once(
+            "mail-server",
+            "URL",
+            "Send codes to sign in by this server, as smtps://mail.example.org or smtp://mail.example.org:587 \
+             (STARTTLS)",
+        ),
+        once("mail-from", "ADDRESS", "Who these letters come from"),
+        once("mail-user", "NAME", "As whom to sign in there; mail-password, in the file, says with what"),
+        once("mail-ca", "FILE", "Certificates (PEM) to trust there in place of the system's"),
     ],
 };
 
@@ -109,6 +119,20 @@ const TOKEN: Command = Command {
             "max-voices",
             "N",
             "Let its holder hear at most so many voices at once; 0 is what the server is set to [default: 0]",
+        ),
+    ],
+};
+
+const APP: Command = Command {
+    usage: "millrace app [OPTIONS]",
+    about: "Print the secret of an app and nothing else, also while the server runs; an app that is not there is made",
+    flags: &[
+        once("data", "DIR", "The data folder of the server [default: millrace-data]"),
+        once("appid", "ID", "Which app: letters, digits, dots, hyphens [default: default]"),
+        once(
+            "sessions",
+            "one|several",
+            "Whether signing in elsewhere with the same token ends the older session, or does not",
         ),
     ],
 };
@@ -145,10 +169,12 @@ impl Invocation {
         match words.split_first() {
             Some((first, rest)) if first == "serve" => serve(SERVE.usage, rest),
             Some((first, rest)) if first == "token" => token(Given::read(&TOKEN, TOKEN.usage, rest)?),
+            Some((first, rest)) if first == "app" => app(Given::read(&APP, APP.usage, rest)?),
             Some((first, rest)) if first == "help" => Err(match rest {
                 [] => told(help_of_all()),
                 [command] if command == "serve" => told(help(&SERVE)),
                 [command] if command == "token" => told(help(&TOKEN)),
+                [command] if command == "app" => told(help(&APP)),
                 [other, ..] => wrong(format!("there is no command '{other}'"), USAGE),
             }),
             Some((first, [])) if first == "-V" || first == "--version" => Err(told(VERSION.to_owned())),
@@ -159,6 +185,23 @@ impl Invocation {
             _ => serve(USAGE, &words),
         }
     }
+}
+
+fn app(mut given: Given) -> Result<Invocation, Stop> {
+    let several = match given.one("sessions").as_deref() {
+        None => None,
+        Some("one") => Some(false),
+        Some("several") => Some(true),
+        Some(other) => {
+            let text = format!("'{other}' is no value for '--sessions <one|several>'");
+            return Err(wrong(text, APP.usage));
+        }
+    };
+    Ok(Invocation::App(AppOptions {
+        data: given.one("data").map_or_else(|| PathBuf::from(DEFAULT_DATA), PathBuf::from),
+        appid: given.one("appid").unwrap_or_else(|| DEFAULT_APP.to_owned()),
+        several,
+    }))
 }
 
 fn serve(usage: &'static str, words: &[String]) -> Result<Invocation, Stop> {
@@ -205,7 +248,8 @@ impl Given {
             };
             let named = |flag: &&Flag| name.strip_prefix("--") == Some(flag.name);
             let Some(flag) = command.flags.iter().find(named) else {
-                let hint = if matches!(name, "serve" | "token") { "; a command comes first" } else { "" };
+                let hint =
+                    if matches!(name, "serve" | "token" | "app") { "; a command comes first" } else { "" };
                 return Err(wrong(format!("unexpected argument '{name}' found{hint}"), usage));
             };
             // What looks like an option is hardly meant as a value; who means it writes an equals sign.
@@ -258,10 +302,11 @@ fn wrong(text: String, usage: &str) -> Stop {
 
 fn help_of_all() -> String {
     format!(
-        "{ABOUT}\n\nUsage: {USAGE}\n\nCommands:\n  serve  {}\n  token  {}\n  \
+        "{ABOUT}\n\nUsage: {USAGE}\n\nCommands:\n  serve  {}\n  token  {}\n  app    {}\n  \
          help   Print this message or the help of the given command\n\n{}\n  -V, --version{}Print version",
         SERVE.about,
         TOKEN.about,
+        APP.about,
         options(&SERVE),
         " ".repeat(width(&SERVE) - "--version".len()),
     )

@@ -1,5 +1,6 @@
 //! REST in operation style: `/api?op=…` (platform API section 3.1).
 
+mod accounts;
 mod multipart;
 mod shown;
 
@@ -16,6 +17,7 @@ use crate::control::directory::{
 use crate::control::ids::Gid;
 use crate::control::limits::{Codecs, LimitChanges, MAX_LAYERS, MAX_RESOLUTION, MAX_VOICES};
 use crate::control::rights::{Admin, Choice, ChoiceChanges, Override, Preset, Receivers, Say};
+use crate::signal::message::Secret;
 
 /// Parameters of the query and of the form; the form's win.
 #[derive(Debug, Default)]
@@ -160,6 +162,13 @@ impl Parameters {
     }
 }
 
+/// A one-time code that is to go to an e-mail address before the answer is given.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub(super) to: String,
+    pub(super) code: Secret,
+}
+
 /// Why an operation failed, under the names of the API.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
@@ -168,6 +177,8 @@ pub(super) enum Refusal {
     BadArg,
     Directory(Failure),
     Unavailable,
+    NoMail,
+    MailFailed,
 }
 
 impl From<Failure> for Refusal {
@@ -184,11 +195,13 @@ impl Refusal {
             Self::BadArg => "BADARG",
             Self::Directory(failure) => failure.name(),
             Self::Unavailable => "UNAVAILABLE",
+            Self::NoMail => "NOMAIL",
+            Self::MailFailed => "MAILFAILED",
         }
     }
 }
 
-type Answer = Result<Map<String, Value>, Refusal>;
+pub(super) type Answer = Result<Map<String, Value>, Refusal>;
 
 /// An operation: who asks has a token, whatever it does.
 type Operation = fn(&mut Directory, Duration, &Asker, &Parameters) -> Answer;
@@ -212,10 +225,22 @@ fn operation(op: &str) -> Option<Operation> {
 }
 
 /// Carries out what the parameters ask for.
-pub(super) fn run(directory: &mut Directory, now: Duration, from: IpAddr, parameters: &Parameters) -> Answer {
+pub(super) fn run(
+    directory: &mut Directory,
+    now: Duration,
+    from: IpAddr,
+    parameters: &Parameters,
+    letter: &mut Option<Letter>,
+) -> Answer {
     let op = parameters.text("op").ok_or(Refusal::NoOp)?;
-    if op == "guest" {
-        return guest(directory, now, from, parameters);
+    match op {
+        "login" => return accounts::login(directory, now, from, parameters, letter),
+        "guest" => return guest(directory, now, from, parameters),
+        _ => {}
+    }
+    if let Some(operation) = accounts::operation(op) {
+        let appid = accounts::authorize(directory, now, from, parameters)?;
+        return operation(directory, now, appid, parameters);
     }
     let operation = operation(op).ok_or(Refusal::BadOp)?;
     let identity = parameters.text("token").and_then(|token| directory.authenticate(now, token));
@@ -354,13 +379,18 @@ fn logout(directory: &mut Directory, _: Duration, who: &Asker, _: &Parameters) -
 fn guest(directory: &mut Directory, now: Duration, from: IpAddr, parameters: &Parameters) -> Answer {
     let pin = parameters.text("pin").unwrap_or_default();
     let name = parameters.text("name").unwrap_or_default();
-    let Minted { token, uid, name, address } = directory.guest(now, from, parameters.gid()?, pin, name)?;
-    Ok(Map::from_iter([
+    Ok(minted(directory.guest(now, from, parameters.gid()?, pin, name)?))
+}
+
+/// A token, and whose it is.
+fn minted(made: Minted) -> Map<String, Value> {
+    let Minted { token, uid, name, address } = made;
+    Map::from_iter([
         ("token".to_owned(), json!(token)),
         ("uid".to_owned(), json!(uid)),
         ("name".to_owned(), json!(name)),
         ("address".to_owned(), json!(address)),
-    ]))
+    ])
 }
 
 /// A group as `setgroup` and `joingroup` show it. `resolution` is a text: applications rely on it.

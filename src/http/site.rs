@@ -12,12 +12,14 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::operations::{Parameters, Refusal, boundary, envelope, run};
+use super::operations::{Answer, Letter, Parameters, Refusal, boundary, envelope, run};
 use super::v1::V1;
 use super::{Body, body, files};
 use crate::control::Control;
+use crate::control::directory::DEFAULT_APP;
+use crate::mail::Mail;
 
 /// Longest form.
 const BODY_BYTES: usize = 64 * 1024;
@@ -38,6 +40,8 @@ pub struct Site {
     pub origins: Vec<String>,
     /// REST in resource style.
     pub v1: V1,
+    /// How one-time codes reach people.
+    pub mail: Mail,
 }
 
 impl std::fmt::Debug for Site {
@@ -86,11 +90,18 @@ impl Site {
             }
         }
         let asked = self.control.with(move |state, now| {
-            let answer = run(&mut state.directory, now.unix, from, &parameters);
-            envelope(&parameters, now.unix, answer)
+            let mut letter = None;
+            let answer = run(&mut state.directory, now.unix, from, &parameters, &mut letter);
+            (answer, letter, parameters, now.unix)
         });
         match asked.await {
-            Ok(answer) => json_answer(&answer),
+            Ok((answer, letter, parameters, now)) => {
+                let answer = match letter {
+                    Some(letter) => self.post(&letter).await.and(answer),
+                    None => answer,
+                };
+                json_answer(&envelope(&parameters, now, answer))
+            }
             Err(unavailable) => {
                 tracing::warn!("REST: {unavailable}");
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -100,6 +111,21 @@ impl Site {
                 response
             }
         }
+    }
+
+    /// Sends a one-time code on its way; whoever waits for it hears that it left.
+    async fn post(&self, letter: &Letter) -> Answer {
+        match &self.mail {
+            Mail::Server(mailer) => mailer.send_code(&letter.to, &letter.code).await.map_err(|error| {
+                tracing::warn!("mail: {error}");
+                Refusal::MailFailed
+            })?,
+            Mail::Log => {
+                tracing::info!("the code that signs {} in is {}", letter.to, letter.code.0);
+            }
+            Mail::Off => return Err(Refusal::NoMail),
+        }
+        Ok(Map::new())
     }
 
     async fn health(&self) -> Response<Body> {
@@ -114,7 +140,12 @@ impl Site {
 
     /// What a client needs before it connects (docs/signalling.md).
     fn config(&self, headers: &HeaderMap) -> Value {
-        json!({ "signal": format!("https://{}/signal", self.signal_host(headers)), "hashes": (self.hashes)() })
+        let signal = format!("https://{}/signal", self.signal_host(headers));
+        let mut config = json!({ "signal": signal, "hashes": (self.hashes)() });
+        if !matches!(self.mail, Mail::Off) {
+            config["appid"] = json!(DEFAULT_APP);
+        }
+        config
     }
 
     /// Host and port of signalling for a client who reached us under this `Host`.

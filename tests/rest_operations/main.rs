@@ -1,5 +1,6 @@
 //! REST in operation style, the web app and health, over the real HTTP server, control plane and store.
 
+mod accounts;
 #[path = "../common/control_plane.rs"]
 mod control_plane;
 mod members;
@@ -16,6 +17,7 @@ use millrace::control::Control;
 use millrace::control::ids::Gid;
 use millrace::control::rights::{Admin, Choice, Choices, Receivers};
 use millrace::http::{Http, Serving, Site, V1};
+use millrace::mail::Mail;
 use millrace::signal::message::Secret;
 use reqwest::{Client, StatusCode};
 use rustls::pki_types::CertificateDer;
@@ -46,6 +48,7 @@ impl Server {
             hashes: Box::new(|| vec!["aa".to_owned(), "bb".to_owned()]),
             healthy: Box::new(move || turning.load(Ordering::Relaxed)),
             origins: vec![ORIGIN.to_owned()],
+            mail: Mail::Log,
             v1: V1::new(&Secret("k".repeat(32)), Box::new(Default::default)),
         });
         let client = Client::builder().no_proxy().build().expect("a client");
@@ -328,7 +331,10 @@ async fn health_follows_the_shards() {
 async fn config_tells_where_signalling_is() {
     let server = Server::start().await;
     let config: Value = server.get("/config.json").await.json().await.expect("JSON");
-    assert_eq!(config, json!({"signal": "https://127.0.0.1:4433/signal", "hashes": ["aa", "bb"]}));
+    assert_eq!(
+        config,
+        json!({"appid": "default", "signal": "https://127.0.0.1:4433/signal", "hashes": ["aa", "bb"]})
+    );
 }
 
 #[tokio::test]
@@ -428,6 +434,7 @@ async fn a_certificate_turns_the_page_to_https() {
         hashes: Box::new(Vec::new),
         healthy: Box::new(|| true),
         origins: Vec::new(),
+        mail: Mail::Off,
         v1: V1::new(&Secret("k".repeat(32)), Box::new(Default::default)),
     });
     let mut roots = rustls::RootCertStore::empty();

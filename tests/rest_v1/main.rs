@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use millrace::control::Control;
 use millrace::http::{Http, NodeReport, Serving, Site, V1};
+use millrace::mail::Mail;
 use millrace::signal::message::Secret;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
@@ -64,6 +65,7 @@ impl Server {
             hashes: Box::new(Vec::new),
             healthy: Box::new(|| true),
             origins: vec!["https://app.example.org".to_owned()],
+            mail: Mail::Log,
             v1: V1::new(&Secret(KEY.to_owned()), Box::new(node)),
         });
         let client = Client::builder().no_proxy().build().expect("a client");

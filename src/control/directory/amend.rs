@@ -13,7 +13,7 @@ impl Directory {
         if self.addresses.contains_key(&address) {
             return Err(Failure::TooMany);
         }
-        Ok(self.add_user(User { name, address, guest_of: None }, true))
+        Ok(self.add_user(User { name, address, guest_of: None, app: None }, true))
     }
 
     /// Gives a user another name.

@@ -210,8 +210,10 @@ impl Directory {
         let kept = entry.group.preset != Preset::Webinar;
         let name = tidy(name).unwrap_or_else(|| "Guest".to_owned());
         let address = random::address(self.entropy.as_mut());
-        let uid =
-            self.add_user(User { name: name.clone(), address: address.clone(), guest_of: Some(gid) }, kept);
+        let uid = self.add_user(
+            User { name: name.clone(), address: address.clone(), guest_of: Some(gid), app: None },
+            kept,
+        );
         let token = self.add_token(uid, now.as_secs() + GUEST_LIFE);
         self.use_pin(gid, uid, place);
         Ok(Minted { token, uid, name, address })
@@ -337,7 +339,8 @@ impl Directory {
         let uid = match self.addresses.get(DEMO_ADDRESS).copied() {
             Some(uid) => uid,
             None => {
-                let user = User { name: "Demo".to_owned(), address: DEMO_ADDRESS.to_owned(), guest_of: None };
+                let (name, address) = ("Demo".to_owned(), DEMO_ADDRESS.to_owned());
+                let user = User { name, address, guest_of: None, app: None };
                 self.add_user(user, true)
             }
         };

@@ -5,6 +5,7 @@
 //! [`Happening`]s.
 
 mod amend;
+mod apps;
 mod edits;
 mod groups;
 mod history;
@@ -12,6 +13,7 @@ mod limit;
 mod look;
 mod model;
 mod random;
+mod signin;
 #[cfg(test)]
 mod tests;
 
@@ -19,10 +21,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use self::apps::DEFAULT_APP;
 use self::history::History;
 use self::limit::Guesses;
 pub use self::model::*;
 pub use self::random::{Entropy, SystemEntropy, hex, unhex};
+use self::signin::SignIns;
+pub use self::signin::{CODE_LIFE, SignIn, mail_address};
 use super::ids::{Gid, Uid};
 use super::limits::Limits;
 use crate::rate::Rate;
@@ -87,12 +92,14 @@ pub struct Directory {
     /// Tokens that will die, the first first.
     dying: BTreeSet<(u64, TokenId)>,
     groups: BTreeMap<Gid, GroupEntry>,
+    apps: BTreeMap<String, App>,
     history: History,
     numbers: Numbers,
     next_unkept: u32,
     guests: usize,
     guesses_by_token: Guesses<TokenId>,
     guesses_by_address: Guesses<IpAddr>,
+    sign_ins: SignIns,
     entropy: Box<dyn Entropy>,
     changes: Vec<Change>,
     happenings: Vec<Happening>,
@@ -107,12 +114,14 @@ impl Directory {
             tokens: HashMap::with_capacity(snapshot.tokens.len()),
             dying: BTreeSet::new(),
             groups: BTreeMap::new(),
+            apps: snapshot.apps.into_iter().collect(),
             history: History::default(),
             numbers: snapshot.numbers,
             next_unkept: UNKEPT_UIDS,
             guests: 0,
             guesses_by_token: Guesses::new(TOKEN_RATE),
             guesses_by_address: Guesses::new(ADDRESS_RATE),
+            sign_ins: SignIns::default(),
             entropy,
             changes: Vec::new(),
             happenings: Vec::new(),
@@ -168,6 +177,7 @@ impl Directory {
             groups: self.groups.iter().map(|(gid, entry)| (*gid, entry.group.clone())).collect(),
             members: members.into_iter().map(|(key, entry)| (key, entry.member.clone())).collect(),
             messages: self.history.all(),
+            apps: self.apps.iter().map(|(appid, app)| (appid.clone(), app.clone())).collect(),
             numbers: self.numbers,
         }
     }
@@ -184,6 +194,7 @@ impl Directory {
             name: user.name.clone(),
             address: user.address.clone(),
             guest: user.guest_of.is_some(),
+            several: self.app_of(user).is_some_and(|app| app.several),
         })
     }
 
@@ -202,7 +213,8 @@ impl Directory {
                 uid
             }
             None => {
-                self.add_user(User { name: name.clone(), address: address.clone(), guest_of: None }, true)
+                let user = User { name: name.clone(), address: address.clone(), guest_of: None, app: None };
+                self.add_user(user, true)
             }
         };
         let token = self.add_token(uid, 0);

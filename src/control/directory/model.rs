@@ -6,6 +6,7 @@ use super::random::{hex, unhex};
 use crate::control::ids::{Gid, MessageId, Uid};
 use crate::control::limits::{LimitChanges, Limits};
 use crate::control::rights::{Admin, ChoiceChanges, Choices, Override, Preset, Rights};
+use crate::signal::message::Secret;
 
 /// Call flags of a group that sets none: valid, audio, video, screen, talking (platform API section 4).
 pub const DEFAULT_CALL_FLAGS: u32 = 0x8107;
@@ -20,6 +21,21 @@ pub struct User {
     /// The group that a guest came for; `None` for a user.
     #[serde(default)]
     pub guest_of: Option<Gid>,
+    /// The app whose user it is; `None` is the server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+}
+
+/// A customer's application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    /// What its backend shows that it is the app's.
+    pub secret: Secret,
+    /// What makes addresses of its users out of their e-mail addresses.
+    pub key: Secret,
+    /// Whether a token may be signed in several times at once.
+    #[serde(default)]
+    pub several: bool,
 }
 
 /// Names a token without being it: its SHA-256.
@@ -242,6 +258,8 @@ pub enum Change {
     PutMessage(Gid, MessageId, Message),
     /// What was said is forgotten.
     RemoveMessage(Gid, MessageId),
+    /// An app is new or changed.
+    PutApp(String, App),
     /// Numbers that were given away are not given again.
     Numbers(Numbers),
 }
@@ -274,6 +292,8 @@ pub struct Snapshot {
     pub members: Vec<((Gid, Uid), Member)>,
     /// What was said.
     pub messages: Vec<((Gid, MessageId), Message)>,
+    /// The apps, by their ids.
+    pub apps: Vec<(String, App)>,
     /// The next free numbers.
     pub numbers: Numbers,
 }
@@ -308,6 +328,8 @@ pub struct Identity {
     pub address: String,
     /// Whether it is a guest.
     pub guest: bool,
+    /// Whether the token may be signed in several times at once.
+    pub several: bool,
 }
 
 /// A token just made: the only time that it is seen.
@@ -457,6 +479,21 @@ pub enum Failure {
     /// A name is needed.
     #[error("give a name")]
     MissingName,
+    /// An app is needed.
+    #[error("give the appid")]
+    MissingAppid,
+    /// An address is needed.
+    #[error("give an address")]
+    MissingAddress,
+    /// An e-mail address is needed.
+    #[error("give an e-mail address")]
+    MissingEmail,
+    /// No such app.
+    #[error("there is no app with this appid")]
+    BadApp,
+    /// The one-time code is wrong, used, or too old.
+    #[error("the code is not right, or no longer: ask for another one")]
+    BadCode,
     /// Nobody has this address.
     #[error("there is no user with this address")]
     BadUser,
@@ -473,6 +510,11 @@ impl Failure {
             Self::RateLimit => "RATELIMIT",
             Self::TooMany => "TOOMANY",
             Self::MissingName => "MISSINGNAME",
+            Self::MissingAppid => "MISSINGAPPID",
+            Self::MissingAddress => "MISSINGADDRESS",
+            Self::MissingEmail => "MISSINGEMAIL",
+            Self::BadApp => "BADAPP",
+            Self::BadCode => "BADCODE",
             Self::BadUser => "BADUSER",
         }
     }

@@ -32,6 +32,25 @@ pub(super) fn token(entropy: &mut dyn Entropy) -> String {
     hex(&bytes)
 }
 
+/// Six random digits, uniformly from 100000 to 999999, for the same reason as in a pin.
+pub(super) fn code(entropy: &mut dyn Entropy) -> String {
+    const SPAN: u32 = 900_000;
+    (100_000 + below(entropy, SPAN)).to_string()
+}
+
+/// A random number below `span`, all alike.
+fn below(entropy: &mut dyn Entropy, span: u32) -> u32 {
+    let fair = u32::MAX - u32::MAX % span;
+    loop {
+        let mut bytes = [0; 4];
+        entropy.fill(&mut bytes);
+        let number = u32::from_le_bytes(bytes);
+        if number < fair {
+            return number % span;
+        }
+    }
+}
+
 /// An address for a user who brought none.
 pub(super) fn address(entropy: &mut dyn Entropy) -> String {
     let mut bytes = [0; 8];
@@ -42,15 +61,7 @@ pub(super) fn address(entropy: &mut dyn Entropy) -> String {
 /// Eight random digits, uniformly from 10000000 to 99999999: pages that treat a pin as a number lose no leading zero.
 pub(super) fn pin(entropy: &mut dyn Entropy) -> String {
     const SPAN: u32 = 90_000_000;
-    const FAIR: u32 = u32::MAX - u32::MAX % SPAN;
-    loop {
-        let mut bytes = [0; 4];
-        entropy.fill(&mut bytes);
-        let number = u32::from_le_bytes(bytes);
-        if number < FAIR {
-            return (10_000_000 + number % SPAN).to_string();
-        }
-    }
+    (10_000_000 + below(entropy, SPAN)).to_string()
 }
 
 /// Lower-case hexadecimal.

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
 use super::{Store, StoreError};
-use crate::control::directory::{Change, Group, Member, Message, Numbers, Snapshot, Token, TokenId, User};
+use crate::control::directory::{
+    App, Change, Group, Member, Message, Numbers, Snapshot, Token, TokenId, User,
+};
 use crate::control::ids::{Gid, MessageId, Uid};
 
 /// The file in the data folder.
@@ -339,14 +341,15 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 /// The changes that make a snapshot out of nothing.
 fn changes(snapshot: &Snapshot) -> impl Iterator<Item = Change> {
-    let Snapshot { users, tokens, groups, members, messages, numbers } = snapshot;
+    let Snapshot { users, tokens, groups, members, messages, apps, numbers } = snapshot;
     let users = users.iter().map(|(uid, user)| Change::PutUser(*uid, user.clone()));
     let tokens = tokens.iter().map(|(id, token)| Change::PutToken(*id, token.clone()));
     let groups = groups.iter().map(|(gid, group)| Change::PutGroup(*gid, group.clone()));
     let members = members.iter().map(|((gid, uid), member)| Change::PutMember(*gid, *uid, member.clone()));
     let messages = messages.iter().map(|((gid, id), said)| Change::PutMessage(*gid, *id, said.clone()));
+    let apps = apps.iter().map(|(appid, app)| Change::PutApp(appid.clone(), app.clone()));
     let numbers = [Change::Numbers(*numbers)].into_iter();
-    numbers.chain(users).chain(groups).chain(members).chain(tokens).chain(messages)
+    numbers.chain(apps).chain(users).chain(groups).chain(members).chain(tokens).chain(messages)
 }
 
 /// A snapshot in the making.
@@ -357,6 +360,7 @@ struct Tables {
     groups: BTreeMap<Gid, Group>,
     members: BTreeMap<(Gid, Uid), Member>,
     messages: BTreeMap<(Gid, MessageId), Message>,
+    apps: BTreeMap<String, App>,
     numbers: Numbers,
 }
 
@@ -373,6 +377,7 @@ impl Tables {
             Change::RemoveMember(gid, uid) => drop(self.members.remove(&(gid, uid))),
             Change::PutMessage(gid, id, said) => drop(self.messages.insert((gid, id), said)),
             Change::RemoveMessage(gid, id) => drop(self.messages.remove(&(gid, id))),
+            Change::PutApp(appid, app) => drop(self.apps.insert(appid, app)),
             Change::Numbers(numbers) => self.numbers = numbers,
         }
     }
@@ -384,6 +389,7 @@ impl Tables {
             groups: self.groups.into_iter().collect(),
             members: self.members.into_iter().collect(),
             messages: self.messages.into_iter().collect(),
+            apps: self.apps.into_iter().collect(),
             numbers: self.numbers,
         }
     }

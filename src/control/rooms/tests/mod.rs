@@ -174,6 +174,7 @@ fn identity(uid: u32) -> Identity {
         name: format!("Person {uid}"),
         address: format!("person{uid}"),
         guest: false,
+        several: false,
     }
 }
 

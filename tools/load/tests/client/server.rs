@@ -31,6 +31,7 @@ pub(crate) fn with_owner(loopback: IpAddr, test: impl AsyncFnOnce(String, String
         origins: vec![],
         demo: true,
         voices: 8,
+        mail: None,
     })
     .expect("a server");
     let page = server.http_address().expect("a page").to_string();
