@@ -47,6 +47,8 @@ fn serve(options: Options) -> Result<(), String> {
         let _ = writeln!(std::io::stdout(), "{link}");
     }
     let stopped = server.block_on(async {
+        // Then a file that may not grow is an error of the write that meets it, and not the end of us.
+        let _ = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         tokio::select! {

@@ -1,19 +1,12 @@
 //! The program as people run it: what it prints, how it ends, and how it says what is wrong.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
+#[path = "common/program.rs"]
+mod program;
 
-/// Nothing here takes longer on any machine that works.
-const PATIENCE: Duration = Duration::from_secs(30);
+use std::net::{TcpListener, UdpSocket};
+use std::process::Output;
 
-fn millrace(line: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-    command.args(line).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
+use program::{Running, millrace};
 
 fn refused(line: &[&str]) -> String {
     let Output { status, stdout, stderr } = millrace(line).output().expect("it runs");
@@ -22,57 +15,6 @@ fn refused(line: &[&str]) -> String {
     let told = String::from_utf8(stderr).expect("text");
     let sentences = told.lines().skip_while(|line| !line.starts_with("millrace: "));
     sentences.collect::<Vec<_>>().join("\n")
-}
-
-/// A server on ports that the kernel chooses; killed when it goes out of scope.
-struct Running {
-    child: Child,
-    link: String,
-    log: std::thread::JoinHandle<String>,
-}
-
-impl Running {
-    fn start(data: &Path, more: &[&str]) -> Self {
-        let data = data.to_str().expect("a plain path");
-        let mut line = vec!["--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-        line.extend(more);
-        let mut child = millrace(&line).spawn().expect("it starts");
-        let mut stderr = child.stderr.take().expect("a pipe");
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).map(|_| log).unwrap_or_default()
-        });
-        let mut link = String::new();
-        BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut link).expect("a line");
-        Self { child, link: link.trim_end().to_owned(), log }
-    }
-
-    fn get(&self, path: &str) -> String {
-        let authority = self.link.strip_prefix("http://localhost:").expect("a link");
-        let port: u16 = authority.split('/').next().and_then(|port| port.parse().ok()).expect("a port");
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the page is served");
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\n\r\n")
-            .expect("asked");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered");
-        answer
-    }
-
-    /// Asks it to end, as an operator's service manager does; its status and its log.
-    fn terminate(mut self) -> (ExitStatus, String) {
-        // The shell's own kill: a bare system has no other.
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
-        let asked = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                break status;
-            }
-            assert!(asked.elapsed() < PATIENCE, "it does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        (status, self.log.join().expect("read"))
-    }
 }
 
 #[test]
@@ -141,7 +83,8 @@ fn one_data_folder_is_for_one_server() {
     let folder = data.path().to_str().expect("plain");
     let told = refused(&["--data", folder, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
     assert!(told.contains("in use by another millrace"), "{told}");
-    server.terminate();
+    server.kill();
+    Running::start(data.path(), &[]).terminate();
 }
 
 #[test]

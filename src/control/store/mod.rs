@@ -2,7 +2,7 @@
 
 mod journal;
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,11 @@ use super::directory::{Change, Snapshot};
 const GROUP: usize = 1024;
 /// From the beginning of one transaction to that of the next at least: when many join, their changes go together.
 const APART: Duration = Duration::from_millis(20);
+
+/// How long after a commit that failed it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Changes that wait for a store that fails; those beyond are given up.
+const OWED: usize = 16_384;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,14 +110,32 @@ impl Drop for StoreThread {
     }
 }
 
+/// Commits what comes, and with it what could not be kept before: else memory would hold what a restart forgets.
 fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>) {
-    let mut failing = false;
+    let mut owed: Vec<Change> = Vec::new();
     let mut next = Instant::now();
-    while let Ok(first) = inbox.recv() {
-        thread::sleep(next.saturating_duration_since(Instant::now()));
+    loop {
+        let first = match owed.is_empty() {
+            true => inbox.recv().map_err(RecvTimeoutError::from),
+            false => inbox.recv_timeout(AGAIN),
+        };
+        let mut waiting = Vec::new();
+        let mut changes = std::mem::take(&mut owed);
+        let failing = !changes.is_empty();
+        match first {
+            Ok(first) => {
+                thread::sleep(next.saturating_duration_since(Instant::now()));
+                changes.extend(first.changes);
+                waiting.push(first.kept);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                // Nothing is owed, or this is the last chance.
+                tell(&store.commit(&changes), &changes, failing);
+                return;
+            }
+        }
         next = Instant::now() + APART;
-        let mut changes = first.changes;
-        let mut waiting = vec![first.kept];
         while waiting.len() < GROUP
             && let Ok(more) = inbox.try_recv()
         {
@@ -120,14 +143,24 @@ fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>) {
             waiting.push(more.kept);
         }
         let result = store.commit(&changes);
-        match &result {
-            Ok(()) if failing => info!("the store keeps changes again"),
-            Ok(()) => {}
-            Err(reason) => error!("{} changes were not kept: {reason}", changes.len()),
+        tell(&result, &changes, failing);
+        if result.is_err() && changes.len() <= OWED {
+            owed = changes;
         }
-        failing = result.is_err();
         for kept in waiting {
-            kept(!failing);
+            kept(result.is_ok());
         }
+    }
+}
+
+/// Says how a commit went, if it is worth saying.
+fn tell(result: &Result<(), StoreError>, changes: &[Change], failing: bool) {
+    match result {
+        Ok(()) if failing => info!("the store keeps changes again"),
+        Ok(()) => {}
+        Err(reason) if changes.len() > OWED => {
+            error!("{} changes will be lost when the server ends: {reason}", changes.len());
+        }
+        Err(reason) => error!("{} changes are not kept yet: {reason}", changes.len()),
     }
 }
