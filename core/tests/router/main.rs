@@ -22,6 +22,7 @@ mod loss_recovery;
 mod mute;
 mod nack_rtx;
 mod no_index_twice;
+mod operations;
 mod pacing;
 mod redundant_audio;
 mod resting_layers;

@@ -10,6 +10,7 @@ pub mod encoder;
 pub mod layered;
 pub mod loss;
 pub mod network;
+pub mod operations;
 pub mod peer;
 pub mod publisher;
 pub mod scenario;
