@@ -106,7 +106,7 @@ fn operate(world: &mut World, call: &mut Call, what: u8, who: u8, how: u8) {
         }
         7 => {
             if let Some(published) = call.published(who) {
-                let (track, muted) = (published.video, how % 2 == 0);
+                let (track, muted) = (published.video, how.is_multiple_of(2));
                 world.command(|| Command::MuteTrack { track, muted });
             }
         }
@@ -118,7 +118,8 @@ fn operate(world: &mut World, call: &mut Call, what: u8, who: u8, how: u8) {
         9 => {
             if let Some(viewer) = call.watching(who) {
                 viewer.lossy = true;
-                world.peers[viewer.place].down = if how % 2 == 0 { Link::bad() } else { Link::good() };
+                world.peers[viewer.place].down =
+                    if how.is_multiple_of(2) { Link::bad() } else { Link::good() };
             }
         }
         10 => {
