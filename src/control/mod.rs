@@ -42,6 +42,9 @@ const WAITING_REQUESTS: usize = 4096;
 /// matters (the owner of a session) from the session's claim.
 const WAITING_EVENTS: usize = 65_536;
 
+/// The longest sleep before another look at what is due by the time of day.
+const CLOCK_LOOK: Duration = Duration::from_secs(60);
+
 /// Notices that wait for a link's transport. A client that does not keep up with so many loses its transport, and
 /// gets everything anew when it resumes.
 pub const WAITING_NOTICES: usize = 256;
@@ -244,10 +247,7 @@ async fn run(mut inbox: Inbox, parts: Parts) {
     let Parts { state, keeper, data_plane, handshakes } = parts;
     let mut actor = Actor { state, keeper, data_plane, handshakes, epoch: tokio::time::Instant::now() };
     loop {
-        let timer = match actor.state.rooms.poll_timeout() {
-            Instant::NEVER => None,
-            at => actor.epoch.checked_add(Duration::from_micros(at.as_micros())),
-        };
+        let timer = actor.wakes_at();
         tokio::select! {
             biased;
             news = inbox.news.recv() => {
@@ -263,20 +263,38 @@ async fn run(mut inbox: Inbox, parts: Parts) {
                 actor.keep(finish);
             }
             () = sleep_until(timer) => {
-                actor.turn(|state, now| state.rooms.handle_timeout(now.instant));
+                actor.turn(|state, now| {
+                    state.rooms.handle_timeout(now.instant);
+                    state.directory.handle_timeout(now.unix);
+                });
+                actor.keep(None);
             }
         }
     }
 }
 
 impl Actor {
+    /// When something is due next.
+    fn wakes_at(&self) -> Option<tokio::time::Instant> {
+        let rooms = match self.state.rooms.poll_timeout() {
+            Instant::NEVER => None,
+            at => self.epoch.checked_add(Duration::from_micros(at.as_micros())),
+        };
+        let directory = self.state.directory.poll_timeout().and_then(|at| {
+            // Clocks are set, so that is looked at again before long.
+            let wait = at.saturating_sub(unix_now()).min(CLOCK_LOOK);
+            tokio::time::Instant::now().checked_add(wait)
+        });
+        rooms.into_iter().chain(directory).min()
+    }
+
     /// Runs one piece of work and carries out what follows from it. A panic ends the work and nothing else.
     fn turn<R>(&mut self, work: impl FnOnce(&mut State, Now) -> R) -> Option<R> {
         let now = Now {
             instant: Instant::from_micros(
                 u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX),
             ),
-            unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            unix: unix_now(),
         };
         let state = &mut self.state;
         let result = catch_unwind(AssertUnwindSafe(|| work(state, now))).ok();
@@ -326,6 +344,10 @@ impl Actor {
             (None, false) => self.keeper.keep(changes, Box::new(|_| ())),
         }
     }
+}
+
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 async fn sleep_until(timer: Option<tokio::time::Instant>) {

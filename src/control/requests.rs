@@ -65,12 +65,21 @@ impl State {
             Request::Leave { gid } => {
                 rooms.leave(now.instant, link, *gid);
             }
-            Request::Publish(ask) => return rooms.publish(now.instant, link, ask),
+            Request::Publish(ask) => {
+                let silent: Vec<_> = ask.gids.iter().copied().filter(|gid| rooms.is_silent(*gid)).collect();
+                let answer = rooms.publish(now.instant, link, ask)?;
+                ask.gids.iter().for_each(|gid| rooms.begin_call(now.instant, link, *gid));
+                silent.into_iter().for_each(|gid| self.ring(now, link, gid));
+                return Ok(answer);
+            }
             Request::Unpublish { sid, gid } => rooms.unpublish(link, *sid, *gid)?,
             Request::Moderate(ask) => self.moderate(now, link, ask)?,
             Request::Edit(ask) => self.edit(link, ask)?,
             Request::Mute { sid, audio, video } => rooms.mute(link, *sid, *audio, *video)?,
-            Request::Watch(ask) => rooms.watch(link, ask)?,
+            Request::Watch(ask) => {
+                rooms.watch(link, ask)?;
+                rooms.begin_call(now.instant, link, ask.gid);
+            }
             Request::Unwatch(stream) => rooms.unwatch(link, *stream)?,
             Request::Answer { rev, sdp } => rooms.answer(now.instant, link, *rev, sdp)?,
             Request::Restart { watching: true, .. } => rooms.restart_viewing(link)?,
@@ -101,6 +110,14 @@ impl State {
         self.rooms.join(now.instant, who.attachment.link, gid, seat).map(Answer::Joined)
     }
 
+    /// Tells members who are elsewhere that somebody begins a call in a group.
+    fn ring(&mut self, now: Now, by: LinkId, gid: Gid) {
+        let Some(group) = self.directory.group(gid) else { return };
+        let name = group.name.clone();
+        let members = self.directory.rings_for(now.unix, gid);
+        self.rooms.ring(now.instant, by, gid, &name, &members);
+    }
+
     /// What a membership gives to who came with this token.
     fn seat(&self, now: Now, token: TokenId, mut membership: Membership) -> Seat {
         membership.limits = membership.limits.and(self.directory.token_limits(token));
@@ -111,7 +128,8 @@ impl State {
     pub(super) fn settle(&mut self, now: Now) {
         for happening in self.directory.take_happenings() {
             match happening {
-                Happening::TokenDead(token) => self.rooms.end_token(now.instant, token),
+                Happening::TokenDead(token) => self.rooms.end_token(now.instant, token, false),
+                Happening::TokenExpired(token) => self.rooms.end_token(now.instant, token, true),
                 Happening::GroupGone(gid) => {
                     for (link, _) in self.rooms.present(gid) {
                         self.rooms.remove(now.instant, link, gid, Removal::Deleted);
@@ -128,9 +146,10 @@ impl State {
                     }
                 }
                 Happening::TokenChanged(token) => {
-                    let Some((link, gids)) = self.rooms.link_of(token) else { continue };
-                    let Some(uid) = self.rooms.holder(link).map(|user| user.uid) else { continue };
-                    gids.into_iter().for_each(|gid| self.look_up(now, link, gid, uid));
+                    for (link, gid) in self.rooms.seats_of(token) {
+                        let Some(uid) = self.rooms.holder(link).map(|user| user.uid) else { continue };
+                        self.look_up(now, link, gid, uid);
+                    }
                 }
                 Happening::MemberGone(gid, uid) => {
                     for link in self.rooms.links_of(gid, uid) {

@@ -274,6 +274,7 @@ fn set_group(directory: &mut Directory, now: Duration, who: &Asker, parameters: 
         guests: parameters.choice("guests")?,
         call_flags: parameters.number("callFlags")?,
         expires: parameters.expires(now)?,
+        call_duration: parameters.number("callDuration")?,
     };
     // Clients that create send no number, or 0.
     let group = match parameters.text("gid").filter(|text| *text != "0") {
@@ -315,6 +316,7 @@ fn edit_members(directory: &mut Directory, now: Duration, who: &Asker, parameter
         resolution: parameters.up_to("resolution", MAX_RESOLUTION)?,
         call_flags: parameters.number("callFlags")?,
         expires: parameters.expires(now)?,
+        call_duration: parameters.number("callDuration")?,
         limits: parameters.limits()?,
         admin: parameters.admin()?,
     };
@@ -329,6 +331,7 @@ fn pin_changes(now: Duration, parameters: &Parameters) -> Result<PinChanges, Ref
         count: parameters.number("count")?,
         limits: parameters.limits()?,
         leave: parameters.choice("leave")?,
+        call_duration: parameters.number("callDuration")?,
     })
 }
 

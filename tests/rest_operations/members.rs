@@ -24,6 +24,7 @@ async fn members_are_edited_and_listed_with_their_rights() {
         ("canlist", "0"),
         ("resolution", "2"),
         ("callFlags", "7"),
+        ("callDuration", "60"),
         ("expiry", "3600"),
         ("maxVoices", "2"),
         ("maxFps", "24"),
@@ -50,7 +51,7 @@ async fn members_are_edited_and_listed_with_their_rights() {
     // A second may pass between the operation and its time stamp.
     assert!(found["expires"].take().as_u64().expect("a number").abs_diff(expires) <= 1);
     let expected = json!({"uid": uid, "name": "ada", "address": "ada", "rights": rights(false), "resolution": 2,
-        "callFlags": 7, "expires": Value::Null, "cs": 0, "cr": 1, "canpub": 1, "cansub": 1, "canlist": 0,
+        "callFlags": 7, "callDuration": 60, "expires": Value::Null, "cs": 0, "cr": 1, "canpub": 1, "cansub": 1, "canlist": 0,
         "maxPublishKbps": 0, "maxSubscribeKbps": 0, "maxResolution": 0, "maxVoices": 2, "maxFps": 24,
         "audioKbps": 32, "codecs": "vp8,h264", "maxStreams": 2, "maxSubscriptions": 300, "simulcastLayers": 2, "priority": 5});
     assert_eq!(found, expected);

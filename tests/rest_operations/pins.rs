@@ -47,7 +47,7 @@ async fn pins_are_added_listed_edited_and_removed() {
     let pin = pins.add(&[("canpub", "0"), ("cansub", "1"), ("count", "3"), ("maxPublishKbps", "900")]).await;
     let listed = pins.list().await;
     assert_eq!(listed.len(), 3);
-    let mut expected = json!({"pin": pin, "canpub": 0, "cansub": 1, "expires": 0, "count": 3, "used": 0, "leave": 0,
+    let mut expected = json!({"pin": pin, "canpub": 0, "cansub": 1, "expires": 0, "count": 3, "used": 0, "leave": 0, "callDuration": 0,
         "maxPublishKbps": 900, "maxSubscribeKbps": 0, "maxResolution": 0, "maxVoices": 0, "maxFps": 0,
         "audioKbps": 0, "codecs": "", "maxStreams": 0, "maxSubscriptions": 0, "simulcastLayers": 0, "priority": 0});
     assert_eq!(listed[2], expected);

@@ -1,6 +1,7 @@
 //! Signalling as clients meet it: real QUIC and WebTransport clients on loopback against the real endpoint, session
 //! code, control plane and store.
 
+mod calls;
 mod chat;
 mod client;
 #[path = "../common/control_plane.rs"]

@@ -36,7 +36,7 @@ impl Directory {
     pub fn end_tokens_of(&mut self, uid: Uid) {
         let ids: Vec<_> =
             self.tokens.iter().filter(|(_, token)| token.uid == uid).map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|id| self.remove_token(id));
+        ids.into_iter().for_each(|id| self.logout(id));
     }
 
     /// Removes a user, with all tokens, memberships and groups.
@@ -64,11 +64,12 @@ impl Directory {
         let GroupEntry { group, members } = self.groups.get_mut(&gid).ok_or(Failure::BadGroup)?;
         let pin = group.pins.iter_mut().find(|pin| pin.digits == digits).ok_or(Failure::BadGroup)?;
         amend(pin);
-        let (given, given_limits) = (pin.rights, pin.limits);
+        let (given, given_limits, duration) = (pin.rights, pin.limits, pin.call_duration);
         self.changes.push(Change::PutGroup(gid, group.clone()));
         let came = members.iter_mut().filter(|(_, known)| known.member.pin.as_deref() == Some(digits));
         for (uid, known) in came {
             (known.member.given, known.member.given_limits) = (given, given_limits);
+            known.member.given_call_duration = duration;
             if known.kept {
                 self.changes.push(Change::PutMember(gid, *uid, known.member.clone()));
             }

@@ -95,12 +95,13 @@ impl Directory {
         let GroupEntry { group, members } = entry.ok_or(Failure::BadGroup)?;
         let pin = group.pins.iter_mut().find(|pin| pin.digits == digits).ok_or(Failure::BadGroup)?;
         changes.apply(pin);
-        let (given, given_limits) = (pin.rights, pin.limits);
+        let (given, given_limits, duration) = (pin.rights, pin.limits, pin.call_duration);
         self.changes.push(Change::PutGroup(gid, group.clone()));
         for (uid, known) in
             members.iter_mut().filter(|(_, known)| known.member.pin.as_deref() == Some(digits))
         {
             (known.member.given, known.member.given_limits) = (given, given_limits);
+            known.member.given_call_duration = duration;
             if known.kept {
                 self.changes.push(Change::PutMember(gid, *uid, known.member.clone()));
             }
@@ -187,6 +188,7 @@ impl MemberChanges {
         member.resolution = self.resolution.unwrap_or(member.resolution);
         member.call_flags = self.call_flags.unwrap_or(member.call_flags);
         member.expires = self.expires.unwrap_or(member.expires);
+        member.call_duration = self.call_duration.unwrap_or(member.call_duration);
         member.limits = member.limits.changed(&self.limits);
         member.admin = self.admin.unwrap_or(member.admin);
     }
@@ -199,5 +201,6 @@ impl PinChanges {
         pin.count = self.count.unwrap_or(pin.count);
         pin.limits = pin.limits.changed(&self.limits);
         pin.leave = self.leave.unwrap_or(pin.leave);
+        pin.call_duration = self.call_duration.unwrap_or(pin.call_duration);
     }
 }

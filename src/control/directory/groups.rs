@@ -16,6 +16,9 @@ use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
 use crate::control::rights::{Admin, Override, Preset, Rights, Say, Standing, decide};
 
+/// Members who are told of a call at most.
+const RINGS: usize = 500;
+
 impl Directory {
     /// Creates a group that belongs to `uid`, with its two pins.
     pub fn create_group(&mut self, uid: Uid, settings: &Settings) -> Result<Membership, Failure> {
@@ -35,7 +38,7 @@ impl Directory {
             choices: preset.choices().changed(&settings.choices),
             resolution: settings.resolution.unwrap_or(0),
             call_flags: settings.call_flags.unwrap_or(DEFAULT_CALL_FLAGS),
-            call_duration: 0,
+            call_duration: settings.call_duration.unwrap_or(0),
             limits: Limits::default().changed(&settings.limits),
             expires: settings.expires.unwrap_or(0),
             guests: settings.guests.unwrap_or(false),
@@ -87,6 +90,7 @@ impl Directory {
         group.guests = settings.guests.unwrap_or(group.guests);
         group.call_flags = settings.call_flags.unwrap_or(group.call_flags);
         group.expires = settings.expires.unwrap_or(group.expires);
+        group.call_duration = settings.call_duration.unwrap_or(group.call_duration);
         self.changes.push(Change::PutGroup(gid, group.clone()));
         self.happenings.push(Happening::GroupChanged(gid));
         Ok(entry.membership(gid, uid))
@@ -110,7 +114,7 @@ impl Directory {
             .collect();
         for id in guests {
             let guest = self.tokens.get(&id).map(|token| token.uid);
-            self.remove_token(id);
+            self.logout(id);
             if let Some(guest) = guest {
                 self.remove_user(guest);
             }
@@ -190,7 +194,7 @@ impl Directory {
         pin: &str,
         name: &str,
     ) -> Result<Minted, Failure> {
-        self.expire(now.as_secs());
+        self.handle_timeout(now);
         let from = network(from);
         if self.guesses_by_address.exhausted(&from, now) {
             return Err(Failure::RateLimit);
@@ -246,11 +250,13 @@ impl Directory {
         let Some(entry) = self.groups.get_mut(&gid) else { return };
         let Some(pin) = entry.group.pins.get_mut(place) else { return };
         let (digits, given, given_limits) = (pin.digits.clone(), pin.rights, pin.limits);
+        let given_call_duration = pin.call_duration;
         let counted = pin.count != 0;
         let known = entry.members.get(&uid).map(|known| known.member.clone());
         if known.as_ref().is_some_and(|member| {
             member.pin.as_ref() == Some(&digits)
-                && (member.given, member.given_limits) == (given, given_limits)
+                && (member.given, member.given_limits, member.given_call_duration)
+                    == (given, given_limits, given_call_duration)
         }) {
             return;
         }
@@ -272,7 +278,8 @@ impl Directory {
         if known.is_some() {
             self.happenings.push(Happening::MemberChanged(gid, uid));
         }
-        let member = Member { given, given_limits, pin: Some(digits), ..known.unwrap_or_default() };
+        let known = known.unwrap_or_default();
+        let member = Member { given, given_limits, given_call_duration, pin: Some(digits), ..known };
         if kept {
             self.changes.push(Change::PutMember(gid, uid, member.clone()));
         }
@@ -327,6 +334,20 @@ impl Directory {
             return Err(Failure::BadGroup);
         }
         entry.open(now, uid).map(|()| membership)
+    }
+
+    /// Who is told that a call begins in a group: its owner and members who may take part; in a webinar those who may
+    /// publish, since its viewers are many and come by themselves.
+    pub fn rings_for(&self, now: Duration, gid: Gid) -> Vec<Uid> {
+        let Some(entry) = self.groups.get(&gid) else { return Vec::new() };
+        let webinar = entry.group.preset == Preset::Webinar;
+        let takes_part = |uid: &Uid| {
+            let rights = entry.rights(*uid);
+            rights.publish || rights.subscribe && !webinar
+        };
+        let members = entry.members.keys().copied().filter(|uid| *uid != entry.group.owner);
+        let all = std::iter::once(entry.group.owner).chain(members);
+        all.filter(|uid| takes_part(uid) && entry.open(now, *uid).is_ok()).take(RINGS).collect()
     }
 
     /// What is known of a group.
@@ -392,6 +413,7 @@ impl Pin {
             used: 0,
             limits: Limits::default(),
             leave: false,
+            call_duration: 0,
         }
     }
 }
@@ -446,7 +468,10 @@ impl GroupEntry {
             preset: group.preset,
             resolution: own.map(|own| own.resolution).filter(|value| *value != 0).unwrap_or(group.resolution),
             call_flags: over(own.map(|own| own.call_flags), group.call_flags),
-            call_duration: over(own.map(|own| own.call_duration), group.call_duration),
+            call_duration: over(
+                own.map(|own| own.call_duration),
+                over(own.map(|own| own.given_call_duration), group.call_duration),
+            ),
             limits: own.map_or(group.limits, |own| group.limits.and(own.limits).and(own.given_limits)),
             expires: expiries.into_iter().filter(|at| *at != 0).min().unwrap_or(0),
             rights: self.rights(uid),

@@ -228,17 +228,23 @@ impl Directory {
 
     /// Ends a token at once.
     pub fn logout(&mut self, token: TokenId) {
-        self.remove_token(token);
+        self.remove_token(token, Happening::TokenDead(token));
     }
 
-    /// Forgets guests whose time is over.
-    fn expire(&mut self, now: u64) {
+    /// When [`Directory::handle_timeout`] wants to be called, since 1970.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.dying.first().map(|(expires, _)| Duration::from_secs(*expires))
+    }
+
+    /// Ends tokens whose time is over, and forgets guests who had one.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        let now = now.as_secs();
         while let Some((expires, id)) = self.dying.first().copied() {
             if !past(expires, now) {
                 return;
             }
             let uid = self.tokens.get(&id).map(|token| token.uid);
-            self.remove_token(id);
+            self.remove_token(id, Happening::TokenExpired(id));
             self.dying.remove(&(expires, id));
             if let Some(uid) = uid
                 && self.user(uid).is_some_and(|user| user.guest_of.is_some())
@@ -309,10 +315,10 @@ impl Directory {
         self.tokens.insert(id, token);
     }
 
-    fn remove_token(&mut self, id: TokenId) {
+    fn remove_token(&mut self, id: TokenId, happening: Happening) {
         let Some(token) = self.tokens.remove(&id) else { return };
         self.dying.remove(&(token.expires, id));
-        self.happenings.push(Happening::TokenDead(id));
+        self.happenings.push(happening);
         if self.users.get(&token.uid).is_some_and(|entry| entry.kept) {
             self.changes.push(Change::RemoveToken(id));
         }

@@ -127,6 +127,9 @@ pub struct Pin {
     /// Whether who came with it goes when it does.
     #[serde(default)]
     pub leave: bool,
+    /// How long the call of who came with it may last, in seconds, in place of the group's; 0 inherits.
+    #[serde(default)]
+    pub call_duration: u32,
 }
 
 /// A room.
@@ -203,6 +206,8 @@ pub struct Member {
     pub limits: Limits,
     /// What the pin does with which the member came.
     pub given_limits: Limits,
+    /// What that pin says of the length of a call.
+    pub given_call_duration: u32,
     /// What the member may do to others.
     #[serde(skip_serializing_if = "Admin::is_none")]
     pub admin: Admin,
@@ -303,6 +308,8 @@ pub struct Snapshot {
 pub enum Happening {
     /// The token is dead: its connections end.
     TokenDead(TokenId),
+    /// The same, because its time was over.
+    TokenExpired(TokenId),
     /// The group is gone: its call ends for all.
     GroupGone(Gid),
     /// The group's settings changed: everybody's rights in it are to be looked up again.
@@ -406,6 +413,8 @@ pub struct Settings {
     pub call_flags: Option<u32>,
     /// When nobody joins or publishes any more.
     pub expires: Option<u64>,
+    /// How long a call may last, in seconds; 0 is without limit.
+    pub call_duration: Option<u32>,
 }
 
 /// What an owner changes of a member; `None` leaves it as it is.
@@ -419,6 +428,8 @@ pub struct MemberChanges {
     pub call_flags: Option<u32>,
     /// When the membership ends.
     pub expires: Option<u64>,
+    /// How long the member's call may last, in seconds, in place of the group's; 0 inherits.
+    pub call_duration: Option<u32>,
     /// What the member may send and get at most.
     pub limits: LimitChanges,
     /// What the member may do to others.
@@ -453,6 +464,8 @@ pub struct PinChanges {
     pub limits: LimitChanges,
     /// Whether who came with it goes when it does.
     pub leave: Option<bool>,
+    /// How long the call of who came with it may last, in seconds; 0 inherits.
+    pub call_duration: Option<u32>,
 }
 
 /// Why the directory refused, under the names of the API.

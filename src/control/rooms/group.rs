@@ -96,6 +96,7 @@ impl Rooms {
         self.unwatch_group(id, gid);
         if let Some(link) = self.links.get_mut(id) {
             link.groups.remove(&gid);
+            link.calls.remove(&gid);
         }
         let Some(group) = self.groups.get_mut(&gid) else { return true };
         let Some(links) = group.people.get_mut(&uid) else { return true };

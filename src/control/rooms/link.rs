@@ -12,17 +12,24 @@ use crate::control::ids::{Gid, Sid, Uid};
 use crate::signal::message::{Notice, Refusal, Secret, Welcome};
 use crate::units::Instant;
 
+/// Sessions of one token at once, where an app allows several.
+const SESSIONS_OF_A_TOKEN: usize = 16;
+
 /// One signed-in client.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) user: Identity,
     resume: Secret,
+    /// When it signed in.
+    began: Instant,
     /// Counts the transports that carried this link.
     epoch: u32,
     /// When it is over, if it has no transport.
     over_at: Option<Instant>,
     /// Where it is, and what it may do there.
     pub(super) groups: BTreeMap<Gid, Seat>,
+    /// When its call began there: with the first stream that it published or watched.
+    pub(super) calls: BTreeMap<Gid, Instant>,
     /// What it publishes.
     pub(super) streams: BTreeSet<Sid>,
     /// What it watches.
@@ -39,14 +46,15 @@ pub struct Attachment {
 
 impl Rooms {
     /// Signs a client in on a new transport: takes up the link that `resume` names if it is one of the same token,
-    /// else begins a new one. Another link of the same token ends with SIGNOUT.
+    /// else begins a new one. Another link of the same token ends with SIGNOUT, unless the user's app allows several.
     pub fn hello(
         &mut self,
         now: Instant,
         user: Identity,
         resume: Option<&Secret>,
     ) -> Result<(Attachment, Welcome), Refusal> {
-        if let Some(link) = self.tokens.get(&user.token).copied() {
+        let mut others = self.links_of_token(user.token);
+        for link in others.iter().copied() {
             let known = self.links.get(link).map(|link| link.resume.0.as_bytes());
             let told = resume.map(|secret| secret.0.as_bytes());
             if let (Some(known), Some(told)) = (known, told)
@@ -54,15 +62,21 @@ impl Rooms {
             {
                 return self.take_up(link, user);
             }
-            self.sign_out(now, link);
         }
+        let stay = if user.several { SESSIONS_OF_A_TOKEN - 1 } else { 0 };
+        // Of several the oldest goes.
+        others.sort_by_key(|link| self.links.get(*link).map(|link| link.began));
+        let gone = others.len().saturating_sub(stay);
+        others.into_iter().take(gone).for_each(|link| self.sign_out(now, link));
         let resume = secret::resume();
         let link = Link {
             user: user.clone(),
             resume: resume.clone(),
+            began: now,
             epoch: 0,
             over_at: None,
             groups: BTreeMap::new(),
+            calls: BTreeMap::new(),
             streams: BTreeSet::new(),
             viewing: Viewing::default(),
         };
@@ -70,7 +84,8 @@ impl Rooms {
             .links
             .insert(link)
             .ok_or_else(|| Refusal::busy("The server is full; try again later.", FULL_AGAIN))?;
-        self.tokens.insert(user.token, link);
+        self.tokens.insert((user.token, link));
+        self.users.insert((user.uid, link));
         let Identity { uid, address, name, .. } = user;
         Ok((Attachment { link, epoch: 0 }, Welcome { resume, resumed: false, uid, address, name }))
     }
@@ -95,10 +110,21 @@ impl Rooms {
         Ok((attachment, welcome))
     }
 
-    /// The link of a token, and the groups that it is in.
-    pub fn link_of(&self, token: TokenId) -> Option<(LinkId, Vec<Gid>)> {
-        let id = *self.tokens.get(&token)?;
-        Some((id, self.links.get(id)?.groups.keys().copied().collect()))
+    /// The links of a token, and the groups that they are in.
+    pub fn seats_of(&self, token: TokenId) -> Vec<(LinkId, Gid)> {
+        let links = self.links_of_token(token).into_iter();
+        let groups =
+            |id| self.links.get(id).into_iter().flat_map(move |l| l.groups.keys().map(move |gid| (id, *gid)));
+        links.flat_map(groups).collect()
+    }
+
+    fn links_of_token(&self, token: TokenId) -> Vec<LinkId> {
+        self.tokens.range((token, LinkId::FIRST)..=(token, LinkId::LAST)).map(|(_, link)| *link).collect()
+    }
+
+    /// The links of a user.
+    pub(super) fn links_of_user(&self, uid: Uid) -> impl Iterator<Item = LinkId> {
+        self.users.range((uid, LinkId::FIRST)..=(uid, LinkId::LAST)).map(|(_, link)| *link)
     }
 
     /// Who holds a link.
@@ -137,30 +163,33 @@ impl Rooms {
     pub fn bye(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
         let gids: Vec<_> = link.groups.keys().copied().collect();
-        let token = link.user.token;
+        let (token, uid) = (link.user.token, link.user.uid);
         for gid in gids {
             self.leave(now, id, gid);
         }
         self.drop_viewing(id);
         self.links.remove(id);
-        if self.tokens.get(&token) == Some(&id) {
-            self.tokens.remove(&token);
-        }
+        self.tokens.remove(&(token, id));
+        self.users.remove(&(uid, id));
         self.effects.push(Effect::Close(id));
     }
 
-    /// A token is dead, or signed in elsewhere: its link ends with SIGNOUT.
-    pub fn end_token(&mut self, now: Instant, token: TokenId) {
-        if let Some(link) = self.tokens.get(&token).copied() {
-            self.sign_out(now, link);
+    /// A token is dead: its links end with SIGNOUT, or with AUTHFAIL if its time was over.
+    pub fn end_token(&mut self, now: Instant, token: TokenId, expired: bool) {
+        for link in self.links_of_token(token) {
+            if expired {
+                let refusal = Refusal::new("AUTHFAIL", "The token has expired: sign in again.");
+                self.tell(link, Notice::Error(refusal));
+                self.bye(now, link);
+            } else {
+                self.sign_out(now, link);
+            }
         }
     }
 
     /// All links of a user end with SIGNOUT.
     pub fn end_user(&mut self, now: Instant, uid: Uid) {
-        let links: Vec<_> =
-            self.links.iter().filter(|(_, link)| link.user.uid == uid).map(|(id, _)| id).collect();
-        for link in links {
+        for link in self.links_of_user(uid).collect::<Vec<_>>() {
             self.sign_out(now, link);
         }
     }

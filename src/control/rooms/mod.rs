@@ -6,6 +6,7 @@
 //! on one connection, its *viewing*, whose slots are filled as it asks.
 
 mod admission;
+mod call;
 mod chat;
 mod connection;
 mod crowd;
@@ -40,7 +41,7 @@ use self::publish::Published;
 pub use self::seat::{Removal, Seat};
 use self::table::Table;
 use super::directory::TokenId;
-use super::ids::Gid;
+use super::ids::{Gid, Uid};
 use crate::router::command::Kind;
 use crate::router::id::{SessionId, ShardId, TrackId};
 use crate::router::speakers::{Ranking, Talker};
@@ -64,6 +65,12 @@ pub struct LinkId {
     pub index: u32,
     /// How often the place was used before.
     pub generation: u32,
+}
+
+impl LinkId {
+    /// Before all others, and behind them.
+    const FIRST: Self = Self { index: 0, generation: 0 };
+    const LAST: Self = Self { index: u32::MAX, generation: u32::MAX };
 }
 
 /// What every session description of ours says.
@@ -94,6 +101,8 @@ enum Timer {
     Grace(LinkId),
     /// Somebody's membership ends.
     Expiry(LinkId, Gid),
+    /// Somebody's call has lasted as long as it may.
+    CallEnd(LinkId, Gid),
     /// A group tells how many people there are.
     People(Gid),
     /// A media session should have been claimed by a shard.
@@ -109,7 +118,11 @@ enum Timer {
 pub struct Rooms {
     config: Config,
     links: Table<LinkId, Link>,
-    tokens: HashMap<TokenId, LinkId>,
+    /// Who is signed in, by the token and by the user.
+    tokens: BTreeSet<(TokenId, LinkId)>,
+    users: BTreeSet<(Uid, LinkId)>,
+    /// When a call in a group may be told of again.
+    rung: HashMap<Gid, Instant>,
     groups: HashMap<Gid, Group>,
     streams: HashMap<StreamId, Published>,
     sessions: Table<SessionId, Session>,
@@ -128,7 +141,9 @@ impl Rooms {
         Self {
             config,
             links: Table::new(MAX_LINKS),
-            tokens: HashMap::new(),
+            tokens: BTreeSet::new(),
+            users: BTreeSet::new(),
+            rung: HashMap::new(),
             groups: HashMap::new(),
             streams: HashMap::new(),
             sessions: Table::new(MAX_SESSIONS),
@@ -165,6 +180,7 @@ impl Rooms {
             match timer {
                 Timer::Grace(link) => self.grace_over(now, link),
                 Timer::Expiry(link, gid) => self.expiry_due(now, link, gid),
+                Timer::CallEnd(link, gid) => self.call_end_due(now, link, gid),
                 Timer::People(gid) => self.people_due(now, gid),
                 Timer::Claim(session) => self.claim_due(now, session),
                 Timer::Lost(session) => self.lost_over(now, session),

@@ -21,6 +21,8 @@ pub struct Seat {
     /// What the holder may send and get at most.
     pub(super) limits: Limits,
     call_flags: u32,
+    /// How long the holder's call may last; zero is without limit.
+    pub(super) call_duration: Duration,
     /// What the holder may do.
     pub(super) rights: Rights,
     admin: Admin,
@@ -41,6 +43,7 @@ impl Seat {
             resolution: membership.resolution,
             limits: membership.limits,
             call_flags: membership.call_flags,
+            call_duration: Duration::from_secs(membership.call_duration.into()),
             rights: membership.rights,
             admin: membership.admin,
             expires,
@@ -96,6 +99,8 @@ pub enum Removal {
     Deleted,
     /// The membership was taken away.
     Removed,
+    /// The call lasted as long as it may.
+    Duration,
 }
 
 impl Removal {
@@ -104,6 +109,7 @@ impl Removal {
             Self::Expired => "EXPIRED",
             Self::Deleted => "DELETED",
             Self::Removed => "REMOVED",
+            Self::Duration => "DURATION",
         }
     }
 }
@@ -133,6 +139,7 @@ impl Rooms {
             return;
         }
         self.wake_at(after.expires, Timer::Expiry(link, gid));
+        self.set_call_end(link, gid);
         if (before.rights, before.admin) != (after.rights, after.admin) {
             self.tell(link, Notice::Rights { gid, rights: after.rights, admin: after.admin });
         }

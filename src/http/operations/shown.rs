@@ -14,6 +14,7 @@ pub(super) fn pin(pin: &Pin) -> Value {
         ("count".to_owned(), json!(pin.count)),
         ("used".to_owned(), json!(pin.used)),
         ("leave".to_owned(), json!(u8::from(pin.leave))),
+        ("callDuration".to_owned(), json!(pin.call_duration)),
     ]);
     add_said(&mut members, &pin.rights);
     add_limits(&mut members, &pin.limits);
@@ -30,6 +31,7 @@ pub(super) fn member(listed: &Listed) -> Value {
         ("rights".to_owned(), json!(listed.rights)),
         ("resolution".to_owned(), json!(member.resolution)),
         ("callFlags".to_owned(), json!(member.call_flags)),
+        ("callDuration".to_owned(), json!(member.call_duration)),
         ("expires".to_owned(), json!(member.expires)),
     ]);
     add_said(&mut members, &member.says());

@@ -232,6 +232,16 @@ pub enum Notice {
         /// How.
         text: String,
     },
+    /// Somebody begins a call in a group of which one is a member, and is not in.
+    Call {
+        /// In which group.
+        gid: Gid,
+        /// Its name.
+        group: String,
+        /// Who.
+        #[serde(flatten)]
+        by: Person,
+    },
     /// The same token signed in elsewhere; the session is over.
     Signout {},
     /// The client broke the rules; the session is over.

@@ -80,6 +80,7 @@ export class Mesibo {
     const client = (this.client = new Millrace({ token: this.#token }));
     client.on('state', ({ state, error }) => this.#onState(state, error));
     client.on('failed', () => this.notify('Mesibo_OnConnectionStatus', constants.MESIBO_STATUS_CONNECTFAILURE, 0));
+    client.on('call', (call) => this.notify('Mesibo_OnGroupCall', call));
     client.on('viewer', (viewer) => viewer.watching && this.notify('Mesibo_OnSubscriber', viewer));
     client.connect().catch(() => {});
     for (const call of this.#calls) call.begin(client);

@@ -33,7 +33,7 @@ const HOME = new URL('..', import.meta.url);
 /**
  * A person at a server: one signalling session, the rooms joined, the streams published and watched.
  *
- * Events: `state` ({state: 'connecting' | 'online' | 'reconnecting' | 'closed', error}).
+ * Events: `state` ({state: 'connecting' | 'online' | 'reconnecting' | 'closed', error}), `call` ({gid, group, uid, name, address}: a call begins in a group of ours that we are not in).
  */
 export class Millrace extends Emitter {
   /** @type {Map<number, Room>} */
@@ -209,6 +209,10 @@ export class Millrace extends Emitter {
       case 'status': return room?.chat.onStatus(message);
       case 'hands': return room?.chat.onHands(message);
       case 'reaction': return room?.chat.onReaction(message);
+      case 'call': {
+        const { gid, group, uid, name, address } = message;
+        return this.emit('call', { gid, group, uid, name, address });
+      }
       case 'removed':
         return room?.onRemoved(message.reason);
       case 'offer': return this.#viewer.onOffer(message);

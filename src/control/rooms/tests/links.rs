@@ -8,7 +8,7 @@ fn a_lost_transport_is_resumed_within_thirty_seconds_and_nobody_notices() {
     house.publisher(1);
     let (attachment, welcome) = house.hello(2, None);
     house.join(attachment.link, ROOM, VIEWER);
-    let ann = house.rooms.tokens[&identity(1).token];
+    let ann = house.rooms.links_of_user(Uid(1)).next().expect("signed in");
     house.watch(attachment.link, 1).expect("watches");
     house.pass(QUIET);
     house.forget_all();
@@ -90,7 +90,7 @@ fn a_dead_token_ends_its_session() {
     let mut house = House::new();
     let ann = house.publisher(1);
     house.forget_all();
-    house.rooms.end_token(house.now, identity(1).token);
+    house.rooms.end_token(house.now, identity(1).token, false);
     assert_eq!(house.heard(ann), [Notice::Signout {}]);
     assert_eq!(house.rooms.counts(), (0, 0, 0));
 }
