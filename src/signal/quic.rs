@@ -4,12 +4,12 @@ mod certificate;
 mod connection;
 mod endpoint;
 mod reset;
+mod tls;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::{ConnectionError, IdleTimeout, TransportConfig, VarInt};
 use tokio::time::timeout;
 use tracing::{debug, info};
@@ -18,12 +18,12 @@ pub use certificate::CertificateSlot;
 pub use connection::{Connection, Gone};
 pub use endpoint::{Bounds, Endpoint};
 pub use reset::ResetKey;
+use tls::Tls;
 
 use super::quic_socket::QuicSocket;
 use super::session::{self, Channel};
 use super::webtransport::{self, Origins};
 use crate::control::Control;
-use crate::tls;
 
 /// ALPN of native clients.
 pub const NATIVE: &[u8] = b"millrace/1";
@@ -65,7 +65,7 @@ fn transport() -> TransportConfig {
 
 /// An endpoint that shows this certificate.
 pub fn endpoint(certificate: Arc<CertificateSlot>, reset_key: &ResetKey) -> io::Result<Endpoint> {
-    let provider = Arc::new(tls::provider());
+    let provider = Arc::new(crate::tls::provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(io::Error::other)?
@@ -75,7 +75,7 @@ pub fn endpoint(certificate: Arc<CertificateSlot>, reset_key: &ResetKey) -> io::
     tls.send_tls13_tickets = 0;
     tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     tls.alpn_protocols = vec![HTTP3.to_vec(), NATIVE.to_vec()];
-    let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+    let tls = Tls::new(tls).map_err(io::Error::other)?;
     let mut server = quinn_proto::ServerConfig::with_crypto(Arc::new(tls));
     server
         .transport_config(Arc::new(transport()))

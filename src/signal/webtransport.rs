@@ -16,6 +16,7 @@ use quinn_proto::StreamId;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
+use super::integer::integer;
 use super::quic::{Connection, Gone};
 use super::session::{self, Channel};
 use crate::control::Control;
@@ -130,8 +131,8 @@ async fn accept(connection: &Connection, origins: &Origins) -> Result<Accepted, 
     let stream = connection.accept_bi().await?;
     let mut buffer = BytesMut::new();
     loop {
-        let begin = frames::integer(&buffer)
-            .and_then(|(kind, at)| Some((kind, at, buffer.get(at..).and_then(frames::integer)?)));
+        let begin =
+            integer(&buffer).and_then(|(kind, at)| Some((kind, at, buffer.get(at..).and_then(integer)?)));
         if let Some((kind, at, (of, more))) = begin {
             if kind != SESSION_STREAM || of != u64::from(connect) {
                 return Err(Gone);

@@ -171,8 +171,7 @@ impl Endpoint {
             for index in established {
                 tokio::spawn(session(Connection::new(self.clone(), index)));
             }
-            // The sessions' turn: what they answer goes along.
-            tokio::task::yield_now().await;
+            turn_of_others().await;
             self.lock().send(Instant::now(), &mut socket, &mut work.packet);
             socket.flush();
         }
@@ -198,6 +197,20 @@ impl Endpoint {
         }
         work.sleep.as_mut().poll(cx).map(|()| true)
     }
+}
+
+/// Lets the tasks run that wait to: what sessions answer goes along with what is sent next. Tokio's own way of it asks the
+/// kernel for events, too.
+async fn turn_of_others() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What the endpoint's task works with.

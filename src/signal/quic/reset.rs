@@ -55,6 +55,7 @@ impl ResetKey {
         let reset = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &self.0);
         let mut config = EndpointConfig::new(Arc::new(reset));
         config
+            .supported_versions(vec![super::tls::VERSION])
             .cid_generator(|| Box::new(RandomIds))
             // RFC 9443 section 3 tells QUIC from media by the fixed bit.
             .grease_quic_bit(false);

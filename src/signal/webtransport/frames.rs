@@ -2,13 +2,7 @@
 
 use bytes::BytesMut;
 
-/// An integer of variable length (RFC 9000 section 16), and how many bytes it takes.
-pub(super) fn integer(bytes: &[u8]) -> Option<(u64, usize)> {
-    let first = *bytes.first()?;
-    let len = 1 << (first >> 6);
-    let rest = bytes.get(1..len)?;
-    Some((rest.iter().fold(u64::from(first & 0x3f), |value, byte| value << 8 | u64::from(*byte)), len))
-}
+use crate::signal::integer::integer;
 
 /// Takes the next whole frame out of `buffer`: its type and its payload. `Err` where it is longer than `most`.
 pub(super) fn take(buffer: &mut BytesMut, most: usize) -> Result<Option<(u64, BytesMut)>, TooLong> {
@@ -129,17 +123,5 @@ mod tests {
         assert_eq!(take(&mut buffer, 10), Ok(Some((0, BytesMut::new()))));
         buffer.extend_from_slice(&[1, 0x40, 11]);
         assert_eq!(take(&mut buffer, 10), Err(TooLong));
-    }
-
-    #[test]
-    fn integers_are_of_four_lengths() {
-        assert_eq!(integer(&[0x25]), Some((37, 1)));
-        assert_eq!(integer(&[0x7b, 0xbd]), Some((15293, 2)));
-        assert_eq!(integer(&[0x9d, 0x7f, 0x3e, 0x7d]), Some((494_878_333, 4)));
-        assert_eq!(
-            integer(&[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c]),
-            Some((151_288_809_941_952_652, 8))
-        );
-        assert_eq!(integer(&[0x7b]), None);
     }
 }

@@ -24,7 +24,8 @@ impl Writer {
         let start = self.text.len();
         // Writing into a string cannot fail.
         let _ = write!(self.text, "{kind}={value}");
-        if let Some(end) = self.text.get(start..).and_then(|line| line.find(['\r', '\n'])) {
+        let line = self.text.as_bytes().get(start..).unwrap_or_default();
+        if let Some(end) = line.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
             self.text.truncate(start + end);
         }
         self.text.push_str("\r\n");
