@@ -1,10 +1,62 @@
-//! What the linker is asked for beyond the ordinary.
+//! What the linker is asked for beyond the ordinary, and the files of the web app, packed.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/web");
     // A position-independent program is full of pointers that are to be moved: a bit for each (DT_RELR) in place of 24
     // bytes takes a fifth of a megabyte off. Needs glibc 2.36 or musl 1.2.4.
-    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/web");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    pack_web(&root, &out).expect("the files of src/web can be read, and OUT_DIR written");
+}
+
+/// Packs each file of `root` as gzip has it, and lists them as the table of `src/http/files.rs`.
+fn pack_web(root: &Path, out: &Path) -> io::Result<()> {
+    let mut files = Vec::new();
+    walk(root, &mut files)?;
+    files.sort();
+    let mut table = "[".to_owned();
+    for (nth, file) in files.iter().enumerate() {
+        let packed = out.join(format!("web-{nth}.gz"));
+        fs::write(&packed, gzip(&fs::read(file)?))?;
+        let path = file.strip_prefix(root).expect("it was found there");
+        writeln!(table, "Embedded {{ path: {path:?}, packed: include_bytes!({packed:?}) }},")
+            .expect("a string");
+    }
+    table.push(']');
+    fs::write(out.join("web.rs"), table)
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { walk(&path, files)? } else { files.push(path) }
+    }
+    Ok(())
+}
+
+/// RFC 1952, without a name or a time, so that the same file is packed to the same bytes.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
+    packed.extend(miniz_oxide::deflate::compress_to_vec(bytes, 10));
+    packed.extend(checksum(bytes).to_le_bytes());
+    packed.extend((bytes.len() as u32).to_le_bytes());
+    packed
+}
+
+/// CRC-32 (RFC 1952 section 8).
+fn checksum(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |sum, byte| {
+        (0..8).fold(
+            sum ^ u32::from(*byte),
+            |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 },
+        )
+    })
 }

@@ -1,10 +1,11 @@
-//! The web app and the browser SDK, embedded.
+//! The web app and the browser SDK, embedded, and packed as browsers take them.
 
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use http::{HeaderMap, Response, StatusCode};
 
@@ -14,61 +15,49 @@ use crate::control::directory::hex;
 /// A file of `src/web`.
 struct Embedded {
     path: &'static str,
-    bytes: &'static [u8],
+    /// As gzip has it (RFC 1952).
+    packed: &'static [u8],
 }
 
-macro_rules! embed {
-    ($($path:literal,)*) => {
-        [$(Embedded { path: $path, bytes: include_bytes!(concat!("../web/", $path)) }),*]
+/// Every file of `src/web`, as `build.rs` lists and packs them.
+static FILES: &[Embedded] = &include!(concat!(env!("OUT_DIR"), "/web.rs"));
+
+/// What the files are known by: packed and as they are.
+static ETAGS: LazyLock<Vec<[HeaderValue; 2]>> = LazyLock::new(|| {
+    let tag = |name: String| HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("\"\""));
+    let tags = |file: &Embedded| {
+        let digest = ring::digest::digest(&ring::digest::SHA256, file.packed);
+        let short = hex(digest.as_ref().get(..12).unwrap_or_default());
+        [tag(format!("\"{short}-gzip\"")), tag(format!("\"{short}\""))]
     };
+    FILES.iter().map(tags).collect()
+});
+
+impl Embedded {
+    /// The file as it is.
+    fn unpacked(&self) -> Vec<u8> {
+        /// More than any file has.
+        const MOST: usize = 1024 * 1024;
+        // Between a head of ten bytes and a checksum and a length (RFC 1952 section 2.3).
+        let stream = self.packed.get(10..self.packed.len().saturating_sub(8)).unwrap_or_default();
+        // It was packed by ourselves; a test unpacks them all.
+        miniz_oxide::inflate::decompress_to_vec_with_limit(stream, MOST).unwrap_or_default()
+    }
 }
 
-/// Every file of `src/web`; a test compares.
-static FILES: [Embedded; 34] = embed![
-    "app/app.css",
-    "app/call.js",
-    "app/chat.js",
-    "app/devices.js",
-    "app/dom.js",
-    "app/grid.js",
-    "app/guest.js",
-    "app/icon.svg",
-    "app/join.js",
-    "app/main.js",
-    "app/people.js",
-    "app/person-menu.js",
-    "app/quality.js",
-    "app/settings.js",
-    "app/storage.js",
-    "app/tile-view.js",
-    "index.html",
-    "sdk/capture.js",
-    "sdk/chat.js",
-    "sdk/connection.js",
-    "sdk/constants.js",
-    "sdk/emitter.js",
-    "sdk/encodings.js",
-    "sdk/failure.js",
-    "sdk/mesibo.js",
-    "sdk/millrace.js",
-    "sdk/publisher.js",
-    "sdk/room.js",
-    "sdk/signal.js",
-    "sdk/stream.js",
-    "sdk/tile.js",
-    "sdk/types.js",
-    "sdk/view.js",
-    "sdk/viewer.js",
-];
-
-static ETAGS: LazyLock<[HeaderValue; FILES.len()]> = LazyLock::new(|| {
-    std::array::from_fn(|n| {
-        let bytes = FILES.get(n).map_or(&[][..], |file| file.bytes);
-        let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-        let short = digest.as_ref().get(..12).unwrap_or_default();
-        HeaderValue::try_from(format!("\"{}\"", hex(short))).unwrap_or(HeaderValue::from_static("\"\""))
+/// Whether the client says that it can unpack gzip (RFC 9110 section 12.5.3).
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    tokens(headers, ACCEPT_ENCODING).any(|token| {
+        let (coding, weight) = token.split_once(';').unwrap_or((token, ""));
+        let never = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty());
+        (coding.trim().eq_ignore_ascii_case("gzip") || coding.trim() == "*") && !never
     })
-});
+}
+
+/// What a header lists.
+fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
+}
 
 /// The file at a path of the site, if there is one; `/` and `/room` are the room's page.
 pub(super) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
@@ -76,19 +65,24 @@ pub(super) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> 
         "/" | "/room" => "index.html",
         other => other.strip_prefix('/')?,
     };
-    let (file, etag) = FILES.iter().zip(ETAGS.iter()).find(|(file, _)| file.path == path)?;
-    let known = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+    let (file, [packed, plain]) = FILES.iter().zip(ETAGS.iter()).find(|(file, _)| file.path == path)?;
+    let gzip = takes_gzip(headers);
+    let etag = if gzip { packed } else { plain };
+    let known = tokens(headers, IF_NONE_MATCH)
         .any(|known| known.trim().trim_start_matches("W/").as_bytes() == etag.as_bytes());
-    let (status, bytes) =
-        if known { (StatusCode::NOT_MODIFIED, &[][..]) } else { (StatusCode::OK, file.bytes) };
-    let mut response = Response::new(body(Bytes::from_static(bytes)));
+    let (status, bytes) = match (known, gzip) {
+        (true, _) => (StatusCode::NOT_MODIFIED, Bytes::new()),
+        (false, true) => (StatusCode::OK, Bytes::from_static(file.packed)),
+        (false, false) => (StatusCode::OK, file.unpacked().into()),
+    };
+    let mut response = Response::new(body(bytes));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(ETAG, etag.clone());
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if gzip && !known {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
     // Asked again each time, answered by 304: a new server's page is never mixed of old and new files.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -130,16 +124,49 @@ mod tests {
         }
     }
 
+    fn asking(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).expect("a value"))])
+    }
+
     #[test]
-    fn every_file_of_src_web_is_served_and_has_a_type() {
+    fn every_file_of_src_web_is_served_as_it_is_and_has_a_type() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
         let mut found = BTreeSet::new();
         walk(&root, &root, &mut found);
         let listed: BTreeSet<String> = FILES.iter().map(|file| file.path.to_owned()).collect();
-        assert_eq!(listed, found, "the table in src/http/files.rs lists every file of src/web");
-        for path in listed {
-            assert_ne!(content_type(&path), "application/octet-stream", "{path}");
-            assert!(answer(&format!("/{path}"), &HeaderMap::new()).is_some());
+        assert_eq!(listed, found);
+        for file in FILES {
+            assert_ne!(content_type(file.path), "application/octet-stream", "{}", file.path);
+            assert!(answer(&format!("/{}", file.path), &HeaderMap::new()).is_some());
+            let written = std::fs::read(root.join(file.path)).expect("a file");
+            assert!(file.unpacked() == written, "{}", file.path);
         }
+    }
+
+    #[test]
+    fn a_file_goes_packed_to_who_can_unpack_it() {
+        let cases = [
+            ("gzip, deflate, br", true),
+            ("br;q=1.0, GZIP;q=0.8", true),
+            ("*", true),
+            ("identity", false),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000", false),
+            ("", false),
+        ];
+        for (accepted, packed) in cases {
+            let answer = answer("/", &asking(ACCEPT_ENCODING, accepted)).expect("the page");
+            assert_eq!(answer.headers().contains_key(CONTENT_ENCODING), packed, "{accepted}");
+            assert_eq!(answer.headers().get(VARY).map(HeaderValue::as_bytes), Some(&b"accept-encoding"[..]));
+        }
+    }
+
+    #[test]
+    fn who_has_a_file_in_one_form_is_not_told_that_it_has_the_other() {
+        let plain = answer("/", &HeaderMap::new()).expect("the page");
+        let mut again = asking(IF_NONE_MATCH, plain.headers()[ETAG].to_str().expect("a tag"));
+        assert_eq!(answer("/", &again).expect("the page").status(), StatusCode::NOT_MODIFIED);
+        again.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        assert_eq!(answer("/", &again).expect("the page").status(), StatusCode::OK);
     }
 }
