@@ -72,6 +72,12 @@ impl State {
                 silent.into_iter().for_each(|gid| self.ring(now, link, gid));
                 return Ok(answer);
             }
+            Request::Share { sid, gids } => {
+                let silent: Vec<_> = gids.iter().copied().filter(|gid| rooms.is_silent(*gid)).collect();
+                rooms.share(link, *sid, gids)?;
+                gids.iter().for_each(|gid| rooms.begin_call(now.instant, link, *gid));
+                silent.into_iter().for_each(|gid| self.ring(now, link, gid));
+            }
             Request::Unpublish { sid, gid } => rooms.unpublish(link, *sid, *gid)?,
             Request::Moderate(ask) => self.moderate(now, link, ask)?,
             Request::Edit(ask) => self.edit(link, ask)?,

@@ -90,7 +90,8 @@ impl End {
 impl Rooms {
     /// Publishes a stream, in place of the one that the same user has under this sid.
     pub fn publish(&mut self, now: Instant, id: LinkId, ask: &Publish) -> Result<Answer, Refusal> {
-        let gids = self.may_publish(id, ask)?;
+        let gids: BTreeSet<_> = ask.gids.iter().copied().collect();
+        self.may_publish_in(id, &gids)?;
         let uid = self.link(id)?.user.uid;
         let stream = StreamId { uid, sid: ask.sid };
         let others = self.streams.keys().filter(|other| other.uid == uid && **other != stream).count();
@@ -185,6 +186,26 @@ impl Rooms {
         for viewer in viewers {
             self.arrange(viewer);
         }
+    }
+
+    /// Shows a stream that is live in further groups: the same media, by the same connection.
+    pub fn share(&mut self, id: LinkId, sid: Sid, gids: &[Gid]) -> Result<(), Refusal> {
+        let (stream, published) = self.own_stream(id, sid)?;
+        let new: BTreeSet<_> = gids.iter().copied().filter(|gid| !published.gids.contains(gid)).collect();
+        let all = published.gids.union(&new).copied().collect();
+        self.may_publish_in(id, &all)?;
+        self.may_add(id, &new, stream)?;
+        if let Some(published) = self.streams.get_mut(&stream) {
+            published.gids = all;
+        }
+        for gid in new {
+            if let Some(group) = self.groups.get_mut(&gid) {
+                group.streams.insert(stream);
+            }
+            self.tell_stream(gid, stream, false);
+        }
+        self.sync_limits(id);
+        Ok(())
     }
 
     /// Ends a stream, or takes it out of one group.
@@ -400,17 +421,16 @@ impl Rooms {
         Ok((params, published.answer, published.remote.fingerprints))
     }
 
-    /// The groups to publish to, if the link may publish in every one.
-    fn may_publish(&self, id: LinkId, ask: &Publish) -> Result<BTreeSet<Gid>, Refusal> {
+    /// Whether the link may publish one stream in every one of these groups.
+    fn may_publish_in(&self, id: LinkId, gids: &BTreeSet<Gid>) -> Result<(), Refusal> {
         let link = self.link(id)?;
-        let gids: BTreeSet<_> = ask.gids.iter().copied().collect();
         if gids.is_empty() {
             return Err(Refusal::new("BADGROUP", "Name at least one group to publish to."));
         }
         if gids.len() > MAX_GIDS {
             return Err(Refusal::new("TOOMANY", format!("A stream goes to {MAX_GIDS} groups at most.")));
         }
-        for gid in &gids {
+        for gid in gids {
             let member = link.groups.get(gid);
             let member =
                 member.ok_or_else(|| Refusal::new("BADGROUP", format!("Join group {gid} first.")))?;
@@ -421,7 +441,7 @@ impl Rooms {
                 ));
             }
         }
-        Ok(gids)
+        Ok(())
     }
 }
 

@@ -36,6 +36,13 @@ pub enum Request {
     },
     /// Publish a stream.
     Publish(Publish),
+    /// Show a live stream in further groups.
+    Share {
+        /// Which of one's streams.
+        sid: Sid,
+        /// Where, too.
+        gids: Vec<Gid>,
+    },
     /// End a stream, or take it out of one group.
     Unpublish {
         /// Which stream.
@@ -257,11 +264,12 @@ impl ClientLine {
     }
 }
 
-const REQUESTS: [&str; 18] = [
+const REQUESTS: [&str; 19] = [
     "hello",
     "join",
     "leave",
     "publish",
+    "share",
     "unpublish",
     "mute",
     "watch",

@@ -11,6 +11,7 @@
 import { Chat } from './chat.js';
 import { Emitter } from './emitter.js';
 import { Failure } from './failure.js';
+import { strictest } from './limits.js';
 import { Publisher } from './publisher.js';
 import { Room } from './room.js';
 import { Signal } from './signal.js';
@@ -140,7 +141,8 @@ export class Millrace extends Emitter {
    * @param {PublishOptions} [options]
    */
   publisher(options = {}) {
-    const publisher = new Publisher(this.#signal, { gids: [...this.rooms.keys()], ...options });
+    const limits = (/** @type {number[]} */ gids) => strictest(gids.map((gid) => this.rooms.get(gid)?.limits ?? {}));
+    const publisher = new Publisher(this.#signal, { gids: [...this.rooms.keys()], ...options }, limits);
     const before = this.publishers.get(publisher.sid);
     publisher.on('state', (state) => {
       if (state === 'connecting') before?.endedByServer('complete');
@@ -198,6 +200,11 @@ export class Millrace extends Emitter {
       case 'people': return room?.onPeople(message);
       case 'talking': return room?.onTalking(message.streams);
       case 'rights': return room?.onRights(message.rights, message.admin);
+      case 'settings': return room?.onSettings(message);
+      case 'limits':
+        room?.onLimits(message.limits);
+        for (const publisher of this.publishers.values()) publisher.limitsChanged();
+        return undefined;
       case 'asked': return room?.onAsked(message);
       case 'muted': {
         // The server drops it already; we fall silent too, and a click unmutes as ever.
@@ -233,7 +240,7 @@ export class Millrace extends Emitter {
         return this.emit('viewer', message);
       }
       case 'ended':
-        return this.publishers.get(message.sid)?.endedByServer(message.status === 0x4a ? 'notallowed' : 'complete');
+        return this.publishers.get(message.sid)?.endedByServer(message.status === 0x4a ? 'notallowed' : 'complete', message.gid);
       default:
     }
   }

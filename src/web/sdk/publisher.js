@@ -6,8 +6,10 @@ import { RESOLUTIONS, STREAM_CAMERA, STREAM_RESOLUTION_DEFAULT, STREAM_SCREEN } 
 import { Emitter } from './emitter.js';
 import { codecsBy, layersOf, offerCaptureTime, preferRedundancy } from './encodings.js';
 import { Failure } from './failure.js';
+import { codecWithin, within } from './limits.js';
 
-/** @import { Codec, Media, Quality } from './types.js' */
+/** @import { Encoding } from './encodings.js' */
+/** @import { Codec, LimitChanges, Media, Quality } from './types.js' */
 /** @import { Signal } from './signal.js' */
 
 /** @type {('audio' | 'video')[]} */
@@ -59,8 +61,12 @@ export class Publisher extends Emitter {
 
   #signal;
   #options;
-  /** @type {Codec} */
+  /** What limits say of a stream in these groups. @type {(gids: number[]) => LimitChanges} */
+  #limits;
+  /** What was published last was in this codec. @type {Codec} */
   #codec;
+  /** The encodings of the picture as they were planned, from the smallest. @type {Encoding[]} */
+  #planned = [];
   /** @type {RTCPeerConnection | undefined} */
   #pc;
   /** @type {Partial<Record<'audio' | 'video', RTCRtpSender>>} */
@@ -80,10 +86,12 @@ export class Publisher extends Emitter {
   /**
    * @param {Signal} signal
    * @param {PublishOptions} options
+   * @param {(gids: number[]) => LimitChanges} [limits]
    */
-  constructor(signal, options) {
+  constructor(signal, options, limits = () => ({})) {
     super();
     this.#signal = signal;
+    this.#limits = limits;
     this.#options = { audio: true, video: true, ...options };
     this.#codec = options.codec ?? 'vp8';
     this.source = options.source ?? 'camera';
@@ -178,11 +186,46 @@ export class Publisher extends Emitter {
   }
 
   /**
-   * The server ended it, or knows nothing of it.
-   * @param {'notallowed' | 'complete'} reason
+   * Shows the stream in further groups: the same connection carries it to all of them.
+   * @param {number[]} gids
    */
-  endedByServer(reason) {
-    this.#end(reason);
+  async share(gids) {
+    await this.#signal.request('share', { sid: this.sid, gids });
+    this.gids = [...new Set([...this.gids, ...gids])];
+    this.limitsChanged();
+  }
+
+  /**
+   * Ends the stream in one group; with the last one it ends.
+   * @param {number} gid
+   */
+  async unshare(gid) {
+    if (this.gids.every((other) => other === gid)) return this.close();
+    this.gids = this.gids.filter((other) => other !== gid);
+    await this.#signal.request('unpublish', { sid: this.sid, gid });
+    this.limitsChanged();
+    return undefined;
+  }
+
+  /**
+   * The server ended it, or knows nothing of it: in one group, or everywhere.
+   * @param {'notallowed' | 'complete'} reason
+   * @param {number} [gid]
+   */
+  endedByServer(reason, gid) {
+    if (gid !== undefined) this.gids = this.gids.filter((other) => other !== gid);
+    if (gid !== undefined && this.gids.length) this.limitsChanged();
+    else this.#end(reason);
+  }
+
+  /** Limits of a group changed, or the groups did: the encoders follow. */
+  limitsChanged() {
+    if (this.state === 'ended') return;
+    if (this.#senders.video && codecWithin(this.#options.codec ?? 'vp8', this.#limits(this.gids)) !== this.#codec) {
+      this.republish().catch(() => {});
+      return;
+    }
+    this.#steered = this.#steered.then(() => this.#steer()).catch(() => {});
   }
 
   /**
@@ -290,6 +333,7 @@ export class Publisher extends Emitter {
     }, { signal: this.state === 'connecting' ? this.#options.signal : undefined });
     if (pc !== this.#pc) return;
     await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+    this.#steered = this.#steered.then(() => this.#steer()).catch(() => {});
   }
 
   /** @param {RTCPeerConnection} pc */
@@ -306,6 +350,7 @@ export class Publisher extends Emitter {
     const track = this.media.getVideoTracks()[0];
     const settings = track?.getSettings() ?? {};
     const [width = 1280, height = 720] = RESOLUTIONS[this.#options.resolution ?? STREAM_RESOLUTION_DEFAULT] ?? [];
+    this.#codec = codecWithin(this.#options.codec ?? 'vp8', this.#limits(this.gids));
     const simulcast = this.#options.simulcast
       ?? (this.source === 'camera' && (this.#codec === 'vp8' || this.#codec === 'h264'));
     const { encodings, layers } = layersOf({
@@ -316,6 +361,7 @@ export class Publisher extends Emitter {
       camera: this.source === 'camera',
       scalabilityMode: this.#options.scalabilityMode,
     });
+    this.#planned = encodings;
     const transceiver = pc.addTransceiver(track ?? 'video', {
       direction: 'sendonly',
       streams: [this.media],
@@ -350,15 +396,38 @@ export class Publisher extends Emitter {
     if (this.state !== 'ended' && this.#asked && Object.keys(muted).length) await this.#signal.request('mute', { sid: this.sid, ...muted });
   }
 
-  /** Brings the encoder to what was said last of its layers. */
+  /** Brings the encoders to what was said last of layers and limits. */
   async #steer() {
-    const sender = this.#senders.video;
+    const limits = this.#limits(this.gids);
+    const { width = 1280, height = 720 } = this.media.getVideoTracks()[0]?.getSettings() ?? {};
+    await this.#set(this.#senders.video, (at) => {
+      const planned = this.#planned[at];
+      if (!planned) return {};
+      const wanted = this.#wanted.length === this.#planned.length ? this.#wanted[at] ?? true : true;
+      return within(planned, at, { limits, wanted, width, height });
+    });
+    const { audioKbps } = limits;
+    await this.#set(this.#senders.audio, () => ({ maxBitrate: audioKbps && audioKbps * 1000 }));
+  }
+
+  /**
+   * @param {RTCRtpSender | undefined} sender
+   * @param {(at: number) => Partial<Encoding>} change what is undefined is taken away
+   */
+  async #set(sender, change) {
     const parameters = sender?.getParameters();
-    if (!sender || !parameters || parameters.encodings.length !== this.#wanted.length) return;
-    const changed = parameters.encodings.filter((encoding, at) => encoding.active !== this.#wanted[at]);
-    if (!changed.length) return;
-    for (const [at, encoding] of parameters.encodings.entries()) encoding.active = this.#wanted[at] ?? true;
-    await sender.setParameters(parameters);
+    if (!sender || !parameters?.encodings?.length) return;
+    let changed = false;
+    for (const [at, encoding] of parameters.encodings.entries()) {
+      for (const [name, value] of Object.entries(change(at))) {
+        const known = /** @type {any} */ (encoding);
+        if (known[name] === value) continue;
+        changed = true;
+        if (value === undefined) delete known[name];
+        else known[name] = value;
+      }
+    }
+    if (changed) await sender.setParameters(parameters);
   }
 
   /** Brings the devices to what was asked for last. */

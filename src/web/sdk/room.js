@@ -20,7 +20,7 @@ const GRACE_MS = 8000;
  * A group that we are in.
  *
  * Events: `roster` ({joined, changed, left}: Streams), `people` ({count, joined, left}), `talking` (Streams, loudest first),
- * `rights`, `asked` (an Asked: an admin wants something of us), `muted` ({sid, by, audio, video}: an admin muted us), `joined` (again, after a restart), `removed` ({reason}).
+ * `rights`, `limits`, `settings` (name, type, resolution or call flags changed), `asked` (an Asked: an admin wants something of us), `muted` ({sid, by, audio, video}: an admin muted us), `joined` (again, after a restart), `removed` ({reason}).
  */
 export class Room extends Emitter {
   gid;
@@ -33,6 +33,8 @@ export class Room extends Emitter {
   rights = { send: false, receive: false, publish: false, subscribe: false, list: false };
   /** What we may do to others. */
   admin = NO_ADMIN;
+  /** What we may send and get at most; what is absent is without limit. @type {LimitChanges} */
+  limits = {};
   /** Members present. */
   count = 0;
   /** Streams that others publish, by `uid/sid`. @type {Map<string, Stream>} */
@@ -65,10 +67,27 @@ export class Room extends Emitter {
   async join(signal) {
     const members = { gid: this.gid, ...(this.#pin && { pin: this.#pin }) };
     /** @type {Joined} */
-    const { name, type, resolution, callFlags, rights, admin = NO_ADMIN, people } = await this.#signal.request('join', members, { signal });
-    Object.assign(this, { name, type, resolution, callFlags, rights, admin, count: people });
+    const joined = await this.#signal.request('join', members, { signal });
+    this.#settle(joined);
     this.emit('joined');
     return this;
+  }
+
+  /** @param {Joined} settings */
+  #settle({ name, type, resolution, callFlags, rights, admin = NO_ADMIN, limits = {}, people }) {
+    Object.assign(this, { name, type, resolution, callFlags, rights, admin, limits, count: people });
+  }
+
+  /** @param {Joined} settings */
+  onSettings(settings) {
+    this.#settle(settings);
+    this.emit('settings');
+  }
+
+  /** @param {LimitChanges} limits */
+  onLimits(limits) {
+    this.limits = limits;
+    this.emit('limits', limits);
   }
 
   /** Joins again and watches again what was watched. */

@@ -7,7 +7,8 @@
  * @typedef {'mute' | 'hangup' | 'remove' | 'lower' | 'unmute' | 'publish' | 'stop' | 'subscribe' | 'fullscreen' | 'leave'} Action
  * @typedef {{gid: number, by: number, name: string, action: Action, sid?: number, audio?: boolean, video?: boolean,
  *   stream?: StreamId}} Asked
- * @typedef {{maxPublishKbps?: number, maxSubscribeKbps?: number, maxResolution?: number, maxVoices?: number}} LimitChanges
+ * @typedef {{maxPublishKbps?: number, maxSubscribeKbps?: number, maxResolution?: number, maxVoices?: number, maxFps?: number,
+ *   audioKbps?: number, codecs?: Codec[], maxStreams?: number, maxSubscriptions?: number, simulcastLayers?: number, priority?: number}} LimitChanges
  * @typedef {{audio: boolean, video: boolean}} Media
  * @typedef {{uid: number, name: string, address: string}} Person
  * @typedef {{id: number, at: number, uid: number, name: string, to?: number, text: string}} Said
@@ -19,7 +20,7 @@
  * @typedef {{width: number, height: number, why: Why}} Layer
  * @typedef {{rttMs: number, lossPercent: number, level: number}} Quality
  * @typedef {{uid: number, address: string, name: string, resume: string, resumed: boolean}} Hello
- * @typedef {{gid: number, name: string, type: number, resolution: number, callFlags: number, rights: Rights, admin?: Admin, people: number}} Joined
+ * @typedef {{gid: number, name: string, type: number, resolution: number, callFlags: number, rights: Rights, admin?: Admin, limits?: LimitChanges, people: number}} Joined
  * @typedef {{width: number, height: number, visible: boolean}} TileSize
  * @typedef {'vp8' | 'h264' | 'vp9' | 'av1'} Codec
  */

@@ -7,6 +7,7 @@ mod links;
 mod people;
 mod publishing;
 mod seats;
+mod several_groups;
 mod watching;
 
 use std::collections::BTreeMap;

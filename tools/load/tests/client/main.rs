@@ -10,3 +10,4 @@ mod relay;
 mod rights;
 mod scenarios;
 mod server;
+mod several_groups;
