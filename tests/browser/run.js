@@ -16,6 +16,8 @@ await import('./suites/audience.js');
 await import('./suites/sound.js');
 await import('./suites/chat.js');
 await import('./suites/moderation.js');
+await import('./suites/rights.js');
+await import('./suites/limits.js');
 await import('./suites/documents.js');
 await import('./suites/looks.js');
 await import('./suites/firefox.js');
