@@ -33,6 +33,25 @@ impl State {
         Ok(answer)
     }
 
+    /// Says something in somebody's name who need not be here: to the group, or to one person in it.
+    pub fn announce(
+        &mut self,
+        now: Now,
+        gid: Gid,
+        from: Uid,
+        to: Option<Uid>,
+        text: &str,
+    ) -> Result<(MessageId, Message), Refusal> {
+        let text = tidy(text)?;
+        let name = self.directory.user(from).map(|user| user.name.clone());
+        let name = name.ok_or_else(|| Refusal::new("NOTALLOWED", "There is no such user."))?;
+        let to = self.receiver(now, gid, from, to)?;
+        let message = Message { from, name, to, text };
+        let id = self.directory.keep_message(now.unix, gid, message.clone());
+        self.rooms.deliver(gid, LinkId::NONE, said(id, &message), None);
+        Ok((id, message))
+    }
+
     /// To whom it goes; to all where it is `None`.
     fn receiver(&mut self, now: Now, gid: Gid, from: Uid, to: Option<Uid>) -> Result<Option<Uid>, Refusal> {
         let nobody = || Refusal::new("NORECEIVER", "There is nobody here who may receive this.");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::directory::MemberChanges;
+use super::directory::{Failure, MemberChanges};
 use super::ids::{Gid, Uid};
 use super::requests::refusal;
 use super::rights::Admin;
@@ -110,8 +110,19 @@ impl State {
         self.directory.group(gid).is_some_and(|group| group.owner == uid)
     }
 
+    /// Sends somebody who is in a group to another one, and makes that person a member of it.
+    pub fn send_over(&mut self, now: Now, gid: Gid, uid: Uid, to: Gid) -> Result<(), Failure> {
+        if !self.owns(uid, to) && !self.directory.is_member(to, uid) {
+            self.directory.amend_member(to, uid, |_| ())?;
+        }
+        for link in self.links_of(gid, uid) {
+            self.rooms.send_over(now.instant, link, gid, to);
+        }
+        Ok(())
+    }
+
     /// Ends a membership, and puts the person out whatever the group leaves to anyone.
-    fn put_out(&mut self, now: Now, gid: Gid, uid: Uid) {
+    pub fn put_out(&mut self, now: Now, gid: Gid, uid: Uid) {
         self.directory.remove_from(gid, uid);
         for link in self.links_of(gid, uid) {
             self.rooms.remove(now.instant, link, gid, Removal::Removed);

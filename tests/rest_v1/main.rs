@@ -4,6 +4,7 @@
 mod control_plane;
 mod frame;
 mod groups;
+mod live;
 
 use std::net::SocketAddr;
 

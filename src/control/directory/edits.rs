@@ -34,18 +34,10 @@ impl Directory {
         rights: Override,
         changes: &MemberChanges,
     ) -> Result<(), Failure> {
-        let known = self.groups.get(&gid).ok_or(Failure::BadGroup)?.members.get(&uid);
-        let user = self.users.get(&uid).ok_or(Failure::BadUser)?;
-        let kept = known.map_or(user.kept, |known| known.kept);
-        let mut member = known.map(|known| known.member.clone()).unwrap_or_default();
-        changes.apply(&mut member);
-        member.said = rights.or(member.said);
-        if kept {
-            self.changes.push(Change::PutMember(gid, uid, member.clone()));
-        }
-        self.insert_member(gid, uid, member, kept);
-        self.happenings.push(Happening::MemberChanged(gid, uid));
-        Ok(())
+        self.amend_member(gid, uid, |member| {
+            changes.apply(member);
+            member.said = rights.or(member.said);
+        })
     }
 
     /// Ends one membership. Whoever asks must have been found to be allowed to.
@@ -91,23 +83,8 @@ impl Directory {
         digits: &str,
         changes: &PinChanges,
     ) -> Result<(), Failure> {
-        let entry = self.groups.get_mut(&gid).filter(|entry| entry.group.owner == owner);
-        let GroupEntry { group, members } = entry.ok_or(Failure::BadGroup)?;
-        let pin = group.pins.iter_mut().find(|pin| pin.digits == digits).ok_or(Failure::BadGroup)?;
-        changes.apply(pin);
-        let (given, given_limits, duration) = (pin.rights, pin.limits, pin.call_duration);
-        self.changes.push(Change::PutGroup(gid, group.clone()));
-        for (uid, known) in
-            members.iter_mut().filter(|(_, known)| known.member.pin.as_deref() == Some(digits))
-        {
-            (known.member.given, known.member.given_limits) = (given, given_limits);
-            known.member.given_call_duration = duration;
-            if known.kept {
-                self.changes.push(Change::PutMember(gid, *uid, known.member.clone()));
-            }
-        }
-        self.happenings.push(Happening::GroupChanged(gid));
-        Ok(())
+        self.owned(owner, gid)?;
+        self.amend_pin(gid, digits, |pin| changes.apply(pin))
     }
 
     /// Removes a pin of a group of `owner`. Who came with it keeps what it gave, or goes with it if it says so.
@@ -177,7 +154,7 @@ impl Directory {
         Ok(())
     }
 
-    fn owned(&mut self, owner: Uid, gid: Gid) -> Result<&mut GroupEntry, Failure> {
+    pub(super) fn owned(&mut self, owner: Uid, gid: Gid) -> Result<&mut GroupEntry, Failure> {
         self.groups.get_mut(&gid).filter(|entry| entry.group.owner == owner).ok_or(Failure::BadGroup)
     }
 }

@@ -72,28 +72,26 @@ impl Directory {
 
     /// Edits a group of `uid`; its pins stay.
     pub fn edit_group(&mut self, uid: Uid, gid: Gid, settings: &Settings) -> Result<Membership, Failure> {
-        let entry =
-            self.groups.get_mut(&gid).filter(|entry| entry.group.owner == uid).ok_or(Failure::BadGroup)?;
-        let group = &mut entry.group;
-        if let Some(name) = settings.name.as_deref().and_then(tidy) {
-            group.name = name;
-        }
-        if let Some(preset) = settings.preset
-            && preset != group.preset
-        {
-            group.preset = preset;
-            group.choices = preset.choices();
-        }
-        group.choices = group.choices.changed(&settings.choices);
-        group.resolution = settings.resolution.unwrap_or(group.resolution);
-        group.limits = group.limits.changed(&settings.limits);
-        group.guests = settings.guests.unwrap_or(group.guests);
-        group.call_flags = settings.call_flags.unwrap_or(group.call_flags);
-        group.expires = settings.expires.unwrap_or(group.expires);
-        group.call_duration = settings.call_duration.unwrap_or(group.call_duration);
-        self.changes.push(Change::PutGroup(gid, group.clone()));
-        self.happenings.push(Happening::GroupChanged(gid));
-        Ok(entry.membership(gid, uid))
+        self.owned(uid, gid)?;
+        self.amend_group(gid, |group| {
+            if let Some(name) = settings.name.as_deref().and_then(tidy) {
+                group.name = name;
+            }
+            if let Some(preset) = settings.preset
+                && preset != group.preset
+            {
+                group.preset = preset;
+                group.choices = preset.choices();
+            }
+            group.choices = group.choices.changed(&settings.choices);
+            group.resolution = settings.resolution.unwrap_or(group.resolution);
+            group.limits = group.limits.changed(&settings.limits);
+            group.guests = settings.guests.unwrap_or(group.guests);
+            group.call_flags = settings.call_flags.unwrap_or(group.call_flags);
+            group.expires = settings.expires.unwrap_or(group.expires);
+            group.call_duration = settings.call_duration.unwrap_or(group.call_duration);
+        })?;
+        self.owned(uid, gid).map(|entry| entry.membership(gid, uid))
     }
 
     /// Deletes a group of `uid`: its guests and memberships go with it.

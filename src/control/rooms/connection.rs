@@ -103,7 +103,7 @@ impl Rooms {
             Event::Talking(tracks) => self.talking(shard, tracks),
             Event::SlotTrack { session, slot, track, out } => self.slot_track(session, slot, track, out),
             Event::SlotLayer { session, slot, layer, why } => self.slot_layer(session, slot, layer, why),
-            Event::Stats { session, stats } => self.measured(session, &stats),
+            Event::Stats { session, stats } => self.measured(now, session, &stats),
         }
     }
 

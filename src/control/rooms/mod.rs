@@ -18,6 +18,7 @@ mod moderate;
 mod news;
 mod publish;
 mod quality;
+mod report;
 mod seat;
 mod secret;
 mod table;
@@ -38,6 +39,8 @@ use self::group::Group;
 pub use self::link::Attachment;
 use self::link::Link;
 use self::publish::Published;
+pub use self::quality::Health;
+pub use self::report::{PersonReport, StreamReport, ViewReport};
 pub use self::seat::{Removal, Seat};
 use self::table::Table;
 use super::directory::TokenId;
@@ -71,6 +74,8 @@ impl LinkId {
     /// Before all others, and behind them.
     const FIRST: Self = Self { index: 0, generation: 0 };
     const LAST: Self = Self { index: u32::MAX, generation: u32::MAX };
+    /// No session.
+    pub const NONE: Self = Self { index: u32::MAX, generation: u32::MAX };
 }
 
 /// What every session description of ours says.

@@ -9,6 +9,7 @@ use super::connection::Purpose;
 use crate::router::event::SessionStats;
 use crate::router::id::SessionId;
 use crate::signal::message::Notice;
+use crate::units::{Bitrate, Instant};
 
 /// Loss in percent and round-trip time in milliseconds up to which a connection has a level, from the best down.
 const LEVELS: [(u64, u64, u8); 4] = [(1, 150, 4), (3, 300, 3), (8, 500, 2), (15, 1000, 1)];
@@ -19,6 +20,9 @@ pub(super) struct Quality {
     last: SessionStats,
     /// The level that was told.
     told: Option<u8>,
+    /// When it was measured last, and the loss then.
+    at: Instant,
+    loss_percent: u8,
     /// The level of the last measurement: it is told when the next one agrees, so that one bad second says nothing.
     seen: Option<u8>,
 }
@@ -31,7 +35,28 @@ struct Measured {
     level: u8,
 }
 
+/// How a connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What passed since it began; what passes now is nothing where nothing was heard of it lately.
+    pub stats: SessionStats,
+    /// Packets lost of late.
+    pub loss_percent: u8,
+}
+
 impl Quality {
+    /// How the connection does, if anything is known of it.
+    pub(super) fn health(&self, now: Instant, stale: Duration) -> Option<Health> {
+        let Self { mut last, at, mut loss_percent, .. } = *self;
+        if at == Instant::ZERO {
+            return None;
+        }
+        if now.since(at) > stale {
+            (last.bitrate_in, last.bitrate_out, loss_percent) = (Bitrate::ZERO, Bitrate::ZERO, 0);
+        }
+        Some(Health { stats: last, loss_percent })
+    }
+
     /// Takes a snapshot; returns what is to be told.
     fn measure(&mut self, stats: &SessionStats, publishing: bool) -> Option<Measured> {
         let last = std::mem::replace(&mut self.last, *stats);
@@ -46,20 +71,22 @@ impl Quality {
         let fitting = LEVELS.iter().find(|(max_loss, max_rtt, _)| loss <= *max_loss && rtt <= *max_rtt);
         let level = fitting.map_or(0, |(_, _, level)| *level);
 
+        self.loss_percent = u8::try_from(loss).unwrap_or(100);
         let settled = self.seen.replace(level) == Some(level);
         if !settled || self.told == Some(level) {
             return None;
         }
         self.told = Some(level);
         let rtt_ms = u32::try_from(rtt).unwrap_or(u32::MAX);
-        Some(Measured { rtt_ms, loss_percent: u8::try_from(loss).unwrap_or(100), level })
+        Some(Measured { rtt_ms, loss_percent: self.loss_percent, level })
     }
 }
 
 impl Rooms {
-    pub(super) fn measured(&mut self, id: SessionId, stats: &SessionStats) {
+    pub(super) fn measured(&mut self, now: Instant, id: SessionId, stats: &SessionStats) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let purpose = session.purpose;
+        session.quality.at = now;
         if let Some(estimate) = stats.estimate {
             let (estimate_bps, sent_bps) = (estimate.as_bps(), stats.bitrate_out.as_bps());
             debug!(session = id.index, estimate_bps, sent_bps, "measured");

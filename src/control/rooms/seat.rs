@@ -101,6 +101,8 @@ pub enum Removal {
     Removed,
     /// The call lasted as long as it may.
     Duration,
+    /// It goes on in another group.
+    Moved,
 }
 
 impl Removal {
@@ -110,6 +112,7 @@ impl Removal {
             Self::Deleted => "DELETED",
             Self::Removed => "REMOVED",
             Self::Duration => "DURATION",
+            Self::Moved => "MOVED",
         }
     }
 }
@@ -169,6 +172,12 @@ impl Rooms {
         if self.leave(now, link, gid) {
             self.tell(link, Notice::Removed { gid, reason: why.name().to_owned() });
         }
+    }
+
+    /// Sends a link from one group to another: it is told where to go, and put out.
+    pub fn send_over(&mut self, now: Instant, link: LinkId, gid: Gid, to: Gid) {
+        self.tell(link, Notice::Moved { gid, to });
+        self.remove(now, link, gid, Removal::Moved);
     }
 
     pub(super) fn expiry_due(&mut self, now: Instant, link: LinkId, gid: Gid) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::control::negotiate::Subscriber;
 use crate::router::command::{IceCredentials, Kind, SlotParams, View};
+use crate::router::event::Why;
 use crate::router::id::{SessionId, SlotId, TrackId};
 use crate::signal::message::{self, MediaKind, StreamRef, Watch};
 use crate::units::{Bitrate, PictureSize};
@@ -116,6 +117,8 @@ pub(super) struct Slot {
     /// Whether the client refused it.
     pub(super) refused: bool,
     pub(super) fill: Option<StreamRef>,
+    /// What of its stream is sent, as its shard said last.
+    pub(super) sends: Option<(StreamRef, PictureSize, Why)>,
     /// What its shard was told last.
     pub(super) told: Option<(TrackId, View)>,
 }
@@ -142,7 +145,7 @@ impl Peer {
     /// Adds a slot that was just offered.
     pub(super) fn add_slot(&mut self, id: SlotId, kind: Kind, mid: Mid) {
         let pair = self.count(kind);
-        self.slots.push(Slot { id, kind, mid, pair, refused: false, fill: None, told: None });
+        self.slots.push(Slot { id, kind, mid, pair, refused: false, fill: None, sends: None, told: None });
     }
 
     /// Fills the slots with what is wished and there is; what a slot carries stays where it is. Returns how many

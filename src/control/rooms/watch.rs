@@ -361,7 +361,14 @@ impl Rooms {
                 published.sizes.iter().find(|(known, _)| *known == layer).map(|(_, size)| *size)
             })
         });
-        let PictureSize { width, height } = size.unwrap_or_default();
+        let size = size.unwrap_or_default();
+        let place = slot.id;
+        let peer = self.links.get_mut(id).and_then(|link| link.viewing.peer.as_mut());
+        let slot = peer.and_then(|peer| peer.slots.iter_mut().find(|known| known.id == place));
+        if let Some(slot) = slot {
+            slot.sends = Some((key, size, why));
+        }
+        let PictureSize { width, height } = size;
         let StreamRef { gid, uid, sid } = key;
         self.tell(id, Notice::Layer { gid, uid, sid, width, height, why: told(why) });
     }
@@ -385,7 +392,7 @@ pub(super) const fn stream_id(key: StreamRef) -> StreamId {
     StreamId { uid: key.uid, sid: key.sid }
 }
 
-const fn told(why: Why) -> message::Why {
+pub(super) const fn told(why: Why) -> message::Why {
     match why {
         Why::Tile => message::Why::Tile,
         Why::Cap => message::Why::Cap,

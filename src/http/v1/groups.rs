@@ -27,6 +27,8 @@ static CHOICES: Shape = Shape {
     ],
 };
 
+/// The address of the user who owns what the server's admin makes in nobody's name.
+const SERVER: &str = "server";
 const TYPE: Kind = Kind::Whole(0, 2);
 const DURATION: Kind = ANY;
 
@@ -35,7 +37,7 @@ pub(super) static NEW: Shape = Shape {
     name: "GroupNew",
     fields: &[
         needed("name", NAME, "As people see it."),
-        maybe("owner", ANY, "Whose it is: a uid. Needed with the admin token; else it is one's own."),
+        maybe("owner", ANY, "Whose it is: a uid. With the admin token alone; the user `server` unless told."),
         maybe("type", TYPE, "0 conference, 1 webinar, 2 classroom: sets the choices that are not given."),
         maybe("choices", Kind::Object(&CHOICES), "Whom it gives its rights to."),
         null(
@@ -72,7 +74,7 @@ pub(super) static GROUP: Shape = Shape {
     name: "Group",
     fields: &[
         needed("gid", ANY, "Its number."),
-        needed("name", Kind::Line(100), "As people see it."),
+        needed("name", Kind::Text, "As people see it."),
         needed("owner", ANY, "Whose it is: a uid."),
         needed("type", TYPE, "0 conference, 1 webinar, 2 classroom."),
         needed("choices", Kind::Object(&CHOICES), "Whom it gives its rights to."),
@@ -194,7 +196,10 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
     let owner = match (call.caller.uid(), asked) {
         (None, Some(owner)) if state.directory.user(owner).is_some() => owner,
         (None, Some(_)) => return Err(Problem::not_found("user as `owner` says")),
-        (None, None) => return Err(Problem::wrong("/owner", "is missing: expected a user's number")),
+        (None, None) => match state.directory.user_at(SERVER) {
+            Some(server) => server,
+            None => state.directory.create_user("Server", SERVER)?,
+        },
         (Some(uid), None) => uid,
         (Some(uid), Some(owner)) if uid == owner => uid,
         (Some(_), Some(_)) => return Err(Problem::forbidden("Leave `owner` out: make groups of your own.")),

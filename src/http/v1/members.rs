@@ -29,8 +29,8 @@ pub(super) static MEMBER: Shape = Shape {
     name: "Member",
     fields: &[
         needed("uid", ANY, "The user's number."),
-        needed("name", Kind::Line(100), "As others see the person."),
-        needed("address", Kind::Line(100), "Stable and unique."),
+        needed("name", Kind::Text, "As others see the person."),
+        needed("address", Kind::Text, "Stable and unique."),
         needed("owner", Kind::Truth, "Whether it is the owner of the group."),
         needed("rights", Kind::Object(&SAID), "What is said of each right, by an admin or by the pin."),
         needed("effective", Kind::Object(&EFFECTIVE), "What the member may do, all told."),
@@ -119,8 +119,8 @@ pub(super) fn put(state: &mut State, call: &Call) -> Answer {
     }
     state.directory.amend_member(gid, uid, |member| {
         let (given, given_limits, pin) = (member.given, member.given_limits, member.pin.take());
-        let admin = member.admin;
-        *member = Member { given, given_limits, pin, admin, ..Member::default() };
+        let (admin, given_call_duration) = (member.admin, member.given_call_duration);
+        *member = Member { given, given_limits, given_call_duration, pin, admin, ..Member::default() };
         apply(&call.body, member);
     })?;
     let shown = show(state, gid, &find(state, gid, uid)?);

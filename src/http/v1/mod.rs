@@ -10,7 +10,9 @@
 
 mod caller;
 mod groups;
+mod live;
 mod members;
+mod messages;
 mod node;
 mod openapi;
 mod page;
@@ -74,7 +76,7 @@ struct Call {
     query: Object,
     body: Object,
     /// The entity tags of `If-Match`.
-    if_match: Option<String>,
+    if_match: Option<Vec<String>>,
     node: Option<NodeReport>,
 }
 
@@ -143,7 +145,7 @@ impl Call {
     fn guard(&self, current: &Value) -> Result<(), Problem> {
         let Some(wanted) = &self.if_match else { return Ok(()) };
         let tag = tag_of(&current.to_string());
-        let fits = wanted.split(',').map(str::trim).any(|wanted| wanted == "*" || wanted == tag);
+        let fits = wanted.iter().any(|wanted| wanted == "*" || *wanted == tag);
         fits.then_some(()).ok_or_else(|| {
             Problem::new(Sort::Changed, "Read it again, and send the change with the new ETag as If-Match.")
         })
@@ -195,7 +197,7 @@ impl V1 {
         {
             return Ok(before);
         }
-        let if_match = parts.headers.get(IF_MATCH).map(|tag| String::from_utf8_lossy(tag.as_bytes()).into());
+        let if_match = read_tags(&parts.headers)?;
         let node = route.reports.then(|| (self.node)());
         let (handler, control, replays) = (route.run, control.clone(), Arc::clone(&self.replays));
         let work = async move {
@@ -261,6 +263,38 @@ async fn read_body(route: &Route, headers: &HeaderMap, body: Incoming) -> Result
     }
 }
 
+/// The entity tags of `If-Match` (RFC 9110 section 13.1.1); a star is among them as one.
+fn read_tags(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
+    let Some(text) = headers.get(IF_MATCH) else { return Ok(None) };
+    let tags = text.to_str().ok().and_then(tags);
+    let wrong = || Problem::wrong("If-Match", "expected an ETag as it was given, or *");
+    tags.map(Some).ok_or_else(wrong)
+}
+
+/// A list of entity tags, which may have commas inside; empty elements are passed over (section 5.6.1.2).
+fn tags(mut text: &str) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    loop {
+        text = text.trim_start_matches([' ', '\t', ',']);
+        if text.is_empty() {
+            return Some(found);
+        }
+        let weak = if text.starts_with("W/") { 2 } else { 0 };
+        let end = match text.get(weak..)?.strip_prefix('"') {
+            Some(inside) => weak + inside.find('"')? + 2,
+            None if text.starts_with('*') => 1,
+            None => return None,
+        };
+        let (tag, rest) = text.split_at_checked(end)?;
+        let rest = rest.trim_start_matches([' ', '\t']);
+        if !tag.bytes().all(|byte| byte.is_ascii_graphic()) || !(rest.is_empty() || rest.starts_with(',')) {
+            return None;
+        }
+        found.push(tag.to_owned());
+        text = rest;
+    }
+}
+
 /// Under which name the answer is remembered, if it is to be.
 fn replay_key(headers: &HeaderMap, route: &Route, caller: &Caller) -> Result<Option<replay::Key>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY).filter(|_| route.method == "POST") else { return Ok(None) };
@@ -270,4 +304,28 @@ fn replay_key(headers: &HeaderMap, route: &Route, caller: &Caller) -> Result<Opt
         return Err(Problem::wrong("Idempotency-Key", &detail));
     }
     Ok(Some(replay::key(&[&caller.name(), key.as_bytes()])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_tags_are_told_apart_by_their_quotes() {
+        for (text, expected) in [
+            ("\"a\"", Some(vec!["\"a\""])),
+            ("\"a,b\", W/\"c\" ,,", Some(vec!["\"a,b\"", "W/\"c\""])),
+            ("*", Some(vec!["*"])),
+            ("", Some(Vec::new())),
+            ("a", None),
+            ("\"a", None),
+            ("\"a\"b", None),
+            ("\"a b\"", None),
+            ("W/", None),
+        ] {
+            let expected =
+                expected.map(|tags: Vec<_>| tags.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(tags(text), expected, "{text}");
+        }
+    }
 }

@@ -70,7 +70,7 @@ static COUNTS: Shape = Shape {
 pub(super) static NODE: Shape = Shape {
     name: "Node",
     fields: &[
-        needed("version", Kind::Line(100), "Which millrace it is."),
+        needed("version", Kind::Text, "Which millrace it is."),
         needed("ts", COUNT, "When this was read, in milliseconds since 1970."),
         needed("uptime", COUNT, "Seconds since it was started."),
         needed("healthy", Kind::Truth, "Whether all shards turn."),

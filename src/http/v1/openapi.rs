@@ -122,7 +122,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             "in": "header",
             "required": false,
             "description": "The ETag of the version that is changed: another one is not (412).",
-            "schema": { "type": "string", "pattern": "^(\\*|\"[0-9a-f]{24}\")$" },
+            "schema": { "type": "string", "pattern": r#"^(\*|(W/)?"[!#-~]*")$"# },
         }));
     }
     all

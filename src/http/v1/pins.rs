@@ -17,6 +17,7 @@ pub(super) static PATCH: Shape = Shape {
         null("rights", Kind::Object(&SAID), "The rights it gives."),
         null("expires", EXPIRES, "When it ceases to open, in seconds since 1970; 0 is never."),
         null("count", ANY, "How many may come with it; 0 is without limit."),
+        null("callDuration", ANY, "How long the call may last for who came with it, in seconds; 0 inherits."),
         null("leave", Kind::Truth, "Whether who came with it goes when it does."),
         null("limits", Kind::Object(&LIMITS), "What who came with it may send and get at most."),
     ],
@@ -36,6 +37,11 @@ pub(super) static PIN: Shape = Shape {
         needed("expires", EXPIRES, "When it ceases to open, in seconds since 1970; 0 is never."),
         needed("count", ANY, "How many may come with it; 0 is without limit."),
         needed("used", ANY, "How many came; counted where there is a limit."),
+        needed(
+            "callDuration",
+            ANY,
+            "How long the call may last for who came with it, in seconds; 0 inherits.",
+        ),
         needed("leave", Kind::Truth, "Whether who came with it goes when it does."),
         needed("limits", Kind::Object(&LIMITS), "What who came with it may send and get at most."),
     ],
@@ -54,6 +60,7 @@ fn show(pin: &Pin) -> Value {
         "expires": pin.expires,
         "count": pin.count,
         "used": pin.used,
+        "callDuration": pin.call_duration,
         "leave": pin.leave,
         "limits": shown::limits(&pin.limits),
     })
@@ -63,6 +70,7 @@ fn apply(patch: &Object, pin: &mut Pin) {
     shown::patch_said(patch, &mut pin.rights);
     shown::patch_limits(patch, &mut pin.limits);
     pin.expires = patch.number("expires").unwrap_or(pin.expires);
+    pin.call_duration = patch.small("callDuration").unwrap_or(pin.call_duration);
     pin.count = patch.small("count").unwrap_or(pin.count);
     match patch.cleared("leave") {
         true => pin.leave = false,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::page::{CURSOR, LIMIT};
 use super::problem::{Problem, Sort};
 use super::shape::{Field, Object, Shape, Wrong};
-use super::{Handler, groups, members, node, pins, shown, users};
+use super::{Handler, groups, live, members, messages, node, pins, shown, users};
 
 /// What a successful answer brings.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,14 @@ const MEMBER: &str = "/v1/groups/{gid}/members/{uid}";
 const USERS: &str = "/v1/users";
 const USER: &str = "/v1/users/{uid}";
 const TOKENS: &str = "/v1/users/{uid}/tokens";
+const CALLS: &str = "/v1/calls";
+const PEOPLE: &str = "/v1/groups/{gid}/participants";
+const PERSON: &str = "/v1/groups/{gid}/participants/{uid}";
+const MUTE: &str = "/v1/groups/{gid}/participants/{uid}/mute";
+const MOVE: &str = "/v1/groups/{gid}/participants/{uid}/move";
+const STREAMS: &str = "/v1/groups/{gid}/streams";
+const STREAM: &str = "/v1/groups/{gid}/streams/{uid}/{sid}";
+const MESSAGES: &str = "/v1/groups/{gid}/messages";
 const NODE: &str = "/v1/node";
 
 use Brings::{Made, Nothing, One, Page, Put};
@@ -212,6 +220,89 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
     ),
     route(
         "GET",
+        CALLS,
+        "listCalls",
+        "Lists the groups with somebody in them",
+        Page(&live::CALL),
+        live::calls,
+    )
+    .asks(PAGE),
+    route(
+        "GET",
+        PEOPLE,
+        "listParticipants",
+        "Lists who is in a group: streams, views, connections",
+        Page(&live::PARTICIPANT),
+        live::list,
+    )
+    .asks(PAGE),
+    route(
+        "GET",
+        PERSON,
+        "readParticipant",
+        "Shows somebody who is in a group",
+        One(&live::PARTICIPANT),
+        live::read,
+    ),
+    route(
+        "PATCH",
+        PERSON,
+        "changeParticipant",
+        "Changes limits and rights of somebody who is in a group; it acts at once",
+        One(&live::PARTICIPANT),
+        live::patch,
+    )
+    .takes(&live::PATCH),
+    route(
+        "DELETE",
+        PERSON,
+        "removeParticipant",
+        "Puts somebody out, and ends the membership",
+        Nothing,
+        live::remove,
+    ),
+    route(
+        "POST",
+        MUTE,
+        "muteParticipant",
+        "Mutes what somebody publishes: it is dropped until that person unmutes it",
+        Nothing,
+        live::mute,
+    )
+    .takes(&live::MUTE),
+    route("POST", MOVE, "moveParticipant", "Sends somebody to another group", Nothing, live::send_over)
+        .takes(&live::MOVE),
+    route(
+        "GET",
+        STREAMS,
+        "listStreams",
+        "Lists what is published in a group",
+        Page(&live::STREAM),
+        live::streams,
+    )
+    .asks(PAGE),
+    route("GET", STREAM, "readStream", "Shows a stream", One(&live::STREAM), live::read_stream),
+    route("DELETE", STREAM, "endStream", "Ends a stream in this group", Nothing, live::end_stream),
+    route(
+        "GET",
+        MESSAGES,
+        "listMessages",
+        "Lists what was said, the latest first",
+        Page(&messages::MESSAGE),
+        messages::list,
+    )
+    .asks(messages::PAGE),
+    route(
+        "POST",
+        MESSAGES,
+        "createMessage",
+        "Says something",
+        Made(&messages::MESSAGE, false),
+        messages::create,
+    )
+    .takes(&messages::NEW),
+    route(
+        "GET",
         NODE,
         "readNode",
         "Shows the server: health, load, what there is",
@@ -230,7 +321,7 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
     .takes(&node::PATCH)
     .reports(),
 ];
-const ROUTE_COUNT: usize = 24;
+const ROUTE_COUNT: usize = 36;
 
 /// A route and the values of its path's parameters.
 pub(super) struct Found<'a> {

@@ -13,10 +13,14 @@ pub(super) const END_OF_TIME: u64 = 253_402_300_799;
 pub(super) enum Kind {
     /// One line of so many characters at most, which does not begin with a blank.
     Line(usize),
+    /// Any text of so many characters at most, which does not begin with a blank.
+    Prose(usize),
     /// So many digits.
     Digits(usize, usize),
     /// A whole number between two, inclusive.
     Whole(u64, u64),
+    /// Any text, in answers alone.
+    Text,
     /// True or false.
     Truth,
     /// One of these words.
@@ -166,13 +170,16 @@ impl Kind {
     fn check(&self, value: &Value, at: &str, wrong: &mut Vec<Wrong>) {
         let fits = match (self, value) {
             (Self::Line(most), Value::String(text)) => line(text, *most, |c| c.is_control()),
+            (Self::Prose(most), Value::String(text)) => {
+                line(text, *most, |c| c.is_control() && !matches!(c, '\n' | '\t'))
+            }
             (Self::Digits(least, most), Value::String(text)) => {
                 (*least..=*most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
             }
             (Self::Whole(least, most), value) => {
                 whole(value).is_some_and(|number| (*least..=*most).contains(&number))
             }
-            (Self::Truth, Value::Bool(_)) => true,
+            (Self::Text, Value::String(_)) | (Self::Truth, Value::Bool(_)) => true,
             (Self::Say, Value::Bool(_) | Value::Null) => true,
             (Self::Word(words), Value::String(text)) => words.contains(&text.as_str()),
             (Self::Words(words), Value::Array(some)) => {
@@ -194,9 +201,13 @@ impl Kind {
             Self::Line(most) => {
                 format!("expected a text of 1 to {most} characters, in one line, that begins with no blank")
             }
+            Self::Prose(most) => {
+                format!("expected a text of 1 to {most} characters that begins with no blank")
+            }
             Self::Digits(least, most) if least == most => format!("expected {least} digits"),
             Self::Digits(least, most) => format!("expected {least} to {most} digits"),
             Self::Whole(least, most) => format!("expected a whole number from {least} to {most}"),
+            Self::Text => "expected a text".to_owned(),
             Self::Truth => "expected true or false".to_owned(),
             Self::Word(words) => format!("expected one of {}", words.join(", ")),
             Self::Words(words) => format!("expected a list of some of {}, each once", words.join(", ")),
@@ -209,10 +220,12 @@ impl Kind {
     fn schema(&self) -> Value {
         match self {
             Self::Line(most) => json!({ "type": "string", "maxLength": most, "pattern": LINE }),
+            Self::Prose(most) => json!({ "type": "string", "maxLength": most, "pattern": PROSE }),
             Self::Digits(least, most) => {
                 json!({ "type": "string", "pattern": format!("^[0-9]{{{least},{most}}}$") })
             }
             Self::Whole(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+            Self::Text => json!({ "type": "string" }),
             Self::Truth => json!({ "type": "boolean" }),
             Self::Word(words) => json!({ "type": "string", "enum": words }),
             Self::Words(words) => {
@@ -225,8 +238,9 @@ impl Kind {
     }
 }
 
-/// [`Kind::Line`], as a regular expression (ECMA-262).
+/// [`Kind::Line`] and [`Kind::Prose`], as regular expressions (ECMA-262).
 const LINE: &str = r"^[^\s\u0000-\u0020\u007f-\u00a0][^\u0000-\u001f\u007f-\u009f]*$";
+const PROSE: &str = r"^[^\s\u0000-\u0020\u007f-\u00a0][^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$";
 
 fn line(text: &str, most: usize, bad: impl Fn(char) -> bool) -> bool {
     text.chars().next().is_some_and(|first| !first.is_whitespace() && !first.is_control())

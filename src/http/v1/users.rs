@@ -53,7 +53,7 @@ pub(super) static TOKEN_NEW: Shape = Shape {
 pub(super) static TOKEN: Shape = Shape {
     name: "Token",
     fields: &[
-        needed("token", Kind::Line(200), "The token; it is shown this once."),
+        needed("token", Kind::Text, "The token; it is shown this once."),
         needed("uid", ANY, "Whose it is."),
         needed("expires", EXPIRES, "When it dies, in seconds since 1970; 0 is never."),
         needed("limits", Kind::Object(&LIMITS), "What its holder may send and get at most; 0 is no limit."),

@@ -149,11 +149,18 @@ pub enum Notice {
         /// 0x4A not allowed, 0x40 complete.
         status: u8,
     },
+    /// One is to go on in another group, of which one is a member now; `removed` follows.
+    Moved {
+        /// Which group it was.
+        gid: Gid,
+        /// Which one to join, with no pin.
+        to: Gid,
+    },
     /// One is no longer in the group.
     Removed {
         /// Which group.
         gid: Gid,
-        /// `EXPIRED`, `DELETED` or `REMOVED`.
+        /// `EXPIRED`, `DELETED`, `REMOVED` or `MOVED`.
         reason: String,
     },
     /// An admin muted one's stream.
