@@ -1,5 +1,7 @@
 //! Signatures: ours by the key of our certificate, the peer's by its certificate.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use dimpl::crypto::{
     Buf, HashAlgorithm, KeyProvider, NamedGroup, SignatureAlgorithm, SignatureVerifier, SigningKey,
 };
@@ -15,25 +17,43 @@ use super::failed;
 #[derive(Debug)]
 pub(super) struct Keys;
 
+/// The key that was asked for last, and what it was read from. Each handshake asks for the key of our certificate, and
+/// reading it computes its public half.
+static LAST: Mutex<Option<(Vec<u8>, Key)>> = Mutex::new(None);
+
 impl KeyProvider for Keys {
     /// PKCS#8, DER.
     fn load_private_key(&self, der: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, key)) = &*last
+            && of == der
+        {
+            return Ok(Box::new(key.clone()));
+        }
+        let key = Key::read(der)?;
+        *last = Some((der.to_vec(), key.clone()));
+        Ok(Box::new(key))
+    }
+}
+
+impl Key {
+    fn read(der: &[u8]) -> Result<Self, CryptoError> {
         let ways = [
             (&ECDSA_P256_SHA256_ASN1_SIGNING, [HashAlgorithm::SHA256]),
             (&ECDSA_P384_SHA384_ASN1_SIGNING, [HashAlgorithm::SHA384]),
         ];
         for (algorithm, hashes) in ways {
             if let Ok(pair) = EcdsaKeyPair::from_pkcs8(algorithm, der, &SystemRandom::new()) {
-                return Ok(Box::new(Key { pair, hashes }));
+                return Ok(Self { pair: Arc::new(pair), hashes });
             }
         }
         Err(CryptoError::InvalidPrivateKey)
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Key {
-    pair: EcdsaKeyPair,
+    pair: Arc<EcdsaKeyPair>,
     /// The one that goes with its curve.
     hashes: [HashAlgorithm; 1],
 }
