@@ -13,6 +13,7 @@ pub mod ids;
 pub mod limits;
 mod moderate;
 pub mod negotiate;
+pub mod port;
 pub mod requests;
 pub mod rights;
 pub mod rooms;
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, error, warn};
 
 use self::directory::{Change, Directory};
+use self::port::Port;
 use self::rooms::{Effect, LinkId, Rooms};
 use crate::handshake::{Fingerprint, Handshakes};
 use crate::router::command::Command;
@@ -59,7 +61,7 @@ pub struct State {
     /// Whether nobody new is let in.
     draining: bool,
     /// Where notices to a link go: lines, ready to be written. Closed when the link is over.
-    ports: HashMap<LinkId, mpsc::Sender<Bytes>>,
+    ports: HashMap<LinkId, Port>,
 }
 
 impl State {
@@ -79,7 +81,7 @@ impl State {
     }
 
     /// From now on notices to `link` go to `port`; whoever had them before sees the end of its own.
-    pub fn set_port(&mut self, link: LinkId, port: mpsc::Sender<Bytes>) {
+    pub fn set_port(&mut self, link: LinkId, port: Port) {
         self.ports.insert(link, port);
     }
 }
@@ -327,7 +329,7 @@ impl Actor {
 
     fn say(&mut self, link: LinkId, line: Bytes) {
         let Some(port) = self.state.ports.get(&link) else { return };
-        if port.try_send(line).is_err() {
+        if !port.say(line) {
             debug!(link = link.index, "a client does not keep up, or is gone");
             self.state.ports.remove(&link);
         }

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use quinn_proto::StreamId;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
@@ -21,6 +20,7 @@ use super::message::{
 };
 use super::quic::{Connection, Gone, closed_on_purpose};
 use super::webtransport;
+use crate::control::port::{self, Notices};
 use crate::control::requests::SignedIn;
 use crate::control::rooms::Attachment;
 use crate::control::{Control, Unavailable, WAITING_NOTICES};
@@ -169,7 +169,7 @@ async fn say_hello(
     from: IpAddr,
     lines: &mut Lines,
     client: &mut Channel<'_>,
-) -> Option<(Held, mpsc::Receiver<Bytes>)> {
+) -> Option<(Held, Notices)> {
     let first = match timeout(HELLO_WITHIN, lines.next(client)).await {
         Ok(Ok(line)) => ClientLine::parse(&line).map_err(|bad| Refusal::new("BADLINE", sentence(&bad))),
         Ok(Err(Broken::TooLong)) => Err(too_long()),
@@ -210,8 +210,8 @@ async fn sign_in(
     v: u32,
     token: Secret,
     resume: Option<Secret>,
-) -> Result<(Held, mpsc::Receiver<Bytes>, Answer), Refusal> {
-    let (port, notices) = mpsc::channel(WAITING_NOTICES);
+) -> Result<(Held, Notices, Answer), Refusal> {
+    let (port, notices) = port::port(WAITING_NOTICES);
     let signed_in = control
         .with(move |state, now| {
             let (signed_in, welcome) = state.hello(now, from, v, &token, resume.as_ref())?;
@@ -226,17 +226,12 @@ async fn sign_in(
 }
 
 /// Step 2.
-async fn converse(
-    link: &Held,
-    mut notices: mpsc::Receiver<Bytes>,
-    lines: &mut Lines,
-    client: &mut Channel<'_>,
-) -> End {
+async fn converse(link: &Held, mut notices: Notices, lines: &mut Lines, client: &mut Channel<'_>) -> End {
     let (began, mut said) = (Instant::now(), Bucket::default());
     loop {
         let line = tokio::select! {
             line = lines.next(client) => line,
-            notice = notices.recv() => {
+            notice = notices.next() => {
                 let Some(notice) = notice else { return End::Over };
                 if client.say_all(notice, &mut notices).await.is_err() {
                     return End::Gone;
@@ -333,12 +328,12 @@ impl Channel<'_> {
     }
 
     /// Says this, and what waits behind it.
-    async fn say_all(&self, first: Bytes, more: &mut mpsc::Receiver<Bytes>) -> Result<(), Gone> {
-        let Ok(second) = more.try_recv() else { return self.write(&first).await };
+    async fn say_all(&self, first: Bytes, more: &mut Notices) -> Result<(), Gone> {
+        let Some(second) = more.waiting() else { return self.write(&first).await };
         let mut all = BytesMut::from(first);
         all.extend_from_slice(&second);
         while all.len() < GATHER
-            && let Ok(next) = more.try_recv()
+            && let Some(next) = more.waiting()
         {
             all.extend_from_slice(&next);
         }
