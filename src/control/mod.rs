@@ -14,6 +14,7 @@ pub mod limits;
 mod moderate;
 pub mod negotiate;
 pub mod port;
+pub mod posted;
 pub mod requests;
 pub mod rights;
 pub mod rooms;
@@ -58,6 +59,8 @@ pub struct State {
     pub directory: Directory,
     /// Who is here, what is published, who watches what: what a restart forgets.
     pub rooms: Rooms,
+    /// What WHIP and WHEP posted.
+    resources: posted::Resources,
     /// Whether nobody new is let in.
     draining: bool,
     /// Where notices to a link go: lines, ready to be written. Closed when the link is over.
@@ -67,7 +70,13 @@ pub struct State {
 impl State {
     /// A directory as it was kept, and rooms with nobody in them.
     pub fn new(directory: Directory, rooms: Rooms) -> Self {
-        Self { directory, rooms, draining: false, ports: HashMap::new() }
+        Self {
+            directory,
+            rooms,
+            resources: posted::Resources::default(),
+            draining: false,
+            ports: HashMap::new(),
+        }
     }
 
     /// Whether nobody new is let in.

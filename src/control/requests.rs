@@ -10,7 +10,7 @@ use super::{Now, State};
 use crate::signal::message::{Answer, Mark, Refusal, Request, Secret, VERSION, Welcome};
 
 /// When to ask a server again that takes nobody new.
-const DRAINING_AGAIN: Duration = Duration::from_secs(10);
+pub(super) const DRAINING_AGAIN: Duration = Duration::from_secs(10);
 
 /// A signed-in session.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +117,7 @@ impl State {
     }
 
     /// Tells members who are elsewhere that somebody begins a call in a group.
-    fn ring(&mut self, now: Now, by: LinkId, gid: Gid) {
+    pub(super) fn ring(&mut self, now: Now, by: LinkId, gid: Gid) {
         let Some(group) = self.directory.group(gid) else { return };
         let name = group.name.clone();
         let members = self.directory.rings_for(now.unix, gid);
@@ -125,13 +125,21 @@ impl State {
     }
 
     /// What a membership gives to who came with this token.
-    fn seat(&self, now: Now, token: TokenId, mut membership: Membership) -> Seat {
+    pub(super) fn seat(&self, now: Now, token: TokenId, mut membership: Membership) -> Seat {
         membership.limits = membership.limits.and(self.directory.token_limits(token));
         Seat::new(&membership, now.instant, now.unix)
     }
 
     /// Lets the rooms act upon what happened in the directory.
     pub(super) fn settle(&mut self, now: Now) {
+        self.act_upon(now);
+        // A guest who goes with a resource is one more thing that happened.
+        while self.forget_posted(now) {
+            self.act_upon(now);
+        }
+    }
+
+    fn act_upon(&mut self, now: Now) {
         for happening in self.directory.take_happenings() {
             match happening {
                 Happening::TokenDead(token) => self.rooms.end_token(now.instant, token, false),

@@ -1,9 +1,10 @@
-//! REST, health, and the web app, over HTTP/1.1 and, with a certificate, HTTPS.
+//! REST, WHIP and WHEP, health, and the web app, over HTTP/1.1 and, with a certificate, HTTPS.
 
 mod files;
 mod operations;
 mod site;
 mod v1;
+mod whip;
 
 use std::convert::Infallible;
 use std::io;

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::operations::{Answer, Letter, Parameters, Refusal, boundary, envelope, run};
 use super::v1::V1;
-use super::{Body, body, files};
+use super::{Body, body, files, whip};
 use crate::control::Control;
 use crate::control::directory::DEFAULT_APP;
 use crate::mail::Mail;
@@ -56,6 +56,7 @@ impl Site {
         let path = request.uri().path().to_owned();
         let headers = request.headers().clone();
         let mut response = match (path.as_str(), request.method()) {
+            (path, _) if is_whip(path) => whip::answer(&self.control, from, request).await,
             (path, &Method::OPTIONS) if crosses(path) => preflight(path),
             (path, _) if path.starts_with("/v1/") => self.v1.answer(&self.control, from, request).await,
             ("/api", &Method::GET | &Method::POST) => self.operation(from, request).await,
@@ -181,7 +182,8 @@ impl Site {
         let Some(origin) = asked.get(ORIGIN) else { return };
         if self.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes()) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            let readable = HeaderValue::from_static("etag, location, retry-after");
+            let readable =
+                HeaderValue::from_static("accept-patch, accept-post, etag, link, location, retry-after");
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, readable);
         }
     }
@@ -225,7 +227,11 @@ fn json_answer(value: &Value) -> Response<Body> {
 
 /// Whether pages of the listed origins may use what is at a path.
 fn crosses(path: &str) -> bool {
-    matches!(path, "/api" | "/config.json") || path.starts_with("/v1/")
+    matches!(path, "/api" | "/config.json") || path.starts_with("/v1/") || is_whip(path)
+}
+
+fn is_whip(path: &str) -> bool {
+    path.starts_with("/whip/") || path.starts_with("/whep/")
 }
 
 fn preflight(path: &str) -> Response<Body> {

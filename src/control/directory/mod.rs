@@ -231,6 +231,15 @@ impl Directory {
         self.remove_token(token, Happening::TokenDead(token));
     }
 
+    /// Ends a token at once, and with it the guest who came with it.
+    pub fn dismiss(&mut self, token: TokenId) {
+        let uid = self.tokens.get(&token).map(|token| token.uid);
+        self.logout(token);
+        if let Some(uid) = uid.filter(|uid| self.user(*uid).is_some_and(|user| user.guest_of.is_some())) {
+            self.remove_user(uid);
+        }
+    }
+
     /// When [`Directory::handle_timeout`] wants to be called, since 1970.
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.dying.first().map(|(expires, _)| Duration::from_secs(*expires))

@@ -1,7 +1,8 @@
 //! SDP offers and answers (RFC 8829, RFC 3264), without I/O and without a clock.
 //!
 //! To publish, the client offers a connection that sends at most one audio and one video track, and [`publish()`]
-//! answers. To watch, the server offers: a [`Subscriber`] writes offers of slots and reads the answers.
+//! answers. To watch, the server offers: a [`Subscriber`] writes offers of slots and reads the answers; where the client
+//! has to begin, as in WHEP, [`view()`] answers.
 //! Towards both we are ICE-lite (RFC 8445 section 2.5), the DTLS server, and everything is in one bundle.
 //!
 //! Payload types and extension ids belong to one connection each; what ties connections together are the
@@ -9,14 +10,20 @@
 
 mod codecs;
 mod extensions;
+mod fragment;
+mod order;
 mod publish;
 mod subscribe;
 mod transport;
+mod view;
 
 use std::net::SocketAddr;
 
+pub use fragment::{credentials, restarted};
+pub use order::layers_in_order;
 pub use publish::{PublishIds, Published, publish};
 pub use subscribe::{Answered, Subscriber};
+pub use view::{Viewed, view};
 
 use crate::handshake::Fingerprint;
 use crate::router::command::IceCredentials;
@@ -52,6 +59,9 @@ pub enum Error {
     /// Nothing is sent to us.
     #[error("the offer publishes nothing: add an audio or a video track with direction \"sendonly\"")]
     NothingToPublish,
+    /// Nothing is taken from us.
+    #[error("the offer takes nothing: add an audio or a video transceiver with direction \"recvonly\"")]
+    NothingToWatch,
     /// More than one track of a kind.
     #[error(
         "one connection publishes at most one audio and one video track: open another connection for a further stream"

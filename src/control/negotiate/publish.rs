@@ -30,7 +30,8 @@ pub struct PublishIds<'a> {
     pub audio_muted: bool,
     /// Whether video begins muted.
     pub video_muted: bool,
-    /// Layers from the smallest up, as the client told; empty if it did not: then their order in the offer counts.
+    /// Layers from the smallest up, as the client told, 0x0 where it did not say how large; empty if it said nothing: then
+    /// their order in the offer counts.
     pub layers: &'a [(Rid, PictureSize)],
     /// How much sound may come.
     pub audio_limits: TrackLimits,
@@ -156,7 +157,7 @@ fn layers(media: &Media<'_>, told: &[(Rid, PictureSize)]) -> Result<Vec<LayerPar
     if rids.iter().all(|rid| place(rid).is_some()) {
         rids.sort_by_key(place);
     }
-    let size = |rid| told.iter().find(|(r, _)| *r == rid).map(|(_, size)| *size);
+    let size = |rid| told.iter().find(|(r, size)| *r == rid && size.area() > 0).map(|(_, size)| *size);
     Ok((0..).zip(rids).map(|(n, rid)| LayerParams { layer: LayerId(n), rid, size: size(rid) }).collect())
 }
 
@@ -176,7 +177,7 @@ fn ssrcs(media: &Media<'_>) -> Vec<(Ssrc, Option<Ssrc>)> {
 }
 
 /// RFC 3264 section 6: port 0, with the formats as they were offered.
-fn reject(sdp: &mut Writer, media: &Media<'_>) {
+pub(super) fn reject(sdp: &mut Writer, media: &Media<'_>) {
     sdp.line('m', format_args!("{} 0 {} {}", media.kind, media.protocol, media.formats.join(" ")));
     sdp.line('c', "IN IP4 0.0.0.0");
     if let Some(mid) = media.attribute("mid") {

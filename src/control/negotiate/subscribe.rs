@@ -148,13 +148,9 @@ impl Subscriber {
     }
 
     fn fresh_ssrc(&mut self, not: Option<Ssrc>) -> Ssrc {
-        loop {
-            let ssrc = Ssrc((self.random.next() >> 32) as u32);
-            let taken = self.slots.iter().any(|s| s.ssrc == ssrc || s.rtx_ssrc == Some(ssrc));
-            if ssrc.0 != 0 && Some(ssrc) != not && !taken {
-                return ssrc;
-            }
-        }
+        let taken = self.slots.iter().flat_map(|slot| [Some(slot.ssrc), slot.rtx_ssrc]);
+        let taken: Vec<_> = taken.chain([not]).flatten().collect();
+        self.random.ssrc(&taken)
     }
 
     fn write(&self) -> String {
@@ -207,7 +203,7 @@ impl Subscriber {
 
 /// Steele, Lea and Flood's generator: SSRCs must differ, not be secret.
 #[derive(Clone, Debug)]
-struct SplitMix(u64);
+pub(super) struct SplitMix(pub(super) u64);
 
 impl SplitMix {
     const fn next(&mut self) -> u64 {
@@ -215,5 +211,15 @@ impl SplitMix {
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// One that is not `taken`.
+    pub(super) fn ssrc(&mut self, taken: &[Ssrc]) -> Ssrc {
+        loop {
+            let ssrc = Ssrc((self.next() >> 32) as u32);
+            if ssrc.0 != 0 && !taken.contains(&ssrc) {
+                return ssrc;
+            }
+        }
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn kind_of(media: &Media<'_>) -> Option<Kind> {
     }
 }
 
-const fn kind_name(kind: Kind) -> &'static str {
+pub(super) const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Audio => "audio",
         Kind::Video => "video",

@@ -41,7 +41,7 @@ pub(super) struct Session {
     /// Whether its handshake is in flight.
     pub(super) securing: bool,
     opened: Instant,
-    lost: Option<Instant>,
+    pub(super) lost: Option<Instant>,
 }
 
 impl Rooms {
@@ -145,26 +145,34 @@ impl Rooms {
                 self.wake_at(now + LOOK_EVERY, Timer::Claim(id));
             }
             (None, Purpose::Publishing(stream)) => self.end_stream(stream, End::Complete),
+            (None, Purpose::Watching(link)) if self.is_posted(link) => self.done.push(link),
             // A viewer's client restarts ICE when it can be reached again; its link decides how long it lives.
             (None, Purpose::Watching(_)) => self.wake_at(now + GRACE, Timer::Claim(id)),
         }
     }
 
-    /// Nothing comes from the peer any more. A viewer's session lives as long as its link; a publisher's waits.
+    /// Nothing comes from the peer any more. A viewer's session lives as long as its link; a publisher's waits, and that
+    /// of a link without signalling.
     fn lost(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.lost = Some(now);
-        if matches!(session.purpose, Purpose::Publishing(_)) {
+        let waits = match session.purpose {
+            Purpose::Publishing(_) => true,
+            Purpose::Watching(link) => self.is_posted(link),
+        };
+        if waits {
             self.wake_at(now + GRACE, Timer::Lost(id));
         }
     }
 
     pub(super) fn lost_over(&mut self, now: Instant, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
-        if let (Some(lost), Purpose::Publishing(stream)) = (session.lost, session.purpose)
-            && lost + GRACE <= now
-        {
-            self.end_stream(stream, End::Complete);
+        if session.lost.is_none_or(|lost| lost + GRACE > now) {
+            return;
+        }
+        match session.purpose {
+            Purpose::Publishing(stream) => self.end_stream(stream, End::Complete),
+            Purpose::Watching(link) => self.done.push(link),
         }
     }
 

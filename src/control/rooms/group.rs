@@ -28,6 +28,8 @@ pub(super) struct Group {
     pub(super) talking: Vec<StreamId>,
     /// What is said here.
     pub(super) talk: Talk,
+    /// Links that show whoever publishes here.
+    pub(super) followers: BTreeSet<LinkId>,
     /// Whether people are counted and not listed; stays until the group is empty.
     pub(super) counted: bool,
     /// The last count that was told.
@@ -99,6 +101,7 @@ impl Rooms {
             link.calls.remove(&gid);
         }
         let Some(group) = self.groups.get_mut(&gid) else { return true };
+        group.followers.remove(&id);
         let Some(links) = group.people.get_mut(&uid) else { return true };
         links.retain(|other| *other != id);
         if links.is_empty() {

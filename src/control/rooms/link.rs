@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use subtle::ConstantTimeEq;
 
 use super::admission::FULL_AGAIN;
+use super::posted::Role;
 use super::view::Viewing;
 use super::{Effect, GRACE, LinkId, Rooms, Seat, Timer, secret};
 use crate::control::directory::{Identity, TokenId};
@@ -34,6 +35,8 @@ pub(super) struct Link {
     pub(super) streams: BTreeSet<Sid>,
     /// What it watches.
     pub(super) viewing: Viewing,
+    /// What it is there for, if it has no signalling: see [`super::posted`].
+    pub(super) role: Option<Role>,
 }
 
 /// A link and the transport that carries it, so that a transport which was replaced cannot end it.
@@ -54,6 +57,7 @@ impl Rooms {
         resume: Option<&Secret>,
     ) -> Result<(Attachment, Welcome), Refusal> {
         let mut others = self.links_of_token(user.token);
+        others.retain(|link| !self.is_posted(*link));
         for link in others.iter().copied() {
             let known = self.links.get(link).map(|link| link.resume.0.as_bytes());
             let told = resume.map(|secret| secret.0.as_bytes());
@@ -69,9 +73,22 @@ impl Rooms {
         let gone = others.len().saturating_sub(stay);
         others.into_iter().take(gone).for_each(|link| self.sign_out(now, link));
         let resume = secret::resume();
+        let link = self.new_link(now, user.clone(), resume.clone(), None)?;
+        let Identity { uid, address, name, .. } = user;
+        Ok((Attachment { link, epoch: 0 }, Welcome { resume, resumed: false, uid, address, name }))
+    }
+
+    pub(super) fn new_link(
+        &mut self,
+        now: Instant,
+        user: Identity,
+        resume: Secret,
+        role: Option<Role>,
+    ) -> Result<LinkId, Refusal> {
+        let (token, uid) = (user.token, user.uid);
         let link = Link {
-            user: user.clone(),
-            resume: resume.clone(),
+            user,
+            resume,
             began: now,
             epoch: 0,
             over_at: None,
@@ -79,15 +96,13 @@ impl Rooms {
             calls: BTreeMap::new(),
             streams: BTreeSet::new(),
             viewing: Viewing::default(),
+            role,
         };
-        let link = self
-            .links
-            .insert(link)
-            .ok_or_else(|| Refusal::busy("The server is full; try again later.", FULL_AGAIN))?;
-        self.tokens.insert((user.token, link));
-        self.users.insert((user.uid, link));
-        let Identity { uid, address, name, .. } = user;
-        Ok((Attachment { link, epoch: 0 }, Welcome { resume, resumed: false, uid, address, name }))
+        let full = || Refusal::busy("The server is full; try again later.", FULL_AGAIN);
+        let link = self.links.insert(link).ok_or_else(full)?;
+        self.tokens.insert((token, link));
+        self.users.insert((uid, link));
+        Ok(link)
     }
 
     fn take_up(&mut self, id: LinkId, user: Identity) -> Result<(Attachment, Welcome), Refusal> {
@@ -163,7 +178,7 @@ impl Rooms {
     pub fn bye(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
         let gids: Vec<_> = link.groups.keys().copied().collect();
-        let (token, uid) = (link.user.token, link.user.uid);
+        let (token, uid, posted) = (link.user.token, link.user.uid, link.role.is_some());
         for gid in gids {
             self.leave(now, id, gid);
         }
@@ -171,6 +186,9 @@ impl Rooms {
         self.links.remove(id);
         self.tokens.remove(&(token, id));
         self.users.remove(&(uid, id));
+        if posted {
+            self.gone.push(id);
+        }
         self.effects.push(Effect::Close(id));
     }
 

@@ -3,7 +3,8 @@
 //!
 //! A *link* is a signalling session: one signed-in client, over however many transports it takes. It joins *groups*,
 //! publishes *streams* (each a media session of its own, with up to one audio and one video track) and watches others
-//! on one connection, its *viewing*, whose slots are filled as it asks.
+//! on one connection, its *viewing*, whose slots are filled as it asks. A resource of WHIP or WHEP is a link, too, one
+//! without signalling (`posted`).
 
 mod admission;
 mod call;
@@ -16,6 +17,7 @@ mod limits;
 mod link;
 mod moderate;
 mod news;
+mod posted;
 mod publish;
 mod quality;
 mod report;
@@ -38,6 +40,7 @@ pub use self::effect::{Effect, ToAll};
 use self::group::Group;
 pub use self::link::Attachment;
 use self::link::Link;
+pub use self::posted::{Follow, Restart};
 use self::publish::Published;
 pub use self::quality::Health;
 pub use self::report::{PersonReport, StreamReport, ViewReport};
@@ -128,6 +131,10 @@ pub struct Rooms {
     users: BTreeSet<(Uid, LinkId)>,
     /// When a call in a group may be told of again.
     rung: HashMap<Gid, Instant>,
+    /// Links without signalling that have nothing left to do, ...
+    done: Vec<LinkId>,
+    /// ... and those that ended.
+    gone: Vec<LinkId>,
     groups: HashMap<Gid, Group>,
     streams: HashMap<StreamId, Published>,
     sessions: Table<SessionId, Session>,
@@ -149,6 +156,8 @@ impl Rooms {
             tokens: BTreeSet::new(),
             users: BTreeSet::new(),
             rung: HashMap::new(),
+            done: Vec::new(),
+            gone: Vec::new(),
             groups: HashMap::new(),
             streams: HashMap::new(),
             sessions: Table::new(MAX_SESSIONS),

@@ -186,6 +186,9 @@ impl Rooms {
         for viewer in viewers {
             self.arrange(viewer);
         }
+        for gid in self.streams.get(&stream).map(|published| published.gids.clone()).unwrap_or_default() {
+            self.follow_all(gid);
+        }
     }
 
     /// Shows a stream that is live in further groups: the same media, by the same connection.
@@ -327,11 +330,14 @@ impl Rooms {
             self.forget_wish(viewer, gid, stream);
             self.arrange(viewer);
         }
+        self.follow_all(gid);
     }
 
     fn disown(&mut self, link: LinkId, sid: Sid) {
-        if let Some(link) = self.links.get_mut(link) {
-            link.streams.remove(&sid);
+        let Some(known) = self.links.get_mut(link) else { return };
+        known.streams.remove(&sid);
+        if known.role.is_some() && known.streams.is_empty() {
+            self.done.push(link);
         }
     }
 

@@ -76,7 +76,8 @@ impl Wish {
 /// The connection on which a link watches.
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub(super) subscriber: Subscriber,
+    /// What writes our offers; `None` where the client offered, once and for all.
+    pub(super) subscriber: Option<Subscriber>,
     pub(super) session: SessionId,
     pub(super) ice: IceCredentials,
     /// The last offer, until it is answered.

@@ -73,6 +73,9 @@ impl Rooms {
         if !keys.is_empty() {
             self.arrange(id);
         }
+        if self.is_follower(id) {
+            self.done.push(id);
+        }
     }
 
     /// A stream that was watched is gone.
@@ -124,7 +127,11 @@ impl Rooms {
     }
 
     /// Works on a link's viewing beside all else; it is put back afterwards.
-    fn with_viewing<R: Default>(&mut self, id: LinkId, work: impl FnOnce(&mut Self, &mut Viewing) -> R) -> R {
+    pub(super) fn with_viewing<R: Default>(
+        &mut self,
+        id: LinkId,
+        work: impl FnOnce(&mut Self, &mut Viewing) -> R,
+    ) -> R {
         let Some(link) = self.links.get_mut(id) else { return R::default() };
         let mut viewing = std::mem::take(&mut link.viewing);
         let result = work(self, &mut viewing);
@@ -136,7 +143,7 @@ impl Rooms {
 
     fn fill_slots(&mut self, id: LinkId, viewing: &mut Viewing) {
         if viewing.peer.is_none() {
-            if viewing.wishes.is_empty() {
+            if viewing.wishes.is_empty() || self.is_posted(id) {
                 return;
             }
             viewing.peer = self.new_peer(id, viewing.failures > 0);
@@ -154,7 +161,7 @@ impl Rooms {
         let more = |have, missing, kind| grown(have, missing, kind, voices);
         let counts = (more(have_video, video, Kind::Video), more(have_audio, audio, Kind::Audio));
         // One offer at a time: what its answer leaves short is offered next.
-        if peer.outstanding || (!begun && counts == (have_video, have_audio)) {
+        if peer.subscriber.is_none() || peer.outstanding || (!begun && counts == (have_video, have_audio)) {
             return;
         }
         offer(peer, counts);
@@ -168,7 +175,7 @@ impl Rooms {
         let session = self.new_session(Purpose::Watching(id)).ok()?;
         let ice = secret::ice();
         Some(Peer {
-            subscriber: Subscriber::new(self.ours(ice.clone()), secret::seed()),
+            subscriber: Some(Subscriber::new(self.ours(ice.clone()), secret::seed())),
             session,
             ice,
             sdp: String::new(),
@@ -201,7 +208,8 @@ impl Rooms {
         if !begun {
             self.admit(now)?;
         }
-        let answered = peer.subscriber.answer(sdp).map_err(bad_sdp)?;
+        let subscriber = peer.subscriber.as_mut().ok_or_else(stale)?;
+        let answered = subscriber.answer(sdp).map_err(bad_sdp)?;
         peer.outstanding = false;
         peer.fresh = false;
         peer.sdp = String::new();
@@ -283,7 +291,7 @@ impl Rooms {
             let peer = viewing.peer.as_mut()?;
             let ice = secret::ice();
             peer.ice = ice.clone();
-            peer.sdp = peer.subscriber.restart(ice.clone());
+            peer.sdp = peer.subscriber.as_mut()?.restart(ice.clone());
             peer.outstanding = true;
             if rooms.sessions.get(peer.session).is_some_and(|session| session.params.is_some()) {
                 rooms.effects.push(Effect::Shards(ToAll::RestartIce(peer.session, ice)));
@@ -307,7 +315,9 @@ impl Rooms {
             rooms.close_session(session);
             viewing.failures <= MAX_FAILURES
         });
-        if renewed {
+        if self.is_posted(id) {
+            self.done.push(id);
+        } else if renewed {
             self.arrange(id);
         }
     }
@@ -380,9 +390,10 @@ const NOTHING: View =
 
 /// Makes an offer with so many video and audio slots.
 fn offer(peer: &mut Peer, counts: (usize, usize)) {
-    peer.sdp = peer.subscriber.offer(counts.0, counts.1);
+    let Some(subscriber) = &mut peer.subscriber else { return };
+    peer.sdp = subscriber.offer(counts.0, counts.1);
     peer.outstanding = true;
-    let new: Vec<_> = peer.subscriber.slots().skip(peer.slots.len()).collect();
+    let new: Vec<_> = subscriber.slots().skip(peer.slots.len()).collect();
     for (id, kind, mid) in new {
         peer.add_slot(id, kind, mid);
     }

@@ -19,6 +19,11 @@ impl Writer {
         writer
     }
 
+    /// Begins without them: a fragment (RFC 8840 section 9).
+    pub const fn fragment() -> Self {
+        Self { text: String::new() }
+    }
+
     /// One line. A line end inside the value would begin another line, so whatever follows it is left out.
     pub fn line(&mut self, kind: char, value: impl Display) {
         let start = self.text.len();
