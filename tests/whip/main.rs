@@ -14,6 +14,7 @@ use millrace::control::directory::{PinRole, Settings};
 use millrace::control::ids::{Gid, Sid, Uid};
 use millrace::control::rights::Preset;
 use millrace::http::{Http, Serving, Site, V1};
+use millrace::mail::Mail;
 use millrace::signal::message::Secret;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -53,6 +54,7 @@ impl Server {
             healthy: Box::new(|| true),
             origins: vec![ORIGIN.to_owned()],
             v1: V1::new(&Secret("k".repeat(32)), Box::new(Default::default)),
+            mail: Mail::Off,
         });
         let made = control.with(|state, _| {
             let owner = state.directory.mint_token("Owner", Some("owner")).expect("a token");

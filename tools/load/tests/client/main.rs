@@ -11,3 +11,4 @@ mod rights;
 mod scenarios;
 mod server;
 mod several_groups;
+mod whip;
