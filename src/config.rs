@@ -112,6 +112,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Web page and REST.
     pub http: SocketAddr,
+    /// `/metrics` and `/readyz` alone, for whoever comes.
+    pub metrics: Option<SocketAddr>,
     /// Threads that carry media.
     pub shards: u8,
     /// How datagrams are read and written.
@@ -165,10 +167,11 @@ impl fmt::Display for Problems {
 
 const COMMAND_LINE: &str = "command line";
 /// Every key of the file, and whether it takes a list.
-const KEYS: [(&str, bool); 17] = [
+const KEYS: &[(&str, bool)] = &[
     ("data", false),
     ("listen", true),
     ("http", false),
+    ("metrics", false),
     ("shards", false),
     ("io", false),
     ("advertise", true),
@@ -206,6 +209,8 @@ impl Options {
         let listen = check.many("listen", address, socket_address);
         let http =
             check.one("http", "an address and a port, as in 127.0.0.1:8080 or [::1]:8080", socket_address);
+        let metrics =
+            check.one("metrics", "an address and a port, as in 127.0.0.1:9090 or [::1]:9090", socket_address);
         let shards = check.one("shards", "a number from 1 to 128", |text| {
             text.parse::<usize>()
                 .ok()
@@ -267,6 +272,7 @@ impl Options {
             data: data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA)),
             listen: or(listen),
             http: http.unwrap_or_else(|| loopback(8080)),
+            metrics,
             shards: shards.unwrap_or_else(one_per_core),
             io: io.unwrap_or_default(),
             advertise,
@@ -340,7 +346,8 @@ impl Check {
         };
         let from_line: Vec<&str> = self.given.iter().map(|given| given.key).collect();
         for (name, value) in table {
-            let Some((key, list)) = KEYS.into_iter().find(|(key, _)| *key == name && name != "config") else {
+            let Some((key, list)) = KEYS.iter().copied().find(|(key, _)| *key == name && name != "config")
+            else {
                 let known: Vec<_> = KEYS.iter().map(|(key, _)| *key).filter(|key| *key != "config").collect();
                 self.problem(
                     place.clone(),

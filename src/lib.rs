@@ -21,5 +21,6 @@ pub mod server;
 pub mod shard;
 pub mod signal;
 pub mod tls;
+pub mod watch;
 
 pub use millrace_core::{batch, router, units, wire};

@@ -28,6 +28,7 @@ use crate::shard::{ShardConfig, ShardStats, Shards, Sinks};
 use crate::signal::quic::{self, CertificateSlot, Endpoint, ResetKey};
 use crate::signal::quic_socket::{QuicIntake, QuicSocket};
 use crate::signal::webtransport::Origins;
+use crate::watch::Watch;
 
 /// Threads of the control plane. It is thin, and media has the cores; with a second one each message would wake the
 /// other, and what is said in a row would leave in packets of its own.
@@ -105,6 +106,7 @@ pub struct Server {
     admin: JoinHandle<()>,
     media: Vec<SocketAddr>,
     page: Option<Serving>,
+    metrics: Option<Serving>,
     link: Option<String>,
 }
 
@@ -161,9 +163,11 @@ impl Server {
             voices: config.voices,
             handshakes: HANDSHAKES_IN_FLIGHT,
         });
+        let keeper = StoreThread::start(Box::new(store));
+        let commits = keeper.commits();
         let actor = inbox.start(Parts {
             state: State::new(directory, rooms),
-            keeper: Box::new(StoreThread::start(Box::new(store))),
+            keeper: Box::new(keeper),
             data_plane: Box::new(shards.clone()),
             handshakes: Box::new(handshakes.clone()),
         });
@@ -179,7 +183,15 @@ impl Server {
         let hashes = Arc::new(RwLock::new(certificates.hashes()));
         let page = runtime.block_on(Http::bind(config.http, config.tls.as_ref()))?;
         let link = demo.map(|(gid, pin)| http::link(page.address(), page.secure(), gid, &pin));
-        let page = page.start(Site {
+        let watch = Watch::new(control.clone(), shards.clone(), commits, media.clone());
+        let watch = Arc::new(watch);
+        let metrics = match config.metrics {
+            Some(address) => {
+                Some(runtime.block_on(Http::bind(address, None))?.start_watch(Arc::clone(&watch)))
+            }
+            None => None,
+        };
+        let site = Site {
             control: control.clone(),
             signal: media.clone(),
             hashes: {
@@ -193,7 +205,8 @@ impl Server {
             origins: config.origins.clone(),
             mail: mail(config),
             v1: V1::new(&key, report(&shards)),
-        });
+        };
+        let page = page.start_watched(site, watch);
         let admin = admin::serve(&config.data, control.clone()).map_err(refused("the admin socket"))?;
         runtime.spawn(renew(certificates, slot, handshakes, control.clone(), hashes));
         drop(entered);
@@ -206,6 +219,7 @@ impl Server {
             admin,
             media,
             page: Some(page),
+            metrics,
             link,
         })
     }
@@ -218,6 +232,11 @@ impl Server {
     /// Where the web page is.
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.page.as_ref().map(Serving::address)
+    }
+
+    /// Where `/metrics` is served apart, if it is.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Serving::address)
     }
 
     /// The link into the demo room, if there is one.
@@ -244,10 +263,10 @@ impl Server {
     pub fn stop(mut self) {
         self.endpoint.close(1, b"the server stops");
         if let Some(runtime) = self.runtime.take() {
-            let page = self.page.take();
+            let (page, metrics) = (self.page.take(), self.metrics.take());
             let told = runtime.block_on(async {
-                if let Some(page) = page {
-                    page.stop().await;
+                for serving in [page, metrics].into_iter().flatten() {
+                    serving.stop().await;
                 }
                 tokio::time::timeout(GOODBYE, self.endpoint.wait_idle()).await
             });

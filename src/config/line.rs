@@ -56,6 +56,11 @@ const SERVE: Command = Command {
             "Media and signalling, UDP; may be given several times [default: 127.0.0.1:4433]",
         ),
         once("http", "ADDR:PORT", "Web page and REST [default: 127.0.0.1:8080]"),
+        once(
+            "metrics",
+            "ADDR:PORT",
+            "Figures for Prometheus, and readiness, to whoever comes [default: none]",
+        ),
         once("shards", "N", "Threads that carry media [default: one per core]"),
         once(
             "io",

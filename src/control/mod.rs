@@ -19,9 +19,11 @@ pub mod requests;
 pub mod rights;
 pub mod rooms;
 pub mod store;
+pub mod tally;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -32,6 +34,7 @@ use tracing::{debug, error, warn};
 use self::directory::{Change, Directory};
 use self::port::Port;
 use self::rooms::{Effect, LinkId, Rooms};
+use self::tally::Tally;
 use crate::handshake::{Fingerprint, Handshakes};
 use crate::router::command::Command;
 use crate::router::event::Event;
@@ -175,6 +178,7 @@ enum News {
 pub struct Control {
     requests: mpsc::Sender<Work>,
     news: mpsc::Sender<News>,
+    tally: Arc<Tally>,
 }
 
 impl std::fmt::Debug for Control {
@@ -189,7 +193,7 @@ impl Control {
     pub fn new() -> (Self, Inbox) {
         let (requests, request_inbox) = mpsc::channel(WAITING_REQUESTS);
         let (news, news_inbox) = mpsc::channel(WAITING_EVENTS);
-        (Self { requests, news }, Inbox { requests: request_inbox, news: news_inbox })
+        (Self { requests, news, tally: Arc::default() }, Inbox { requests: request_inbox, news: news_inbox })
     }
 
     /// Runs `work` on the actor, and answers after the store committed what it changed.
@@ -210,6 +214,11 @@ impl Control {
         answered.await.unwrap_or(Err(Unavailable::Failed))
     }
 
+    /// What is counted.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// News from a shard. Never blocks.
     pub fn shard_event(&self, shard: ShardId, event: Event) {
         self.tell(News::Shard(shard, event));
@@ -222,6 +231,7 @@ impl Control {
 
     fn tell(&self, news: News) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.news.try_send(news) {
+            self.tally.dropped_event();
             warn!("the control plane is behind: an event was dropped");
         }
     }

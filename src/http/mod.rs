@@ -2,6 +2,7 @@
 
 mod files;
 mod operations;
+mod pages;
 mod site;
 mod v1;
 mod whip;
@@ -28,10 +29,12 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
+use self::pages::Pages;
 pub use self::site::Site;
 pub use self::v1::{NodeReport, ShardReport, V1};
 use crate::config::Tls;
 use crate::tls;
+use crate::watch::Watch;
 
 type Body = Full<Bytes>;
 
@@ -125,11 +128,25 @@ impl Http {
         self.tls.is_some()
     }
 
-    /// Starts to serve on the current tokio runtime.
+    /// Starts to serve a site on the current tokio runtime.
     pub fn start(self, site: Site) -> Serving {
+        self.serve(Pages { site: Some(site), watch: None })
+    }
+
+    /// Starts to serve a site, with `/metrics` for who holds the admin token, and `/readyz`.
+    pub fn start_watched(self, site: Site, watch: Arc<Watch>) -> Serving {
+        self.serve(Pages { site: Some(site), watch: Some(watch) })
+    }
+
+    /// Starts to serve `/metrics` and `/readyz`, to whoever comes.
+    pub fn start_watch(self, watch: Arc<Watch>) -> Serving {
+        self.serve(Pages { site: None, watch: Some(watch) })
+    }
+
+    fn serve(self, pages: Pages) -> Serving {
         let (stop, stopped) = watch::channel(false);
         let address = self.address;
-        let task = tokio::spawn(accept(self, Arc::new(site), stopped));
+        let task = tokio::spawn(accept(self, Arc::new(pages), stopped));
         Serving { address, stop, task }
     }
 }
@@ -180,7 +197,7 @@ fn acceptor(tls: &Tls) -> Result<TlsAcceptor, HttpError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-async fn accept(http: Http, site: Arc<Site>, mut stopped: watch::Receiver<bool>) {
+async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
@@ -213,7 +230,7 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
-    site: Arc<Site>,
+    site: Arc<Pages>,
     stopped: watch::Receiver<bool>,
 ) {
     // Answers are written whole.
@@ -228,7 +245,7 @@ async fn connection(
     }
 }
 
-async fn serve<S>(stream: S, peer: SocketAddr, site: Arc<Site>, mut stopped: watch::Receiver<bool>)
+async fn serve<S>(stream: S, peer: SocketAddr, site: Arc<Pages>, mut stopped: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

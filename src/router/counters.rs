@@ -39,6 +39,22 @@ pub struct Counters {
     pub drops: Drops,
 }
 
+/// Layers of one track that are told apart; larger ones count as the last.
+pub const GAUGED_LAYERS: usize = 3;
+
+/// What a router has at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Media connections that it owns.
+    pub sessions: u64,
+    /// Tracks that are published to it.
+    pub tracks: u64,
+    /// Slots that stand for a track.
+    pub subscriptions: u64,
+    /// Those among them that send, by layer from the smallest.
+    pub layers: [u64; GAUGED_LAYERS],
+}
+
 /// Datagrams and packets dropped, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops {

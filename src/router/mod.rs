@@ -40,7 +40,7 @@ mod track;
 
 use std::collections::VecDeque;
 
-use counters::Counters;
+use counters::{Counters, GAUGED_LAYERS, Gauges};
 use egress::outlet::Turn;
 use event::Event;
 use ice::Outbox;
@@ -150,6 +150,22 @@ impl Router {
     /// Counters since the beginning.
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What there is now: a walk over all sessions, for once a second.
+    pub fn gauges(&self) -> Gauges {
+        let mut gauges = Gauges { tracks: self.tracks.published(), ..Gauges::default() };
+        for session in self.sessions.iter().flatten() {
+            gauges.sessions += 1;
+            for slot in session.slots.iter().filter(|slot| slot.track.is_some()) {
+                gauges.subscriptions += 1;
+                if let Some((Some((layer, _)), _)) = slot.reported {
+                    let at = usize::from(layer.0).min(GAUGED_LAYERS - 1);
+                    gauges.layers.iter_mut().skip(at).take(1).for_each(|count| *count += 1);
+                }
+            }
+        }
+        gauges
     }
 
     /// What the way to a session's peer is taken to carry; `None` while nothing is known of it.

@@ -437,6 +437,11 @@ impl Tracks {
         self.table.iter_mut().filter_map(|t| t.as_deref_mut())
     }
 
+    /// How many are published here.
+    pub(crate) fn published(&self) -> u64 {
+        self.table.iter().flatten().filter(|track| track.publisher.is_some()).count() as u64
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.table.iter().all(Option::is_none)
     }

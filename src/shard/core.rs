@@ -3,7 +3,7 @@
 use crate::batch::{Path, TxBatch};
 use crate::router::Router;
 use crate::router::command::Command;
-use crate::router::counters::Counters;
+use crate::router::counters::{Counters, Gauges};
 use crate::router::event::Event;
 use crate::router::id::{SessionId, ShardId};
 use crate::router::peer::PeerMessage;
@@ -35,6 +35,10 @@ pub trait Core: Send + 'static {
     fn suspect(&self) -> Option<SessionId>;
     /// What it has counted.
     fn counters(&self) -> Counters;
+    /// What it has now.
+    fn gauges(&self) -> Gauges {
+        Gauges::default()
+    }
 }
 
 impl Core for Router {
@@ -78,5 +82,9 @@ impl Core for Router {
 
     fn counters(&self) -> Counters {
         *self.counters()
+    }
+
+    fn gauges(&self) -> Gauges {
+        self.gauges()
     }
 }

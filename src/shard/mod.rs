@@ -5,6 +5,7 @@
 
 mod batching;
 mod core;
+mod latency;
 mod mailbox;
 mod turn;
 
@@ -19,12 +20,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::{debug, error, info};
 
 pub use self::core::Core;
+pub use self::latency::{BOUNDS_US, Latency};
 use self::mailbox::{Inbox, Outbox};
 use self::turn::Turner;
 use crate::batch::Path;
 use crate::net::{self, Choice, Driver, Sockets, Waker};
 use crate::router::command::Command;
-use crate::router::counters::Counters;
+use crate::router::counters::{Counters, Gauges};
 use crate::router::event::Event;
 use crate::router::id::ShardId;
 use crate::router::{Router, RouterConfig};
@@ -70,6 +72,10 @@ pub struct ShardStats {
     pub net: net::Counters,
     /// Its router.
     pub router: Counters,
+    /// What its router has now.
+    pub gauges: Gauges,
+    /// From the arrival of datagrams until what they caused was sent.
+    pub latency: Latency,
     /// Times round the loop.
     pub turns: u64,
     /// Processor time of its thread.
@@ -171,10 +177,17 @@ impl Shards {
     /// Whether every shard has come round lately: the server is healthy.
     pub fn turning(&self) -> bool {
         let now = net::now();
-        self.0.shards.iter().all(|reach| {
-            let last = reach.shown.heartbeat.load(Ordering::Relaxed);
-            last != 0 && now.since(Instant::from_micros(last)) < STUCK
-        })
+        self.heartbeats().all(|last| last != Instant::ZERO && now.since(last) < STUCK)
+    }
+
+    /// Wakes every shard.
+    pub fn wake(&self) {
+        self.0.shards.iter().for_each(|reach| reach.waker.wake());
+    }
+
+    /// When each came round last; zero before it ever did.
+    pub fn heartbeats(&self) -> impl Iterator<Item = Instant> {
+        self.0.shards.iter().map(|reach| Instant::from_micros(reach.shown.heartbeat.load(Ordering::Relaxed)))
     }
 
     /// Ends the threads after what they have in hand, and waits for them.

@@ -100,6 +100,8 @@ pub(super) struct Turner<C: Core> {
     batching: Batching,
     shown: Arc<Shown>,
     published: Instant,
+    /// How long what comes next was left in the sockets.
+    held: Duration,
 }
 
 /// What handling touches, apart from what moves datagrams.
@@ -178,6 +180,7 @@ impl<C: Core> Turner<C> {
             batching: Batching::default(),
             shown,
             published: Instant::ZERO,
+            held: Duration::ZERO,
         }
     }
 
@@ -229,6 +232,7 @@ impl<C: Core> Turner<C> {
         let began = net::now();
         self.driver.wait(self.patience(began))?;
         let hold = self.batching.hold(now, began, net::now(), self.work.core.poll_timeout());
+        self.held = hold;
         if !hold.is_zero() {
             std::thread::sleep(hold);
         }
@@ -249,6 +253,7 @@ impl<C: Core> Turner<C> {
                 _ => drop(work.guard(now, |core| core.handle_datagram(now, path, datagram))),
             }
         })?;
+        let came = now;
         let now = now.unwrap_or_else(net::now);
         self.work.stats.turns += 1;
         self.handle_messages(now);
@@ -257,7 +262,11 @@ impl<C: Core> Turner<C> {
         }
         // Others have their viewers to serve meanwhile.
         self.tell_peers(now);
-        self.transmit(now);
+        let held = std::mem::take(&mut self.held);
+        if self.transmit(now) && came.is_some() {
+            // The second reading of the clock in a turn, in those that forward: 25 ns beside a system call's microseconds.
+            self.work.stats.latency.note(held + net::now().since(now));
+        }
         self.tell_peers(now);
         while let Some(Some(event)) = self.work.guard(now, Core::poll_event) {
             self.work.report(event);
@@ -279,16 +288,19 @@ impl<C: Core> Turner<C> {
         }
     }
 
-    fn transmit(&mut self, now: Instant) {
+    /// Sends what is to be sent; whether there was anything.
+    fn transmit(&mut self, now: Instant) -> bool {
+        let mut sent = false;
         loop {
             let batch = &mut self.batch;
             let more = self.work.guard(now, |core| core.poll_transmit(now, batch));
             if !self.batch.is_empty() {
+                sent = true;
                 self.driver.send(&mut self.batch);
             }
             // After a panic the rest waits for the next turn.
             if more != Some(true) {
-                break;
+                return sent;
             }
         }
     }
@@ -315,6 +327,7 @@ impl<C: Core> Turner<C> {
             self.published = now;
             self.work.stats.net = self.driver.counters();
             self.work.stats.router = self.work.core.counters();
+            self.work.stats.gauges = self.work.core.gauges();
             self.work.stats.processor_time = net::processor_time();
             self.shown.publish(self.work.stats);
         }

@@ -188,6 +188,9 @@ async fn say_hello(
         Ok(_) => Err(Refusal::new("NOHELLO", "The first message of a stream is hello.")),
         Err(refusal) => Err(refusal),
     };
+    if let Err(refusal) = &outcome {
+        control.tally().refused(&refusal.error);
+    }
     match (outcome, id) {
         (Ok((held, notices, answer)), id) => {
             client.answer(id, Ok(answer)).await.ok()?;
@@ -253,6 +256,7 @@ async fn converse(link: &Held, mut notices: Notices, lines: &mut Lines, client: 
             Ok(line) => line,
             Err(bad) => return End::Broke(Refusal::new("BADLINE", sentence(&bad))),
         };
+        link.control.tally().message();
         let bye = matches!(request, Ok(Request::Bye {}));
         let answer = match request {
             Ok(request) => {
@@ -263,6 +267,7 @@ async fn converse(link: &Held, mut notices: Notices, lines: &mut Lines, client: 
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = &answer {
+            link.control.tally().refused(&refusal.error);
             debug!(%refusal, "refused");
         }
         // What the request brought is said with its answer: one packet instead of several.

@@ -1,6 +1,6 @@
 //! What is there, for REST in resource style, which finds out itself who may see it.
 
-use super::{Directory, Group, Listed, Member, User};
+use super::{Change, Directory, Group, Listed, Member, User};
 use crate::control::ids::{Gid, Uid};
 
 impl Directory {
@@ -19,6 +19,11 @@ impl Directory {
     /// The groups in the order of their numbers, from this one on.
     pub fn groups_from(&self, first: Gid) -> impl Iterator<Item = (Gid, &Group)> {
         self.groups.range(first..).map(|(gid, entry)| (*gid, &entry.group))
+    }
+
+    /// Has the store keep something that it holds already: whether it can is what is to be found out.
+    pub fn touch(&mut self) {
+        self.changes.push(Change::Numbers(self.numbers));
     }
 
     /// How many users, tokens and groups there are.

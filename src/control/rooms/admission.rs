@@ -22,7 +22,10 @@ pub(super) const FULL_AGAIN: Duration = Duration::from_secs(5);
 /// The handshakes in flight.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
-    in_flight: usize,
+    pub(super) in_flight: usize,
+    /// How many began, and how many were told to ask again.
+    pub(super) begun: u64,
+    pub(super) refused: u64,
     /// When the last who was refused asks again.
     last_turn: Instant,
 }
@@ -35,6 +38,7 @@ impl Rooms {
         }
         let turn = (self.admission.last_turn + APART).clamp(now + FIRST_AGAIN, now + LAST_AGAIN);
         self.admission.last_turn = turn;
+        self.admission.refused += 1;
         Err(Refusal::busy("Many join at this moment; ask again when it is your turn.", turn.since(now)))
     }
 
@@ -43,6 +47,7 @@ impl Rooms {
         let Some(session) = self.sessions.get_mut(id).filter(|session| !session.securing) else { return };
         session.securing = true;
         self.admission.in_flight += 1;
+        self.admission.begun += 1;
         self.wake_at(now + SECURED_WITHIN, Timer::Secured(id));
     }
 

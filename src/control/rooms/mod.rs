@@ -121,6 +121,27 @@ enum Timer {
     Secured(SessionId),
 }
 
+/// What there is in the rooms, and what happened since they began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Groups with somebody in them.
+    pub calls: usize,
+    /// People in them; who is in two counts twice.
+    pub people: usize,
+    /// Signed-in clients.
+    pub links: usize,
+    /// Published streams.
+    pub streams: usize,
+    /// Media connections.
+    pub connections: usize,
+    /// Handshakes in flight.
+    pub handshakes: usize,
+    /// Handshakes that began.
+    pub handshakes_begun: u64,
+    /// Who was told to ask again, since too many were in flight.
+    pub handshakes_refused: u64,
+}
+
 /// All live rooms.
 #[derive(Debug)]
 pub struct Rooms {
@@ -211,6 +232,20 @@ impl Rooms {
     /// How many links, streams and media sessions there are.
     pub fn counts(&self) -> (usize, usize, usize) {
         (self.links.len(), self.streams.len(), self.sessions.len())
+    }
+
+    /// What there is and what happened, for whoever watches the server.
+    pub fn report(&self) -> Report {
+        Report {
+            calls: self.groups.len(),
+            people: self.groups.values().map(|group| group.people.len()).sum(),
+            links: self.links.len(),
+            streams: self.streams.len(),
+            connections: self.sessions.len(),
+            handshakes: self.admission.in_flight,
+            handshakes_begun: self.admission.begun,
+            handshakes_refused: self.admission.refused,
+        }
     }
 
     fn wake_at(&mut self, at: Instant, timer: Timer) {

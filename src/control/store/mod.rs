@@ -2,6 +2,8 @@
 
 mod journal;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -76,15 +78,46 @@ struct Request {
 pub struct StoreThread {
     requests: Option<Sender<Request>>,
     thread: Option<JoinHandle<()>>,
+    commits: Arc<Commits>,
+}
+
+/// How committing goes.
+#[derive(Debug, Default)]
+pub struct Commits {
+    /// Transactions that were kept.
+    pub done: AtomicU64,
+    /// Those that could not be, however often they were tried.
+    pub failed: AtomicU64,
+    /// What they took in all, in microseconds.
+    pub took_us: AtomicU64,
+    /// Whether the last one failed.
+    pub failing: AtomicBool,
+}
+
+impl Commits {
+    fn note(&self, kept: bool, took: Duration) {
+        let counted = if kept { &self.done } else { &self.failed };
+        counted.fetch_add(1, Ordering::Relaxed);
+        self.took_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.failing.store(!kept, Ordering::Relaxed);
+    }
 }
 
 impl StoreThread {
     /// Starts the thread. It ends, with all committed, when the value is dropped.
     pub fn start(store: Box<dyn Store>) -> Self {
         let (requests, inbox) = channel();
-        let thread = thread::Builder::new().name("store".to_owned()).spawn(move || run(store, &inbox));
+        let commits = Arc::<Commits>::default();
+        let noted = Arc::clone(&commits);
+        let thread =
+            thread::Builder::new().name("store".to_owned()).spawn(move || run(store, &inbox, &noted));
         let thread = thread.inspect_err(|error| error!("the store's thread cannot start: {error}")).ok();
-        Self { requests: Some(requests), thread }
+        Self { requests: Some(requests), thread, commits }
+    }
+
+    /// How committing goes, from now on.
+    pub fn commits(&self) -> Arc<Commits> {
+        Arc::clone(&self.commits)
     }
 }
 
@@ -111,7 +144,7 @@ impl Drop for StoreThread {
 }
 
 /// Commits what comes, and with it what could not be kept before: else memory would hold what a restart forgets.
-fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>) {
+fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>, commits: &Commits) {
     let mut owed: Vec<Change> = Vec::new();
     let mut next = Instant::now();
     loop {
@@ -142,7 +175,9 @@ fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>) {
             changes.extend(more.changes);
             waiting.push(more.kept);
         }
+        let began = Instant::now();
         let result = store.commit(&changes);
+        commits.note(result.is_ok(), began.elapsed());
         tell(&result, &changes, failing);
         if result.is_err() && changes.len() <= OWED {
             owed = changes;

@@ -164,6 +164,17 @@ impl V1 {
         Self { callers: Callers::new(key), replays: Arc::default(), node }
     }
 
+    /// Lets through who holds the server's admin token.
+    pub(super) async fn admit_server(
+        &self,
+        control: &Control,
+        from: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<(), Response<Body>> {
+        let caller = self.callers.identify(control, from, headers).await;
+        caller.and_then(|caller| caller.must_be_server()).map_err(Problem::answer)
+    }
+
     /// Answers one request.
     pub(super) async fn answer(
         &self,

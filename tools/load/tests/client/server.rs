@@ -29,6 +29,7 @@ pub(crate) fn with_owner(loopback: IpAddr, test: impl AsyncFnOnce(String, String
         advertise: vec![],
         tls: None,
         origins: vec![],
+        metrics: None,
         demo: true,
         voices: 8,
         mail: None,
