@@ -5,6 +5,8 @@
 //! for it. More than that it gets only when what was there at the least of late leaves some room beyond, and, where
 //! bandwidth was what held it back, not too soon after something had to be taken back: how soon grows with each
 //! upgrade that did not last.
+//!
+//! Who would get no picture at all gets the benefit of the doubt: what is not sent teaches the estimate nothing.
 
 use super::event::Why;
 use super::target::Rungs;
@@ -14,6 +16,8 @@ use crate::units::{Bitrate, Duration, Instant};
 const HEADROOM: u64 = 10;
 /// Where one in so many is left besides, nothing has to be proven first.
 const AMPLE: u64 = 2;
+/// The only picture may cost so much of the budget more than there is, while nothing on the way speaks against it.
+const DOUBT: u64 = 4;
 /// A keyframe that takes longer freezes the picture that it is to improve.
 const OPENS_WITHIN_MS: u64 = 150;
 /// How long after something was taken back nothing more is given: at first, ...
@@ -87,6 +91,8 @@ struct Purse {
     keep: u64,
     /// For more than that.
     more: u64,
+    /// For the only picture.
+    only: u64,
     /// Whether those that bandwidth held back may have more now: of what is proven, or where there is ample.
     released: bool,
     rested: bool,
@@ -109,6 +115,14 @@ impl Purse {
         } else {
             proven
         }
+    }
+
+    /// Whether a slot may go from nothing to a rung: if no other has a picture, it is given the benefit of the doubt, but not
+    /// while it lately failed to last.
+    fn begins(&self, ask: &Ask, to: usize, alone: bool) -> bool {
+        let tried = ask.now.is_some() || !ask.limited || self.released;
+        let after = self.used.saturating_add(ask.rate(Some(to)));
+        self.pays(ask, None, to) || alone && tried && after <= self.only
     }
 
     /// Whether the keyframe with which a better picture begins is through, beside the others, before anybody sees that the
@@ -159,6 +173,8 @@ pub(crate) struct Allocation {
     budget: Option<Bitrate>,
     /// What is sent of it.
     used: Bitrate,
+    /// Whether the way shows neither queue nor losses.
+    clear: bool,
 }
 
 impl Allocation {
@@ -174,7 +190,13 @@ impl Allocation {
             given: Instant::ZERO,
             budget: None,
             used: Bitrate::ZERO,
+            clear: false,
         }
+    }
+
+    /// Whether the way shows neither queue nor losses, so that the budget may be less than it carries.
+    pub(crate) const fn way_is(&mut self, clear: bool) {
+        self.clear = clear;
     }
 
     /// Whether the budget changed by enough to give it out anew.
@@ -207,12 +229,14 @@ impl Allocation {
         let more = self.proven(now, keep);
         let released = now >= self.up_after;
         let rested = now >= self.rest_until;
-        let mut purse = Purse { used: sound.as_bps(), keep, more, released, rested };
+        let only = if self.clear { keep.saturating_add(keep / DOUBT) } else { keep };
+        let mut purse = Purse { used: sound.as_bps(), keep, more, only, released, rested };
         asks.iter_mut().for_each(|ask| ask.given = None);
         share(&mut purse, asks);
         self.remember(now, asks);
         (self.given, self.budget) = (now, budget);
-        self.used = Bitrate::from_bps(purse.used);
+        // What is sent beyond the budget, in doubt, is not to be looked at again for that.
+        self.used = Bitrate::from_bps(if self.clear { purse.used.min(keep) } else { purse.used });
         Bitrate::from_bps(all.saturating_add(all / HEADROOM).saturating_add(all / WORTH))
     }
 
@@ -249,10 +273,12 @@ impl Allocation {
 
 /// The two passes, over slots in the order of their rank.
 fn share(purse: &mut Purse, asks: &mut [Ask]) {
+    let mut alone = true;
     for ask in &mut *asks {
         let least = [Some(ask.wanted), ask.kept()].into_iter().flatten().map(|most| ask.least(most));
-        if let Some(least) = least.into_iter().find(|least| purse.pays(ask, None, *least)) {
+        if let Some(least) = least.into_iter().find(|least| purse.begins(ask, *least, alone)) {
             purse.give(ask, least);
+            alone = false;
         }
     }
     for class in asks.chunk_by_mut(|a, b| a.class() == b.class()) {

@@ -330,6 +330,10 @@ impl Session {
     /// Fits what the slots ask for to the budget.
     pub(crate) fn share(&mut self, now: Instant, sound: Bitrate, asks: &mut [Ask]) {
         let budget = self.budget(now);
+        // What a limit says is no guess.
+        let clear =
+            self.limit == Bitrate::MAX && self.outlet.estimator.as_ref().is_some_and(|e| e.is_clear(now));
+        self.allocation.way_is(clear);
         let all = self.allocation.give_out(now, budget, sound, asks);
         self.outlet.want(all.min(self.limit));
     }

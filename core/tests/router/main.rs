@@ -10,6 +10,7 @@ mod bandwidth_steps;
 mod bounded;
 mod browser_model;
 mod consent;
+mod crowded_start;
 mod dependency_descriptor;
 mod even_sizes;
 mod header_extensions;

@@ -127,6 +127,8 @@ pub struct World {
     pub flows: HashMap<u16, usize>,
     /// Whether viewers that are added take redundant audio.
     pub red: bool,
+    /// One processor has everything to do: whoever has something to do waits for it, up to so long each time.
+    pub busy: Duration,
     rng: Rng,
     in_flight: BinaryHeap<Reverse<(Instant, u64)>>,
     parcels: HashMap<u64, Parcel>,
@@ -161,6 +163,7 @@ impl World {
             talking: Vec::new(),
             flows: HashMap::new(),
             red: false,
+            busy: Duration::ZERO,
             rng: Rng::new(seed),
             in_flight: BinaryHeap::new(),
             parcels: HashMap::new(),
@@ -364,7 +367,11 @@ impl World {
                 self.now = end;
                 return;
             }
-            self.now = self.now.max(next);
+            let late = match self.busy.as_micros() as u64 {
+                0 => 0,
+                most => self.rng.next() % most,
+            };
+            self.now = self.now.max(next) + Duration::from_micros(late);
             self.turn();
         }
     }

@@ -122,6 +122,30 @@ fn without_a_budget_everyone_gets_what_it_wants_and_the_estimator_hears_the_sum(
 }
 
 #[test]
+fn the_only_picture_gets_the_benefit_of_the_doubt_and_less_and_less_often() {
+    let mut viewer = Viewer::new(vec![ask(0, 1, &[1_920]), ask(1, 1, &[1_920])]);
+    assert_eq!(viewer.give(1_800), [None, None], "the way shows a queue");
+    viewer.now += HOLD;
+    viewer.allocation.way_is(true);
+    assert_eq!(viewer.give(1_800), [Some(0), None]);
+    viewer.now += OLD;
+    assert_eq!(viewer.give(1_600), [Some(0), None], "it is kept");
+    // A way that cannot carry it: there is a queue within a second, and none after it is paused.
+    let mut tries = 0;
+    for _ in 0..120 {
+        let before = viewer.asks[0].given;
+        viewer.allocation.way_is(before.is_none());
+        viewer.now += Duration::from_secs(1);
+        let given = viewer.give(1_600)[0];
+        tries += usize::from(before.is_none() && given.is_some());
+    }
+    assert!((3..12).contains(&tries), "{tries} in two minutes");
+    viewer.allocation.way_is(true);
+    viewer.now += MAX_HOLD;
+    assert_eq!(viewer.give(1_500), [None, None], "too far from it");
+}
+
+#[test]
 fn down_at_once_and_up_when_it_is_sure() {
     let mut viewer = Viewer::new(vec![ask(0, 1, &CAMERA)]);
     assert_eq!(viewer.follow(5000, |_| 3000), [Some(2)]);

@@ -78,10 +78,12 @@ impl Aimd {
         self.set(now, if queue_ms < CLEAR_MS { BEYOND * arrives + BEYOND_BPS } else { arrives });
     }
 
-    /// A probe went through at this rate.
-    pub(super) fn probed(&mut self, now: Instant, rate: f64) {
+    /// A probe went through at this rate. The first one is what there was to send: unless it filled the link nothing shows
+    /// that there is not more room, up to what is wanted.
+    pub(super) fn probed(&mut self, now: Instant, rate: f64, wanted: f64, full: bool) {
         self.capacity.probed(rate);
-        self.set(now, rate);
+        let first = self.rate.is_none() && !full;
+        self.set(now, if first { rate.max(wanted.min(BEYOND * rate + BEYOND_BPS)) } else { rate });
     }
 
     /// Takes in what the delay does and how much arrives. True if the rate fell.

@@ -30,6 +30,10 @@ const STEEP: f32 = 0.1;
 const HEAVY: f32 = 0.15;
 /// What did not drain in this time after the rate fell is somebody else's.
 const DRAINS: Duration = Duration::from_millis(2000);
+/// What the delay did when packets were last sent says nothing after a time without: there is no queue of ours any more.
+const FORGOTTEN: Duration = Duration::from_secs(1);
+/// Losses up to this share are those that any way has.
+const CLEAR: f32 = 0.02;
 /// The round trip that is assumed before one was measured.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
@@ -47,6 +51,8 @@ pub struct Estimator {
     prober: Prober,
     clock: PeerClock,
     aimd: Aimd,
+    /// When the trend was last fed.
+    fed: Instant,
     /// In bit/s; 0 is nothing.
     wanted: f64,
     round_trip: Duration,
@@ -79,6 +85,7 @@ impl Estimator {
             prober: Prober::default(),
             clock: PeerClock::default(),
             aimd: Aimd::default(),
+            fed: Instant::ZERO,
             wanted: 0.0,
             round_trip: ROUND_TRIP,
             heard: None,
@@ -103,6 +110,7 @@ impl Estimator {
         let (mut over, mut lost) = (false, false);
         let mut newest_us = i64::MIN;
         let limited = self.is_limited();
+        self.forget(now);
         let after_outage = self.heard.is_some_and(|heard| now.since(heard) >= SILENCE);
         for (seq, arrival) in self.clock.arrivals(twcc) {
             let Some(packet) = self.sent.settle(seq, arrival.is_some()) else { continue };
@@ -126,6 +134,7 @@ impl Estimator {
                 && let Some(step) = self.groups.note(packet.sent_us, arrival)
             {
                 over |= self.trend.note(&step) == Usage::Over;
+                self.fed = now;
             }
         }
         if newest_us == i64::MIN {
@@ -181,7 +190,7 @@ impl Estimator {
             lost,
         };
         match higher {
-            Some(shown) if usage != Usage::Over => self.aimd.probed(now, shown.rate),
+            Some(shown) if usage != Usage::Over => self.aimd.probed(now, shown.rate, self.wanted, shown.full),
             _ if self.aimd.update(now, &seen) => {
                 self.prober.fell(now);
                 self.drains = Some(now);
@@ -195,6 +204,12 @@ impl Estimator {
             self.loss.update(rate, acknowledged);
         }
         self.seek(now, usage);
+    }
+
+    fn forget(&mut self, now: Instant) {
+        if now.since(self.fed) >= FORGOTTEN {
+            self.trend.forget();
+        }
     }
 
     /// Begins a probing cluster if there is something to find out.
@@ -216,6 +231,7 @@ impl Estimator {
             self.aimd.set(now, rate * SILENT);
             self.prober.fell(now);
         }
+        self.forget(now);
         self.seek(now, self.trend.usage());
     }
 
@@ -235,6 +251,15 @@ impl Estimator {
     /// Whether a queue on the way is to drain: nothing beyond the estimate is to be sent, not even for a moment.
     pub fn drains(&self, now: Instant) -> bool {
         self.gave_way < GAVE_WAY && self.drains.is_some_and(|since| now.since(since) < DRAINS)
+    }
+
+    /// Whether the way shows no sign that it carries no more than is estimated.
+    pub fn is_clear(&self, now: Instant) -> bool {
+        self.trend.usage() == Usage::Normal
+            && self.trend.queue_ms() < PAUSE_MS
+            && self.loss.fraction() < CLEAR
+            && !self.crowded
+            && !self.drains(now)
     }
 
     /// Whether a probing cluster is being sent.

@@ -33,6 +33,8 @@ const COMPRESSED: f64 = 2.0;
 /// A cluster that arrived slower than this share of its sending filled the link; a little less leaves room.
 const FILLED: f64 = 0.9;
 const ROOM: f64 = 0.95;
+/// More than this share of a cluster in its last step: whoever sends was late.
+const LATE: f64 = 0.5;
 /// Media may make a cluster faster than meant; what it shows beyond this is not believed.
 const BEYOND: f64 = 1.5;
 
@@ -222,14 +224,24 @@ impl Cluster {
         let rate = |bytes: u32, us: i64| {
             if us > 0 { f64::from(bytes) * 8e6 / us as f64 } else { f64::INFINITY }
         };
-        let sent = rate(self.arrived_bytes.saturating_sub(self.last_bytes), self.last_sent - self.first_sent);
-        let arrived =
-            rate(self.arrived_bytes.saturating_sub(self.first_bytes), self.last_arrival - self.first_arrival);
-        if arrived.is_infinite() || arrived > COMPRESSED * sent {
+        let (sending, arriving) = (self.last_sent - self.first_sent, self.last_arrival - self.first_arrival);
+        let sent = rate(self.arrived_bytes.saturating_sub(self.last_bytes), sending);
+        let after_first = self.arrived_bytes.saturating_sub(self.first_bytes);
+        let arrived = rate(after_first, arriving);
+        // Who was late with the last of it sent that at once, and before it little: what counts is that no more time passed
+        // until all was there.
+        let through = rate(after_first, arriving.max(sending)).min(self.rate);
+        let late = f64::from(self.last_bytes) > LATE * f64::from(self.arrived_bytes);
+        let held = if late { arriving * 2 < sending } else { arrived > COMPRESSED * sent };
+        if arrived.is_infinite() || held {
             return None;
         }
         let full = arrived < FILLED * sent;
-        let shown = if full { ROOM * arrived } else { arrived.min(sent) };
+        let shown = match full {
+            true => ROOM * arrived,
+            false if late => through.max(sent.min(arrived)),
+            false => arrived.min(sent),
+        };
         Some(Shown { rate: shown.min(BEYOND * self.rate), full })
     }
 }
@@ -301,6 +313,32 @@ mod tests {
         assert!(prober.cluster() == 0);
         prober.begin(now + Duration::from_millis(2500), Some(shown.rate), 4e6);
         assert!((prober.cluster() != 0));
+    }
+
+    #[test]
+    fn who_is_late_with_the_end_of_a_cluster_learns_no_less_from_it() {
+        let mut prober = Prober { name: FIRST, ..Prober::default() };
+        let begin = Instant::from_millis(1000);
+        prober.begin(begin, Some(1.8e6), 2.6e6);
+        let mut all = vec![];
+        // The processor was busy: it is asked at the beginning, and then after 30 ms.
+        for ms in [0, 30, 60] {
+            let mut due = prober.due(begin + Duration::from_millis(ms)) as i64;
+            let sent_us = 1_000_000 + ms as i64 * 1000;
+            while due > 0 {
+                prober.sent(300);
+                due -= 300;
+                let packet = Packet { sent_us, bytes: 300, cluster: prober.cluster(), was_lost: false };
+                // 100 Mbit/s and 10 ms.
+                all.push((packet, sent_us + 10_000 + 24 * all.len() as i64));
+            }
+        }
+        assert!(prober.cluster() == 0);
+        for (packet, arrival) in &all {
+            prober.note(packet, *arrival);
+        }
+        let shown = prober.result(begin + Duration::from_millis(90), 2_000_000).expect("all arrived");
+        assert!(!shown.full && (2.4e6..=2.6e6).contains(&shown.rate), "{shown:?}");
     }
 
     #[test]

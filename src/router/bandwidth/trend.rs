@@ -92,10 +92,15 @@ impl Trend {
         }
     }
 
+    /// What was says nothing of what will be.
+    pub(super) fn forget(&mut self) {
+        *self = Self { threshold: self.threshold, ..Self::new() };
+    }
+
     /// Takes in a step between two groups; what the delay does now.
     pub(super) fn note(&mut self, step: &Step) -> Usage {
         if step.sent_us > PAUSE_US {
-            *self = Self { threshold: self.threshold, ..Self::new() };
+            self.forget();
         }
         if self.count == 0 {
             (self.base_us, self.last_us) = (step.at_us, step.at_us);
