@@ -1,9 +1,11 @@
 //! Every setting, its default and its check, in one place.
 //!
-//! A setting comes from the command line, else from the file that `--config` names, else it has its default. All are
-//! checked together: whoever made three mistakes reads of three, each with where it stands and what was expected.
+//! A setting comes from the command line, else from the environment, else from the file that `--config` names, else it has
+//! its default. All are checked together: whoever made three mistakes reads of three, each with where it stands and what
+//! was expected.
 
 mod line;
+mod reload;
 mod toml;
 
 use std::fmt;
@@ -38,17 +40,36 @@ const DEFAULT_VOICES: u8 = 8;
 pub enum Invocation {
     /// Run the server.
     Serve(Options),
+    /// Say what is wrong with the settings, and run nothing.
+    CheckConfig(Options),
     /// Print a user token.
     Token(TokenOptions),
     /// Print the secret of an app.
     App(AppOptions),
 }
 
-/// Settings of the server as given on the command line, not yet checked.
-#[derive(Debug, Default)]
+/// Settings of the server as given on the command line and in the environment, not yet checked.
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Names and values, in the order in which they were given.
     given: Vec<(&'static str, String)>,
+    /// The same, of the environment.
+    environment: Vec<(&'static str, String)>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Levels, for all and by module.
+    pub filter: String,
+    /// One JSON object a line, in place of text.
+    pub json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), json: false }
+    }
 }
 
 /// What `millrace token` was asked for.
@@ -130,6 +151,8 @@ pub struct Config {
     pub voices: u8,
     /// Who sends one-time codes.
     pub mail: Option<MailServer>,
+    /// What is logged.
+    pub log: Log,
 }
 
 /// One mistake in the settings.
@@ -166,6 +189,11 @@ impl fmt::Display for Problems {
 }
 
 const COMMAND_LINE: &str = "command line";
+/// A key's variable: `MILLRACE_TLS_CERT` for `tls-cert`. What else begins so is left alone: container platforms set such
+/// variables for services.
+fn variable(key: &str) -> String {
+    format!("MILLRACE_{}", key.replace('-', "_").to_ascii_uppercase())
+}
 /// Every key of the file, and whether it takes a list.
 const KEYS: &[(&str, bool)] = &[
     ("data", false),
@@ -185,10 +213,32 @@ const KEYS: &[(&str, bool)] = &[
     ("mail-password", false),
     ("mail-from", false),
     ("mail-ca", false),
+    ("log", false),
+    ("log-format", false),
     ("config", false),
 ];
 
+/// The keys that the file may have.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|(key, _)| *key).filter(|key| *key != "config")
+}
+
 impl Options {
+    /// With what the environment says; `read` looks a variable up.
+    #[must_use]
+    pub fn in_environment(mut self, read: impl Fn(&str) -> Option<String>) -> Self {
+        let given = KEYS.iter().filter_map(|(key, _)| Some((*key, read(&variable(key))?)));
+        self.environment = given.filter(|(_, value)| !value.is_empty()).collect();
+        self
+    }
+
+    /// The settings as they are now, when they were `before`. The file is read again.
+    pub fn check_again(&self, before: &Config) -> Result<(Config, Vec<&'static str>), Problems> {
+        let now = self.clone().check()?;
+        let waiting = reload::waiting(before, &now);
+        Ok((now, waiting))
+    }
+
     /// Reads the file, if one is named, and checks everything.
     pub fn check(self) -> Result<Config, Problems> {
         let mut check = Check::default();
@@ -197,6 +247,20 @@ impl Options {
             match key {
                 "config" => file = Some(PathBuf::from(value)),
                 key => check.given.push(Given { place: COMMAND_LINE.to_owned(), key, value }),
+            }
+        }
+        let from_line: Vec<&str> = check.given.iter().map(|given| given.key).collect();
+        for (key, value) in self.environment {
+            let place = format!("environment: {}", variable(key));
+            match KEYS.iter().find(|(known, _)| *known == key) {
+                Some(("config", _)) => file = file.or_else(|| Some(PathBuf::from(value))),
+                _ if from_line.contains(&key) => {}
+                Some((_, true)) => check.given.extend(value.split(',').map(str::trim).map(|value| Given {
+                    place: place.clone(),
+                    key,
+                    value: value.to_owned(),
+                })),
+                _ => check.given.push(Given { place, key, value }),
             }
         }
         if let Some(file) = file {
@@ -255,6 +319,22 @@ impl Options {
             _ => tls_cert.zip(tls_key).map(|(cert, key)| Tls { cert, key }),
         };
         let mail = check.mail();
+        let log = Log {
+            filter: check
+                .one(
+                    "log",
+                    "error, warn, info, debug or trace, or as in info,millrace::signal=debug",
+                    |text| {
+                        text.parse::<tracing_subscriber::filter::Targets>().is_ok().then(|| text.to_owned())
+                    },
+                )
+                .unwrap_or_else(|| Log::default().filter),
+            json: check.one("log-format", "text or json", |text| match text {
+                "text" => Some(false),
+                "json" => Some(true),
+                _ => None,
+            }) == Some(true),
+        };
         let twice = listen
             .iter()
             .enumerate()
@@ -281,6 +361,7 @@ impl Options {
             demo: demo.unwrap_or(true),
             voices: voices.unwrap_or(DEFAULT_VOICES),
             mail,
+            log,
         })
     }
 }
@@ -341,11 +422,12 @@ impl Check {
             Ok(table) => table,
             Err(toml::Wrong { line, what }) => {
                 let text = format!("{what}: expected TOML, as in http = \"127.0.0.1:8080\"");
-                return self.problem(place, &format!("line {line}"), text);
+                return self.problem(format!("{place}:{line}"), "config", text);
             }
         };
         let from_line: Vec<&str> = self.given.iter().map(|given| given.key).collect();
-        for (name, value) in table {
+        for (name, value, line) in table {
+            let place = format!("{place}:{line}");
             let Some((key, list)) = KEYS.iter().copied().find(|(key, _)| *key == name && name != "config")
             else {
                 let known: Vec<_> = KEYS.iter().map(|(key, _)| *key).filter(|key| *key != "config").collect();

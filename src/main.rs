@@ -1,23 +1,24 @@
 //! The millrace server: reads what was asked for, starts it, and waits for a signal.
 
-use std::io::{IsTerminal, Write};
+mod log;
+
+use std::io::Write;
 use std::process::ExitCode;
 
 use millrace::admin::{self, AdminError};
-use millrace::config::{EXIT_CODE, Invocation, Options};
+use millrace::config::{Config, EXIT_CODE, Invocation, Options};
 use millrace::net;
 use millrace::server::Server;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::prelude::*;
+use tracing::{error, info, warn};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let done = match Invocation::parse() {
-        Invocation::Serve(options) => serve(options),
+        Invocation::Serve(options) => serve(&in_environment(options)),
+        Invocation::CheckConfig(options) => check(in_environment(options)),
         Invocation::Token(options) => print("token", admin::token(&options)),
         Invocation::App(options) => print("secret", admin::app(&options)),
     };
@@ -30,10 +31,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(options: Options) -> Result<(), String> {
+fn in_environment(options: Options) -> Options {
+    options.in_environment(|name| std::env::var(name).ok())
+}
+
+fn check(options: Options) -> Result<(), String> {
+    options.check().map_err(|e| e.to_string())?;
+    writeln!(std::io::stdout(), "nothing is wrong with the settings").map_err(|e| e.to_string())
+}
+
+fn serve(options: &Options) -> Result<(), String> {
     net::small_pages();
-    log();
-    let config = options.check().map_err(|e| e.to_string())?;
+    let mut config = options.clone().check().map_err(|e| e.to_string())?;
+    let set_filter = log::start(&config.log);
     info!(
         "millrace {}, {} on {}, built {}",
         env!("CARGO_PKG_VERSION"),
@@ -51,9 +61,28 @@ fn serve(options: Options) -> Result<(), String> {
         let _ = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        let mut again = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = again.recv() => {}
+            }
+            match options.check_again(&config) {
+                Ok((now, waiting)) => {
+                    config = Config { log: now.log, voices: now.voices, ..config };
+                    set_filter(&config.log.filter);
+                    let voices = config.voices;
+                    if server.control().with(move |state, _| state.rooms.set_voices(voices)).await.is_err() {
+                        break;
+                    }
+                    info!("the settings were read again");
+                    if !waiting.is_empty() {
+                        warn!("changed, but these need a restart: {}", waiting.join(", "));
+                    }
+                }
+                Err(problems) => error!("the settings stay as they were: {problems}"),
+            }
         }
         Ok::<(), std::io::Error>(())
     });
@@ -68,21 +97,6 @@ fn serve(options: Options) -> Result<(), String> {
 fn print(what: &str, found: Result<String, AdminError>) -> Result<(), String> {
     let found = found.map_err(|e| e.to_string())?;
     writeln!(std::io::stdout(), "{found}").map_err(|e| format!("the {what} could not be printed: {e}"))
-}
-
-/// What is logged unless `MILLRACE_LOG` says otherwise.
-const LOG: &str = "info";
-
-fn log() {
-    let wanted = std::env::var("MILLRACE_LOG").ok();
-    let wrong = wanted.as_deref().and_then(|wanted| wanted.parse::<Targets>().err());
-    let filter: Option<Targets> = wanted.and_then(|wanted| wanted.parse().ok()).or_else(|| LOG.parse().ok());
-    let (writer, ansi) = (std::io::stderr, std::io::stderr().is_terminal());
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi).with_target(false);
-    tracing_subscriber::registry().with(filter.unwrap_or_default()).with(lines).init();
-    if let Some(why) = wrong {
-        warn!("MILLRACE_LOG is not understood ({why}): it wants `info` or `info,millrace::signal=debug`");
-    }
 }
 
 fn count(n: usize, what: &str) -> String {

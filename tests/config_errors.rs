@@ -13,7 +13,7 @@ fn check(line: &[&str]) -> Result<Config, Problems> {
     let line = std::iter::once("millrace").chain(line.iter().copied());
     match Invocation::try_from_line(line).expect("a command line") {
         Invocation::Serve(options) => options.check(),
-        Invocation::Token(_) | Invocation::App(_) => panic!("not serve"),
+        _ => panic!("not serve"),
     }
 }
 
@@ -110,27 +110,28 @@ fn every_problem_is_told_at_once() {
         problems.0.iter().map(|problem| (problem.place.as_str(), problem.key.as_str())).collect();
     told.sort_unstable();
     let line = "command line";
-    let file = path.as_str();
+    let at = |line: u32| format!("{path}:{line}");
+    let places: Vec<String> = (0..12).map(at).collect();
     let mut expected = vec![
         (line, "advertise"),
         (line, "tls-key"),
         (line, "tls-key"),
-        (file, "http"),
-        (file, "io"),
-        (file, "listen"),
-        (file, "listen"),
-        (file, "origin"),
-        (file, "port"),
-        (file, "shards"),
-        (file, "tls"),
-        (file, "voices"),
+        (places[1].as_str(), "http"),
+        (places[5].as_str(), "io"),
+        (places[2].as_str(), "listen"),
+        (places[2].as_str(), "listen"),
+        (places[7].as_str(), "origin"),
+        (places[6].as_str(), "port"),
+        (places[3].as_str(), "shards"),
+        (places[8].as_str(), "tls"),
+        (places[4].as_str(), "voices"),
     ];
     expected.sort_unstable();
     assert_eq!(told, expected);
     let text = problems.to_string();
     assert_eq!(text.lines().count(), expected.len(), "one line each:\n{text}");
     assert!(
-        text.contains(&format!("{path}: http: is \"localhost\": expected an address and a port")),
+        text.contains(&format!("{path}:1: http: is \"localhost\": expected an address and a port")),
         "{text}"
     );
     assert!(text.contains("needs tls-cert"), "{text}");
@@ -145,7 +146,7 @@ fn a_file_that_is_missing_or_no_toml_is_named_with_the_line() {
     );
     let (path, result) = with_file("demo = true\nhttp = \n", &[]);
     let problems = result.expect_err("a problem").to_string();
-    assert!(problems.starts_with(&format!("{path}: line 2: ")), "{problems}");
+    assert!(problems.starts_with(&format!("{path}:2: config: ")), "{problems}");
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn a_token_is_asked_for_with_or_without_equals_signs() {
                 assert_eq!((token.name.as_str(), token.address.as_deref()), ("Ada", None));
                 assert_eq!(token.limits(), Limits::default());
             }
-            Invocation::Serve(_) | Invocation::App(_) => panic!("not token"),
+            _ => panic!("not token"),
         }
     }
     let line = [
@@ -255,7 +256,7 @@ fn a_token_is_asked_for_with_or_without_equals_signs() {
                 (Some("-a=b"), 2, 5)
             );
         }
-        Invocation::Serve(_) | Invocation::App(_) => panic!("not token"),
+        _ => panic!("not token"),
     }
 }
 
@@ -321,4 +322,85 @@ fn a_data_folder_is_made_private_or_the_problem_is_told() {
     let config = check(&["--data", file.to_str().expect("a path")]).expect("no problem");
     let problem = config.prepare_data().expect_err("a file is no folder").to_string();
     assert!(problem.contains("it is not a folder: give a folder that can be written"), "{problem}");
+}
+
+fn in_environment(line: &[&str], variables: &[(&str, &str)]) -> Result<Config, Problems> {
+    let line = std::iter::once("millrace").chain(line.iter().copied());
+    let find = |name: &str| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    match Invocation::try_from_line(line).expect("a command line") {
+        Invocation::Serve(options) | Invocation::CheckConfig(options) => options.in_environment(find).check(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_environment_stands_between_the_line_and_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("millrace.toml");
+    std::fs::write(&file, "http = \"127.0.0.1:1\"\nvoices = 2\nshards = 2\nlog-format = \"json\"\n")
+        .expect("written");
+    let file = file.to_str().expect("a path");
+    let variables = [
+        ("MILLRACE_CONFIG", file),
+        ("MILLRACE_HTTP", "127.0.0.1:2"),
+        ("MILLRACE_VOICES", "3"),
+        ("MILLRACE_LISTEN", "127.0.0.1:5, [::1]:5"),
+        ("MILLRACE_LOG", "warn"),
+        ("MILLRACE_DEMO", ""),
+        ("MILLRACE_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let config = in_environment(&["--http", "127.0.0.1:3"], &variables).expect("no problem");
+    assert_eq!(config.http, address("127.0.0.1:3"));
+    assert_eq!((config.voices, config.shards, config.demo), (3, 2, true));
+    assert_eq!(config.listen, [address("127.0.0.1:5"), address("[::1]:5")]);
+    assert_eq!((config.log.filter.as_str(), config.log.json), ("warn", true));
+    let problems =
+        in_environment(&["check-config"], &[("MILLRACE_SHARDS", "0"), ("MILLRACE_LOG", "info=loud")]);
+    let text = problems.expect_err("problems").to_string();
+    assert!(
+        text.contains("environment: MILLRACE_SHARDS: shards: is \"0\": expected a number from 1 to 128"),
+        "{text}"
+    );
+    assert!(text.contains("environment: MILLRACE_LOG: log: "), "{text}");
+}
+
+#[test]
+fn of_what_changed_it_is_told_what_needs_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("millrace.toml");
+    std::fs::write(&file, "voices = 2\n").expect("written");
+    let line = ["millrace", "--config", file.to_str().expect("a path")];
+    let Ok(Invocation::Serve(options)) = Invocation::try_from_line(line) else { panic!("not serve") };
+    let before = options.clone().check().expect("no problem");
+    std::fs::write(&file, "voices = 4\nlog = \"debug\"\nhttp = \"127.0.0.1:9\"\ndemo = false\n")
+        .expect("written");
+    let (now, waiting) = options.check_again(&before).expect("no problem");
+    assert_eq!((now.voices, now.log.filter.as_str()), (4, "debug"));
+    assert_eq!(waiting, ["http", "demo"]);
+    std::fs::write(&file, "voices = 99\n").expect("written");
+    assert_eq!(options.check_again(&before).expect_err("a problem").0.len(), 1);
+}
+
+#[test]
+fn the_reference_names_every_setting_and_no_other() {
+    let page = include_str!("../docs/configuration.md");
+    let (_, rest) = page.split_once("```toml\n").expect("a file");
+    let (text, _) = rest.split_once("```").expect("its end");
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path().to_str().expect("a path");
+    let text = text.replace("/etc/millrace", here);
+    for name in ["chain.pem", "key.pem", "mail-ca.pem"] {
+        std::fs::write(folder.path().join(name), "").expect("written");
+    }
+    let (_, config) = with_file(&text, &[]);
+    config.expect("nothing is wrong with it");
+    let table: toml::Table = text.parse().expect("TOML");
+    let mut named: Vec<&str> = table.keys().map(String::as_str).collect();
+    let mut known: Vec<&str> = millrace::config::keys().collect();
+    named.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(named, known);
 }

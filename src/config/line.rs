@@ -93,8 +93,16 @@ const SERVE: Command = Command {
         ),
         once("mail-from", "ADDRESS", "Who these letters come from"),
         once("mail-user", "NAME", "As whom to sign in there; mail-password, in the file, says with what"),
+        once("log", "LEVELS", "What is logged, as info or info,millrace::signal=debug [default: info]"),
+        once("log-format", "text|json", "Lines of text or of JSON [default: text]"),
         once("mail-ca", "FILE", "Certificates (PEM) to trust there in place of the system's"),
     ],
+};
+
+const CHECK: Command = Command {
+    usage: "millrace check-config [FILE]",
+    about: "Say what is wrong with a file of settings, all at once, and run nothing; exit code 2 if anything is",
+    flags: &[],
 };
 
 const TOKEN: Command = Command {
@@ -174,12 +182,14 @@ impl Invocation {
         match words.split_first() {
             Some((first, rest)) if first == "serve" => serve(SERVE.usage, rest),
             Some((first, rest)) if first == "token" => token(Given::read(&TOKEN, TOKEN.usage, rest)?),
+            Some((first, rest)) if first == "check-config" => check(rest),
             Some((first, rest)) if first == "app" => app(Given::read(&APP, APP.usage, rest)?),
             Some((first, rest)) if first == "help" => Err(match rest {
                 [] => told(help_of_all()),
                 [command] if command == "serve" => told(help(&SERVE)),
                 [command] if command == "token" => told(help(&TOKEN)),
                 [command] if command == "app" => told(help(&APP)),
+                [command] if command == "check-config" => told(help(&CHECK)),
                 [other, ..] => wrong(format!("there is no command '{other}'"), USAGE),
             }),
             Some((first, [])) if first == "-V" || first == "--version" => Err(told(VERSION.to_owned())),
@@ -212,7 +222,17 @@ fn app(mut given: Given) -> Result<Invocation, Stop> {
 fn serve(usage: &'static str, words: &[String]) -> Result<Invocation, Stop> {
     let given = Given::read(&SERVE, usage, words)?.options;
     let given = given.into_iter().map(|(flag, value)| (flag.name, value)).collect();
-    Ok(Invocation::Serve(Options { given }))
+    Ok(Invocation::Serve(Options { given, ..Options::default() }))
+}
+
+fn check(words: &[String]) -> Result<Invocation, Stop> {
+    let given = match words {
+        [] => Vec::new(),
+        [word] if word == "-h" || word == "--help" => return Err(told(help(&CHECK))),
+        [file] if !file.starts_with('-') => vec![("config", file.clone())],
+        [other, ..] => return Err(wrong(format!("unexpected argument '{other}' found"), CHECK.usage)),
+    };
+    Ok(Invocation::CheckConfig(Options { given, ..Options::default() }))
 }
 
 fn token(mut given: Given) -> Result<Invocation, Stop> {
@@ -253,8 +273,11 @@ impl Given {
             };
             let named = |flag: &&Flag| name.strip_prefix("--") == Some(flag.name);
             let Some(flag) = command.flags.iter().find(named) else {
-                let hint =
-                    if matches!(name, "serve" | "token" | "app") { "; a command comes first" } else { "" };
+                let hint = if matches!(name, "serve" | "token" | "app" | "check-config") {
+                    "; a command comes first"
+                } else {
+                    ""
+                };
                 return Err(wrong(format!("unexpected argument '{name}' found{hint}"), usage));
             };
             // What looks like an option is hardly meant as a value; who means it writes an equals sign.
@@ -308,10 +331,11 @@ fn wrong(text: String, usage: &str) -> Stop {
 fn help_of_all() -> String {
     format!(
         "{ABOUT}\n\nUsage: {USAGE}\n\nCommands:\n  serve  {}\n  token  {}\n  app    {}\n  \
-         help   Print this message or the help of the given command\n\n{}\n  -V, --version{}Print version",
+         check-config  {}\n  help   Print this message or the help of the given command\n\n{}\n  -V, --version{}Print version",
         SERVE.about,
         TOKEN.about,
         APP.about,
+        CHECK.about,
         options(&SERVE),
         " ".repeat(width(&SERVE) - "--version".len()),
     )

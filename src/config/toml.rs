@@ -36,14 +36,11 @@ pub(super) struct Wrong {
 /// Lists in lists that are followed.
 const DEPTH: usize = 8;
 
-/// The names at the top of a file and what they stand for, in the order of the file.
-pub(super) fn parse(text: &str) -> Result<Vec<(String, Value)>, Wrong> {
+/// The names at the top of a file, what they stand for and in which line, in the order of the file.
+pub(super) fn parse(text: &str) -> Result<Vec<(String, Value, usize)>, Wrong> {
     let mut reader = Reader { text, at: 0 };
     let found = reader.document();
-    found.map_err(|what| {
-        let before = text.get(..reader.at).unwrap_or(text);
-        Wrong { line: 1 + before.bytes().filter(|byte| *byte == b'\n').count(), what }
-    })
+    found.map_err(|what| Wrong { line: reader.line(), what })
 }
 
 type Read<T> = Result<T, &'static str>;
@@ -54,11 +51,18 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> Read<Vec<(String, Value)>> {
-        let mut found: Vec<(String, Value)> = Vec::new();
+    /// Where it is, counted from 1.
+    fn line(&self) -> usize {
+        let before = self.text.get(..self.at).unwrap_or(self.text);
+        1 + before.bytes().filter(|byte| *byte == b'\n').count()
+    }
+
+    fn document(&mut self) -> Read<Vec<(String, Value, usize)>> {
+        let mut found: Vec<(String, Value, usize)> = Vec::new();
         let mut in_table = false;
         loop {
             self.space_and_lines();
+            let line = self.line();
             let (name, value) = match self.peek() {
                 None => return Ok(found),
                 Some('[') => {
@@ -78,10 +82,10 @@ impl<'a> Reader<'a> {
                     (name, if dotted { Value::Other("table") } else { value })
                 }
             };
-            match found.iter().find(|(known, _)| *known == name) {
-                None => found.push((name, value)),
+            match found.iter().find(|(known, ..)| *known == name) {
+                None => found.push((name, value, line)),
                 // Tables may be spread over a file.
-                Some((_, Value::Other("table"))) if value == Value::Other("table") => {}
+                Some((_, Value::Other("table"), _)) if value == Value::Other("table") => {}
                 Some(_) => return Err("the name is there twice"),
             }
             self.line_end()?;
@@ -335,6 +339,18 @@ mod tests {
 
     use super::*;
 
+    fn read(text: &str) -> Result<Vec<(String, Value)>, Wrong> {
+        Ok(parse(text)?.into_iter().map(|(name, value, _)| (name, value)).collect())
+    }
+
+    #[test]
+    fn each_name_comes_with_its_line() {
+        let text = "# first\na = [\n1,\n]\n\nb = \"\"\"\nx\n\"\"\"\nc = 1 # last";
+        let lines: Vec<_> =
+            parse(text).expect("TOML").into_iter().map(|(name, _, line)| (name, line)).collect();
+        assert_eq!(lines, [("a".to_owned(), 2), ("b".to_owned(), 6), ("c".to_owned(), 9)]);
+    }
+
     /// What the `toml` crate makes of the same.
     fn reference(text: &str) -> Option<Vec<(String, Value)>> {
         fn value(of: toml::Value) -> Value {
@@ -370,7 +386,7 @@ mod tests {
             "[[many]]\nx = 1\n[[many]]\nx = 2",
         ];
         for text in texts {
-            let mut found = parse(text).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
+            let mut found = read(text).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
             let mut expected = reference(text).unwrap_or_else(|| panic!("{text}: is no TOML"));
             found.sort_by(|(a, _), (b, _)| a.cmp(b));
             expected.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -420,7 +436,7 @@ mod tests {
                 ("text".to_owned(), toml::Value::String(text.clone())),
                 ("list".to_owned(), toml::Value::Array(list.iter().cloned().map(toml::Value::String).collect())),
             ]).to_string();
-            let mut found = parse(&written).expect("TOML");
+            let mut found = read(&written).expect("TOML");
             found.sort_by(|(a, _), (b, _)| a.cmp(b));
             let list = Value::List(list.into_iter().map(Value::Text).collect());
             prop_assert_eq!(found, vec![("list".to_owned(), list), ("text".to_owned(), Value::Text(text))]);

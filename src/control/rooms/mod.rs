@@ -196,6 +196,11 @@ impl Rooms {
         self.config.fingerprint = fingerprint;
     }
 
+    /// Lets viewers hear so many voices, from when they next begin to watch, where nothing else is said.
+    pub const fn set_voices(&mut self, voices: u8) {
+        self.config.voices = voices;
+    }
+
     /// What is to be done, in order; to be asked for after every other call.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)

@@ -33,6 +33,7 @@ pub(crate) fn with_owner(loopback: IpAddr, test: impl AsyncFnOnce(String, String
         demo: true,
         voices: 8,
         mail: None,
+        log: millrace::config::Log::default(),
     })
     .expect("a server");
     let page = server.http_address().expect("a page").to_string();

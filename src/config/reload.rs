@@ -1,0 +1,38 @@
+//! Which settings act while the server runs.
+
+use super::Config;
+
+/// The keys of settings that changed and act after a restart only. The others (`log`, `voices`) act at once.
+pub(super) fn waiting(before: &Config, now: &Config) -> Vec<&'static str> {
+    // Taken apart, so that a new setting is not forgotten here.
+    let Config {
+        data,
+        listen,
+        http,
+        metrics,
+        shards,
+        io,
+        advertise,
+        tls,
+        origins,
+        demo,
+        voices: _,
+        mail,
+        log,
+    } = before;
+    let changed = [
+        ("data", *data != now.data),
+        ("listen", *listen != now.listen),
+        ("http", *http != now.http),
+        ("metrics", *metrics != now.metrics),
+        ("shards", *shards != now.shards),
+        ("io", *io != now.io),
+        ("advertise", *advertise != now.advertise),
+        ("tls-cert, tls-key", *tls != now.tls),
+        ("origin", *origins != now.origins),
+        ("demo", *demo != now.demo),
+        ("mail-*", *mail != now.mail),
+        ("log-format", log.json != now.log.json),
+    ];
+    changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+}
