@@ -282,7 +282,8 @@ fn set_group(directory: &mut Directory, now: Duration, who: &Asker, parameters: 
         None => directory.create_group(who.uid, &settings)?,
     };
     // 1 for the owner, even for one who is inside as a viewer at the moment.
-    Ok(group_members(&group, true))
+    let publish = group.pins.is_some() || group.rights.publish;
+    Ok(group_members(&group, publish))
 }
 
 fn join_group(directory: &mut Directory, now: Duration, who: &Asker, parameters: &Parameters) -> Answer {

@@ -5,6 +5,7 @@ mod accounts;
 mod control_plane;
 mod members;
 mod pins;
+mod table;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What an owner changes of members and pins in a group that is there.
+//! What an owner, or an admin who may, changes of members and pins in a group that is there.
 
 use super::{
     Change, Directory, Failure, GroupEntry, Happening, Listed, Member, MemberChanges, Pin, PinChanges,
@@ -6,22 +6,25 @@ use super::{
 };
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
-use crate::control::rights::Override;
+use crate::control::rights::{Admin, Override};
 
 /// Pins of one group.
 pub(super) const PINS: usize = 100;
 
 impl Directory {
-    /// Changes what is said of users in a group of `owner`; who is not a member yet becomes one. All or none: an address
-    /// that nobody has fails.
+    /// Changes what is said of users in a group; who is not a member yet becomes one. All or none: an address that nobody
+    /// has fails, and so do the owner and other admins where an admin asks, and bits of admins, which the owner alone sets.
     pub fn edit_members(
         &mut self,
-        owner: Uid,
+        by: Uid,
         gid: Gid,
         addresses: &[&str],
         changes: &MemberChanges,
     ) -> Result<(), Failure> {
-        let uids = self.users_at(owner, gid, addresses)?;
+        let uids = self.users_at(by, gid, addresses, |admin| admin.members)?;
+        if changes.admin.is_some() && self.group(gid).is_none_or(|group| group.owner != by) {
+            return Err(Failure::NotAllowed);
+        }
         uids.into_iter().try_for_each(|uid| self.edit_member(gid, uid, Override::default(), changes))
     }
 
@@ -46,23 +49,34 @@ impl Directory {
         self.happenings.push(Happening::MemberGone(gid, uid));
     }
 
-    /// Ends memberships in a group of `owner`.
-    pub fn remove_members(&mut self, owner: Uid, gid: Gid, addresses: &[&str]) -> Result<(), Failure> {
-        for uid in self.users_at(owner, gid, addresses)? {
+    /// Ends memberships in a group.
+    pub fn remove_members(&mut self, by: Uid, gid: Gid, addresses: &[&str]) -> Result<(), Failure> {
+        for uid in self.users_at(by, gid, addresses, |admin| admin.remove)? {
             self.remove_from(gid, uid);
         }
         Ok(())
     }
 
-    fn users_at(&self, owner: Uid, gid: Gid, addresses: &[&str]) -> Result<Vec<Uid>, Failure> {
-        self.groups.get(&gid).filter(|entry| entry.group.owner == owner).ok_or(Failure::BadGroup)?;
-        let user = |address: &&str| self.addresses.get(*address).copied().ok_or(Failure::BadUser);
+    /// The users with these addresses, if `by` may do what `may` says to all of them.
+    fn users_at(
+        &self,
+        by: Uid,
+        gid: Gid,
+        addresses: &[&str],
+        may: impl Fn(&Admin) -> bool,
+    ) -> Result<Vec<Uid>, Failure> {
+        let entry = self.groups.get(&gid).filter(|entry| entry.may(by, may)).ok_or(Failure::BadGroup)?;
+        let user = |address: &&str| {
+            let uid = self.addresses.get(*address).copied().ok_or(Failure::BadUser)?;
+            let above = entry.group.owner == uid || !entry.admin(uid).is_none() && by != uid;
+            if above && entry.group.owner != by { Err(Failure::NotAllowed) } else { Ok(uid) }
+        };
         addresses.iter().map(user).collect()
     }
 
-    /// Adds a pin to a group of `owner`; its digits.
-    pub fn add_pin(&mut self, owner: Uid, gid: Gid, changes: &PinChanges) -> Result<String, Failure> {
-        let mut group = self.owned(owner, gid)?.group.clone();
+    /// Adds a pin to a group; its digits.
+    pub fn add_pin(&mut self, by: Uid, gid: Gid, changes: &PinChanges) -> Result<String, Failure> {
+        let mut group = self.keyed(by, gid)?.group.clone();
         if group.pins.len() >= PINS {
             return Err(Failure::TooMany);
         }
@@ -71,25 +85,20 @@ impl Directory {
         changes.apply(pin);
         let digits = pin.digits.clone();
         self.changes.push(Change::PutGroup(gid, group.clone()));
-        self.owned(owner, gid)?.group = group;
+        self.keyed(by, gid)?.group = group;
         Ok(digits)
     }
 
-    /// Changes a pin of a group of `owner`, and with it what it gave to those who came with it.
-    pub fn edit_pin(
-        &mut self,
-        owner: Uid,
-        gid: Gid,
-        digits: &str,
-        changes: &PinChanges,
-    ) -> Result<(), Failure> {
-        self.owned(owner, gid)?;
+    /// Changes a pin of a group, and with it what it gave to those who came with it.
+    pub fn edit_pin(&mut self, by: Uid, gid: Gid, digits: &str, changes: &PinChanges) -> Result<(), Failure> {
+        self.keyed(by, gid)?;
         self.amend_pin(gid, digits, |pin| changes.apply(pin))
     }
 
-    /// Removes a pin of a group of `owner`. Who came with it keeps what it gave, or goes with it if it says so.
-    pub fn remove_pin(&mut self, owner: Uid, gid: Gid, digits: &str) -> Result<(), Failure> {
-        let GroupEntry { group, members } = self.owned(owner, gid)?;
+    /// Removes a pin of a group. Who came with it keeps what it gave, or goes with it if it says so.
+    pub fn remove_pin(&mut self, by: Uid, gid: Gid, digits: &str) -> Result<(), Failure> {
+        let GroupEntry { group, members } = self.keyed(by, gid)?;
+        let owner = group.owner;
         let place = group.pins.iter().position(|pin| pin.digits == digits).ok_or(Failure::BadGroup)?;
         let pin = group.pins.remove(place);
         let change = Change::PutGroup(gid, group.clone());
@@ -117,16 +126,17 @@ impl Directory {
         Ok(())
     }
 
-    /// The pins of a group of `owner`, in the order in which they were made.
-    pub fn pins(&self, owner: Uid, gid: Gid) -> Result<&[Pin], Failure> {
-        let entry = self.groups.get(&gid).filter(|entry| entry.group.owner == owner);
+    /// The pins of a group, in the order in which they were made.
+    pub fn pins(&self, by: Uid, gid: Gid) -> Result<&[Pin], Failure> {
+        let entry = self.groups.get(&gid).filter(|entry| entry.may(by, |admin| admin.pins));
         entry.map(|entry| entry.group.pins.as_slice()).ok_or(Failure::BadGroup)
     }
 
-    /// The members of a group of `owner`, with the owner, in the order of their numbers.
-    pub fn members(&self, owner: Uid, gid: Gid) -> Result<Vec<Listed>, Failure> {
-        let entry = self.groups.get(&gid).filter(|entry| entry.group.owner == owner);
-        let entry = entry.ok_or(Failure::BadGroup)?;
+    /// The members of a group, with the owner, in the order of their numbers.
+    pub fn members(&self, by: Uid, gid: Gid) -> Result<Vec<Listed>, Failure> {
+        let sees = |admin: &Admin| admin.members || admin.remove;
+        let entry = self.groups.get(&gid).filter(|entry| entry.may(by, sees)).ok_or(Failure::BadGroup)?;
+        let owner = entry.group.owner;
         let mut uids: Vec<Uid> = entry.members.keys().copied().filter(|uid| *uid != owner).collect();
         uids.push(owner);
         uids.sort_unstable();
@@ -154,8 +164,10 @@ impl Directory {
         Ok(())
     }
 
-    pub(super) fn owned(&mut self, owner: Uid, gid: Gid) -> Result<&mut GroupEntry, Failure> {
-        self.groups.get_mut(&gid).filter(|entry| entry.group.owner == owner).ok_or(Failure::BadGroup)
+    /// A group whose pins `by` may change.
+    fn keyed(&mut self, by: Uid, gid: Gid) -> Result<&mut GroupEntry, Failure> {
+        let entry = self.groups.get_mut(&gid).filter(|entry| entry.may(by, |admin| admin.pins));
+        entry.ok_or(Failure::BadGroup)
     }
 }
 

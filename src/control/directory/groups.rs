@@ -70,9 +70,10 @@ impl Directory {
         group.pins.push(Pin { digits, role, rights, ..Pin::decoy() });
     }
 
-    /// Edits a group of `uid`; its pins stay.
+    /// Edits a group; its pins stay.
     pub fn edit_group(&mut self, uid: Uid, gid: Gid, settings: &Settings) -> Result<Membership, Failure> {
-        self.owned(uid, gid)?;
+        let known = self.groups.get(&gid).filter(|entry| entry.may(uid, |admin| admin.modify));
+        known.ok_or(Failure::BadGroup)?;
         self.amend_group(gid, |group| {
             if let Some(name) = settings.name.as_deref().and_then(tidy) {
                 group.name = name;
@@ -91,7 +92,7 @@ impl Directory {
             group.expires = settings.expires.unwrap_or(group.expires);
             group.call_duration = settings.call_duration.unwrap_or(group.call_duration);
         })?;
-        self.owned(uid, gid).map(|entry| entry.membership(gid, uid))
+        self.groups.get(&gid).map(|entry| entry.membership(gid, uid)).ok_or(Failure::BadGroup)
     }
 
     /// Deletes a group of `uid`: its guests and memberships go with it.
@@ -427,7 +428,12 @@ impl GroupEntry {
         }
     }
 
-    fn admin(&self, uid: Uid) -> Admin {
+    /// Whether somebody is the owner, or an admin who may.
+    pub(super) fn may(&self, uid: Uid, what: impl Fn(&Admin) -> bool) -> bool {
+        self.group.owner == uid || what(&self.admin(uid))
+    }
+
+    pub(super) fn admin(&self, uid: Uid) -> Admin {
         match self.standing(uid) {
             Standing::Owner => Admin::ALL,
             Standing::OwnerAsViewer(_) | Standing::Stranger => Admin::NONE,
