@@ -5,6 +5,13 @@ use serde_json::{Value, json};
 
 use super::{Server, failed, own};
 
+/// Parameters, by name.
+type Given<'a> = [(&'a str, &'a str)];
+/// An operation, what it is given, and the error that it answers with.
+type Wrong<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a str);
+/// The bit of an admin, and what it permits.
+type Permits<'a> = (&'a str, &'a str, &'a Given<'a>);
+
 /// How parameters travel.
 #[derive(Clone, Copy, Debug)]
 enum Way {
@@ -61,7 +68,7 @@ async fn what_is_missing_or_odd_is_named_whichever_way_it_comes() {
     let (owner, ada) = (server.token("owner").await, server.token("ada").await);
     let (gid, pin, _) = server.room(&owner, &[]).await;
     let (token, gid, pin) = (("token", owner.as_str()), ("gid", gid.as_str()), ("pin", pin.as_str()));
-    let mut cases: Vec<(&str, Vec<(&str, &str)>, &str)> = vec![
+    let mut cases: Vec<Wrong<'_>> = vec![
         ("setgroup", vec![token], "MISSINGNAME"),
         ("setgroup", vec![token, ("name", " ")], "MISSINGNAME"),
         ("setgroup", vec![token, ("gid", "4711"), ("name", "N")], "BADGROUP"),
@@ -152,7 +159,7 @@ async fn admins_do_what_their_bits_say_and_no_more() {
     own(ask(&owner, "groupeditmembers", &[("m", "bob")]).await);
     own(ask(&other, "joingroup", &[("pin", &pin)]).await);
     own(ask(&owner, "groupeditmembers", &[("m", "other"), ("admin", "moderate")]).await);
-    let tries: [(&str, &str, &[(&str, &str)]); 8] = [
+    let tries: [Permits<'_>; 8] = [
         ("modify", "setgroup", &[("name", "Adas")]),
         ("pins", "addpin", &[]),
         ("pins", "editpin", &[("pin", &pin), ("count", "0")]),
