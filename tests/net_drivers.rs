@@ -373,3 +373,64 @@ fn a_choice_says_what_and_why() {
     let auto = Choice::probe(Io::Auto).expect("auto always finds one");
     assert_eq!(auto.is_uring(), Choice::probe(Io::Uring).is_ok(), "{auto}");
 }
+
+const RTP: [u8; 40] = [0x80; 40];
+/// A sender report, by its second byte.
+const RTCP: [u8; 40] = {
+    let mut bytes = [0x80; 40];
+    bytes[1] = 200;
+    bytes
+};
+
+#[test]
+fn reports_come_on_the_path_of_the_media_and_media_takes_them_along() {
+    for choice in choices() {
+        for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+            let mut rig = rig(&choice, listen);
+            let here = SocketAddr::from(([127, 0, 0, 1], rig.addresses[0].port()));
+            let peer = peer();
+            for _ in 0..20 {
+                // Alone it is there at once; then reports rest.
+                peer.send_to(&RTCP, here).expect("sent");
+                assert_eq!(rig.collect(1), [(path_to(address(&peer)), RTCP.to_vec())], "{choice}");
+                peer.send_to(&RTCP, here).expect("sent");
+                peer.send_to(&RTP, here).expect("sent");
+                let both = rig.collect(2);
+                let expected = [RTP, RTCP].map(|bytes| (path_to(address(&peer)), bytes.to_vec()));
+                assert!(expected.iter().all(|datagram| both.contains(datagram)), "{choice}: {both:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_of_a_flow_comes_to_one_shard_and_the_flows_to_all_of_them() {
+    for choice in choices() {
+        for (listen, from) in [("127.0.0.1:0", "127.0.0.1:0"), ("[::1]:0", "[::1]:0")] {
+            let sockets = net::bind(&[listen.parse().expect("an address")], 3).expect("a free port");
+            let here = sockets.addresses()[0];
+            let open =
+                |shard| Driver::open(&choice, shard, Waker::new().expect("an eventfd")).expect("a driver");
+            let mut drivers: Vec<_> = sockets.into_shards().into_iter().map(open).collect();
+            let peers: Vec<_> = (0..60).map(|_| UdpSocket::bind(from).expect("a port")).collect();
+            for peer in &peers {
+                peer.send_to(&RTP, here).expect("sent");
+                peer.send_to(&RTCP, here).expect("sent");
+            }
+            let start = Instant::now();
+            let mut came: Vec<Vec<SocketAddr>> = vec![vec![]; 3];
+            while came.iter().map(Vec::len).sum::<usize>() < 120 && start.elapsed() < LONG {
+                for (driver, came) in drivers.iter_mut().zip(&mut came) {
+                    let rx = &mut |path: Path, _: &mut [u8]| came.push(path.remote);
+                    driver.turn(Some(Duration::ZERO), rx).expect("a turn");
+                }
+            }
+            for peer in &peers {
+                let at = |came: &Vec<SocketAddr>| came.iter().filter(|from| **from == address(peer)).count();
+                let counts: Vec<_> = came.iter().map(at).collect();
+                assert!(counts.contains(&2), "{choice}: {counts:?}");
+            }
+            assert!(came.iter().all(|came| !came.is_empty()), "{choice}");
+        }
+    }
+}

@@ -5,11 +5,14 @@
 
 #![allow(unsafe_code)]
 
+mod incoming;
 mod interfaces;
 mod message;
 mod mmsg;
 mod pool;
+mod reports;
 mod sockets;
+mod steer;
 mod thread;
 mod transmit;
 mod uring;

@@ -7,7 +7,9 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Type};
-use tracing::info;
+use tracing::{debug, info};
+
+use super::steer;
 
 /// What each socket asks of the kernel for its queues; the kernel may grant less (`net.core.rmem_max`).
 const QUEUE_BYTES: i32 = 4 * 1024 * 1024;
@@ -63,6 +65,8 @@ impl BindError {
 #[derive(Debug)]
 pub(super) struct Socket {
     fd: OwnedFd,
+    /// Where the kernel puts what is RTCP, if it sorts.
+    reports: Option<OwnedFd>,
     bound: SocketAddr,
     /// Segmented sends that the kernel refused since it last took one.
     refusals: u8,
@@ -110,7 +114,11 @@ impl Socket {
     }
 
     pub(super) fn duplicate(&self) -> io::Result<Self> {
-        Ok(Self { fd: self.fd.try_clone()?, bound: self.bound, refusals: 0 })
+        Ok(Self { fd: self.fd.try_clone()?, reports: None, bound: self.bound, refusals: 0 })
+    }
+
+    pub(super) const fn take_reports(&mut self) -> Option<OwnedFd> {
+        self.reports.take()
     }
 }
 
@@ -155,16 +163,42 @@ pub fn bind(addresses: &[SocketAddr], shards: usize) -> Result<Sockets, BindErro
     for &address in addresses {
         let mut bound = address;
         for (nth, set) in sets.iter_mut().enumerate() {
-            let socket = open_patiently(bound, nth > 0).map_err(|source| BindError::new(address, source))?;
+            let socket = open_patiently(bound, if nth > 0 { Join::Later } else { Join::First })
+                .map_err(|source| BindError::new(address, source))?;
             bound = socket.bound;
             set.0.push(socket);
+        }
+        let mut group: Vec<_> = sets.iter_mut().filter_map(|set| set.0.last_mut()).collect();
+        if let Err(error) = sort(&mut group, bound) {
+            // Everything works without; it costs more.
+            debug!("reports come with the media: {error}");
         }
     }
     Ok(Sockets { shards: sets })
 }
 
+/// Gives each socket of a group another one for its reports, and has the kernel sort.
+fn sort(group: &mut [&mut Socket], bound: SocketAddr) -> io::Result<()> {
+    let reports = group.iter().map(|_| open(bound, Join::Reports)).collect::<io::Result<Vec<_>>>()?;
+    let Some(first) = group.first() else { return Ok(()) };
+    steer::attach(first.raw(), bound, group.len() as u32)?;
+    for (socket, reports) in group.iter_mut().zip(reports) {
+        socket.reports = Some(reports.fd);
+    }
+    Ok(())
+}
+
+/// What a socket is to the group of those that share its port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Join {
+    First,
+    Later,
+    /// For RTCP alone, of which none is joined by the kernel.
+    Reports,
+}
+
 /// A port that is taken is tried again for [`LINGER`].
-fn open_patiently(address: SocketAddr, join: bool) -> io::Result<Socket> {
+fn open_patiently(address: SocketAddr, join: Join) -> io::Result<Socket> {
     let end = Instant::now() + LINGER;
     loop {
         match open(address, join) {
@@ -176,7 +210,7 @@ fn open_patiently(address: SocketAddr, join: bool) -> io::Result<Socket> {
     }
 }
 
-fn open(address: SocketAddr, join: bool) -> io::Result<Socket> {
+fn open(address: SocketAddr, join: Join) -> io::Result<Socket> {
     let kind = Type::DGRAM.nonblocking().cloexec();
     let socket = socket2::Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
     let fd = socket.as_raw_fd();
@@ -191,7 +225,9 @@ fn open(address: SocketAddr, join: bool) -> io::Result<Socket> {
         set(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)?;
     }
     // Kernels before 5.0 do not join datagrams; everything works without.
-    let _ = set(fd, libc::SOL_UDP, libc::UDP_GRO, 1);
+    if join != Join::Reports {
+        let _ = set(fd, libc::SOL_UDP, libc::UDP_GRO, 1);
+    }
     for (forced, asked) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
     {
         // Beyond the limits of the host only with CAP_NET_ADMIN; else as much as it allows.
@@ -199,15 +235,15 @@ fn open(address: SocketAddr, join: bool) -> io::Result<Socket> {
             set(fd, libc::SOL_SOCKET, asked, QUEUE_BYTES)?;
         }
     }
-    if join {
+    if join != Join::First {
         set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     }
     socket.bind(&SockAddr::from(address))?;
-    if !join {
+    if join == Join::First {
         set(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     }
     let bound = socket.local_addr()?.as_socket().unwrap_or(address);
-    Ok(Socket { fd: socket.into(), bound, refusals: 0 })
+    Ok(Socket { fd: socket.into(), reports: None, bound, refusals: 0 })
 }
 
 fn set(fd: RawFd, level: i32, option: i32, value: i32) -> io::Result<()> {

@@ -16,6 +16,7 @@ use io_uring::{IoUring, cqueue, opcode};
 
 use super::message::{self, CONTROL_LEN, NAME_LEN};
 use super::pool::{GROUP, Pool};
+use super::reports::Reports;
 use super::sockets::{self, ShardSockets, Socket};
 use super::transmit::{self, Outgoing, Verdict};
 use super::{Counters, Waker};
@@ -35,6 +36,7 @@ const KIND: u64 = !0 << 32;
 const RECEIVE: u64 = 1 << 32;
 const WAKE: u64 = 2 << 32;
 const SEND: u64 = 3 << 32;
+const REPORT: u64 = 4 << 32;
 
 /// See the module.
 pub(super) struct Uring {
@@ -42,6 +44,9 @@ pub(super) struct Uring {
     /// What was asked of the kernel beyond the ordinary.
     pub(super) flavour: &'static str,
     sockets: Vec<Socket>,
+    reports: Reports,
+    /// Which of the sockets for reports end a wait.
+    heeded: Vec<bool>,
     waker: Waker,
     pool: Pool,
     /// The lengths of names and control messages for multishot receives; boxed, since the kernel reads it later.
@@ -60,7 +65,7 @@ pub(super) struct Uring {
 }
 
 impl Uring {
-    pub(super) fn new(ShardSockets(sockets): ShardSockets, waker: Waker) -> io::Result<Self> {
+    pub(super) fn new(ShardSockets(mut sockets): ShardSockets, waker: Waker) -> io::Result<Self> {
         let (ring, flavour) = build()?;
         if !ring.params().is_feature_ext_arg() || !ring.params().is_feature_skip_cqe_on_success() {
             return Err(io::Error::other("this kernel's is too old"));
@@ -68,6 +73,7 @@ impl Uring {
         let descriptors: Vec<RawFd> = sockets.iter().map(Socket::raw).collect();
         ring.submitter().register_files(&descriptors)?;
         let pool = Pool::new(&ring)?;
+        let reports = Reports::of(&mut sockets);
         let mut template = Box::new(transmit::empty_header().msg_hdr);
         template.msg_namelen = NAME_LEN as _;
         template.msg_controllen = CONTROL_LEN as _;
@@ -80,6 +86,8 @@ impl Uring {
             armed: vec![false; sockets.len()],
             segmented: vec![(0, 0); sockets.len()],
             sockets,
+            heeded: reports.descriptors().map(|_| false).collect(),
+            reports,
             listening: false,
             failures: 0,
             held: VecDeque::new(),
@@ -96,7 +104,7 @@ impl Uring {
     ) -> io::Result<()> {
         self.arm()?;
         // Who waits for something that is already here waits in vain.
-        let timeout = if self.held.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let timeout = if self.held.is_empty() { self.heed(timeout)? } else { Some(Duration::ZERO) };
         self.enter(timeout)?;
         self.launch()?;
         for _ in 0..READS {
@@ -111,6 +119,7 @@ impl Uring {
             self.enter(Some(Duration::ZERO))?;
             self.launch()?;
         }
+        self.reports.drain(&mut self.counters, rx);
         self.waker.arrived();
         if self.failures > FAILURES {
             return Err(io::Error::other("receiving fails again and again"));
@@ -122,7 +131,26 @@ impl Uring {
     pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.arm()?;
         let here = !self.held.is_empty() || !self.ring.completion().is_empty();
-        self.enter(Some(if here { Duration::ZERO } else { timeout }))
+        let timeout = if here { Some(Duration::ZERO) } else { self.heed(Some(timeout))? };
+        self.enter(timeout)
+    }
+
+    /// Lets reports end the wait, unless they rest; how long to wait then.
+    fn heed(&mut self, timeout: Option<Duration>) -> io::Result<Option<Duration>> {
+        let (heeded, timeout) = self.reports.patience(timeout);
+        if heeded {
+            for index in 0..self.heeded.len() {
+                let fd = self.reports.descriptors().nth(index);
+                if let Some(fd) = fd
+                    && let Some(heeded @ false) = self.heeded.get_mut(index)
+                {
+                    *heeded = true;
+                    let poll = opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32);
+                    self.push(poll.build().user_data(REPORT | index as u64))?;
+                }
+            }
+        }
+        Ok(timeout)
     }
 
     /// Queues the receives and the wake-up that are not (or no longer) armed.
@@ -189,6 +217,11 @@ impl Uring {
             WAKE => {
                 self.counters.wakes += 1;
                 self.listening &= cqueue::more(flags);
+            }
+            REPORT => {
+                if let Some(heeded) = self.heeded.get_mut(place) {
+                    *heeded = false;
+                }
             }
             _ => {}
         }
