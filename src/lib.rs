@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod admin;
+mod base64;
 pub mod certificate;
 pub mod config;
 pub mod control;

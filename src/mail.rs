@@ -125,7 +125,8 @@ impl Mailer {
         let _place = self.places.try_acquire().map_err(|_| MailError::Busy)?;
         let letter = letter(&self.server.from, to, &code.0);
         let sent = async {
-            let connector = self.connector.get_or_try_init(|| connector(self.server.ca.clone())).await?;
+            let make = || async { connector(self.server.ca.clone()).await.map(Connector) };
+            let connector = self.connector.get_or_try_init(make).await?;
             smtp::send(&self.server, &connector.0, to, &letter).await
         };
         tokio::time::timeout(PATIENCE, sent).await.unwrap_or(Err(MailError::Slow))
@@ -133,7 +134,7 @@ impl Mailer {
 }
 
 /// TLS that trusts the certificates of this file, else the system's. Reading them takes a while.
-async fn connector(ca: Option<PathBuf>) -> Result<Connector, MailError> {
+pub(crate) async fn connector(ca: Option<PathBuf>) -> Result<TlsConnector, MailError> {
     let read = tokio::task::spawn_blocking(move || {
         let known = TRUSTED.iter().map(PathBuf::from).find(|path| fs::exists(path).unwrap_or(false));
         let path = ca.or(known).unwrap_or_default();
@@ -147,7 +148,7 @@ async fn connector(ca: Option<PathBuf>) -> Result<Connector, MailError> {
         tls::client(roots).map_err(|error| trust(error.to_string()))
     });
     let config = read.await.map_err(io::Error::other)??;
-    Ok(Connector(TlsConnector::from(Arc::new(config))))
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// A letter (RFC 5322) in ASCII. Nothing of it is anybody's own words, so that nobody writes letters by our hand.

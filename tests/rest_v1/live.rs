@@ -1,13 +1,13 @@
 //! What is live: who is there, what is published, and what is done to them.
 
 use millrace::control::ids::{Gid, Sid, Uid};
+use millrace::control::port::{self, Notices};
 use millrace::control::requests::SignedIn;
 use millrace::router::event::{Event, SessionStats};
 use millrace::router::id::{SessionId, ShardId};
 use millrace::signal::message::{Muted, Publish, Request, Secret, VERSION, Watch};
 use millrace::units::{Bitrate, Duration};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use crate::{KEY, Server};
 
@@ -18,7 +18,7 @@ struct Person {
     uid: u64,
     token: String,
     session: SignedIn,
-    notices: mpsc::Receiver<bytes::Bytes>,
+    notices: Notices,
 }
 
 impl Person {
@@ -26,7 +26,7 @@ impl Person {
         let (uid, token) = server.user(name).await;
         let member = format!("/v1/groups/{gid}/members/{uid}");
         server.ask(KEY, "PUT", &member, json!({})).await;
-        let (port, notices) = mpsc::channel(256);
+        let (port, notices) = port::port(256);
         let secret = Secret(token.clone());
         let hello = server.control.with(move |state, now| {
             let from = std::net::Ipv4Addr::LOCALHOST.into();
@@ -60,7 +60,7 @@ impl Person {
 
     /// The notices of a kind since the last time.
     fn heard(&mut self, kind: &str) -> Vec<Value> {
-        let lines = std::iter::from_fn(|| self.notices.try_recv().ok());
+        let lines = std::iter::from_fn(|| self.notices.waiting());
         let notices = lines.map(|line| serde_json::from_slice::<Value>(&line).expect("JSON"));
         notices.filter(|notice| notice["t"] == kind).collect()
     }

@@ -1,5 +1,6 @@
 //! REST in resource style, over the real HTTP server, control plane and store.
 
+mod apps;
 #[path = "../common/control_plane.rs"]
 mod control_plane;
 mod frame;

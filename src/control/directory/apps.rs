@@ -31,7 +31,7 @@ impl Directory {
                 return Err(Failure::TooMany);
             }
             let mut secret = || Secret(random::token(self.entropy.as_mut()));
-            let app = App { secret: secret(), key: secret(), several: false };
+            let app = App { secret: secret(), key: secret(), several: false, public_keys: Vec::new() };
             self.put_app(appid, app);
         }
         self.app(appid).ok_or(Failure::BadApp)
@@ -44,6 +44,14 @@ impl Directory {
             let app = App { several, ..app.clone() };
             self.put_app(appid, app);
         }
+        Ok(())
+    }
+
+    /// Changes an app; whoever asks must have been found to be allowed to.
+    pub fn amend_app(&mut self, appid: &str, amend: impl FnOnce(&mut App)) -> Result<(), Failure> {
+        let mut app = self.app(appid).ok_or(Failure::BadApp)?.clone();
+        amend(&mut app);
+        self.put_app(appid, app);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What is there, for REST in resource style, which finds out itself who may see it.
 
-use super::{Change, Directory, Group, Listed, Member, User};
+use super::{App, Change, Directory, Group, Listed, Member, User};
 use crate::control::ids::{Gid, Uid};
 
 impl Directory {
@@ -9,6 +9,11 @@ impl Directory {
         let mut users: Vec<_> = self.users.iter().filter(|(uid, _)| **uid >= first).collect();
         users.sort_unstable_by_key(|(uid, _)| **uid);
         users.into_iter().map(|(uid, entry)| (*uid, &entry.user)).collect()
+    }
+
+    /// The apps, in the order of their names.
+    pub fn apps(&self) -> impl Iterator<Item = (&str, &App)> {
+        self.apps.iter().map(|(appid, app)| (appid.as_str(), app))
     }
 
     /// The user with this address.

@@ -9,10 +9,12 @@ mod apps;
 mod edits;
 mod groups;
 mod history;
+mod jwt;
 mod limit;
 mod look;
 mod model;
 mod random;
+mod signed;
 mod signin;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use self::history::History;
 use self::limit::Guesses;
 pub use self::model::*;
 pub use self::random::{Entropy, SystemEntropy, hex, unhex};
+use self::signed::Signed;
 use self::signin::SignIns;
 pub use self::signin::{CODE_LIFE, SignIn, mail_address};
 use super::ids::{Gid, Uid};
@@ -100,6 +103,7 @@ pub struct Directory {
     guesses_by_token: Guesses<TokenId>,
     guesses_by_address: Guesses<IpAddr>,
     sign_ins: SignIns,
+    signed: Signed,
     entropy: Box<dyn Entropy>,
     changes: Vec<Change>,
     happenings: Vec<Happening>,
@@ -122,6 +126,7 @@ impl Directory {
             guesses_by_token: Guesses::new(TOKEN_RATE),
             guesses_by_address: Guesses::new(ADDRESS_RATE),
             sign_ins: SignIns::default(),
+            signed: Signed::default(),
             entropy,
             changes: Vec::new(),
             happenings: Vec::new(),
@@ -162,7 +167,8 @@ impl Directory {
         let kept = |uid: &Uid| self.users.get(uid).is_some_and(|entry| entry.kept);
         let mut users: Vec<_> = self.users.iter().filter(|(_, entry)| entry.kept).collect();
         users.sort_unstable_by_key(|(uid, _)| **uid);
-        let mut tokens: Vec<_> = self.tokens.iter().filter(|(_, token)| kept(&token.uid)).collect();
+        let mut tokens: Vec<_> =
+            self.tokens.iter().filter(|(id, token)| kept(&token.uid) && !self.signed.holds(**id)).collect();
         tokens.sort_unstable_by_key(|(id, _)| **id);
         let mut members: Vec<_> = self
             .groups
@@ -183,7 +189,11 @@ impl Directory {
     }
 
     /// Who holds this token, if anybody.
-    pub fn authenticate(&self, now: Duration, token: &str) -> Option<Identity> {
+    pub fn authenticate(&mut self, now: Duration, token: &str) -> Option<Identity> {
+        // Ours are hexadecimal; those that apps sign have dots.
+        if token.contains('.') {
+            self.admit(now, token)?;
+        }
         // Looked up by its digest: how long that takes says nothing of the token.
         let id = TokenId::of(token);
         let held = self.tokens.get(&id).filter(|held| !past(held.expires, now.as_secs()))?;
@@ -328,7 +338,8 @@ impl Directory {
         let Some(token) = self.tokens.remove(&id) else { return };
         self.dying.remove(&(token.expires, id));
         self.happenings.push(happening);
-        if self.users.get(&token.uid).is_some_and(|entry| entry.kept) {
+        let signed = self.signed.end(id, token.expires);
+        if !signed && self.users.get(&token.uid).is_some_and(|entry| entry.kept) {
             self.changes.push(Change::RemoveToken(id));
         }
     }

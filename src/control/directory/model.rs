@@ -36,6 +36,9 @@ pub struct App {
     /// Whether a token may be signed in several times at once.
     #[serde(default)]
     pub several: bool,
+    /// The Ed25519 keys by which its signed tokens are verified: `x` of their JWK (RFC 8037), base64url.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub public_keys: Vec<String>,
 }
 
 /// Names a token without being it: its SHA-256.

@@ -8,6 +8,7 @@
 //!
 //! The OpenAPI document (`openapi`) is made from the same table and shapes, so it cannot say anything else.
 
+mod apps;
 mod caller;
 mod groups;
 mod live;

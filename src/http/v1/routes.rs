@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::page::{CURSOR, LIMIT};
 use super::problem::{Problem, Sort};
 use super::shape::{Field, Object, Shape, Wrong};
-use super::{Handler, groups, live, members, messages, node, pins, shown, users};
+use super::{Handler, apps, groups, live, members, messages, node, pins, shown, users};
 
 /// What a successful answer brings.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +87,8 @@ const MOVE: &str = "/v1/groups/{gid}/participants/{uid}/move";
 const STREAMS: &str = "/v1/groups/{gid}/streams";
 const STREAM: &str = "/v1/groups/{gid}/streams/{uid}/{sid}";
 const MESSAGES: &str = "/v1/groups/{gid}/messages";
+const APPS: &str = "/v1/apps";
+const APP: &str = "/v1/apps/{appid}";
 const NODE: &str = "/v1/node";
 
 use Brings::{Made, Nothing, One, Page, Put};
@@ -320,8 +322,22 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
     )
     .takes(&node::PATCH)
     .reports(),
+    route("GET", APPS, "listApps", "Lists apps", Page(&apps::APP), apps::list).asks(PAGE),
+    route("POST", APPS, "createApp", "Makes an app, with a secret", Made(&apps::APP, true), apps::create)
+        .takes(&apps::NEW),
+    route("GET", APP, "readApp", "Shows an app", One(&apps::APP), apps::read).tagged(),
+    route(
+        "PATCH",
+        APP,
+        "changeApp",
+        "Changes an app: the keys of tokens that it signs",
+        One(&apps::APP),
+        apps::patch,
+    )
+    .takes(&apps::PATCH)
+    .tagged(),
 ];
-const ROUTE_COUNT: usize = 36;
+const ROUTE_COUNT: usize = 40;
 
 /// A route and the values of its path's parameters.
 pub(super) struct Found<'a> {

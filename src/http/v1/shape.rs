@@ -29,6 +29,10 @@ pub(super) enum Kind {
     Words(&'static [&'static str]),
     /// True, false, or null where nothing is said.
     Say,
+    /// A name as programs give them: letters, digits, dots, dashes, underscores.
+    Slug,
+    /// Public keys: at most four texts of 43 characters of base64url.
+    Keys,
     /// An object.
     Object(&'static Shape),
     /// Objects, in answers alone.
@@ -188,6 +192,11 @@ impl Kind {
                 };
                 some.iter().enumerate().all(|(at, word)| known(at, word))
             }
+            (Self::Slug, Value::String(text)) => slug(text, 1, 64, "._-"),
+            (Self::Keys, Value::Array(keys)) => {
+                keys.len() <= 4
+                    && keys.iter().all(|key| key.as_str().is_some_and(|key| slug(key, 43, 43, "_-")))
+            }
             (Self::Object(shape), Value::Object(object)) => return shape.check(object, at, wrong),
             _ => false,
         };
@@ -212,6 +221,8 @@ impl Kind {
             Self::Word(words) => format!("expected one of {}", words.join(", ")),
             Self::Words(words) => format!("expected a list of some of {}, each once", words.join(", ")),
             Self::Say => "expected true, false or null".to_owned(),
+            Self::Slug => "expected 1 to 64 letters, digits, dots, dashes and underscores".to_owned(),
+            Self::Keys => "expected at most four texts of 43 characters of base64url".to_owned(),
             Self::Object(_) => "expected an object".to_owned(),
             Self::Objects(_) => "expected a list".to_owned(),
         }
@@ -232,6 +243,12 @@ impl Kind {
                 json!({ "type": "array", "uniqueItems": true, "items": { "type": "string", "enum": words } })
             }
             Self::Say => json!({ "type": ["boolean", "null"] }),
+            Self::Slug => json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" }),
+            Self::Keys => json!({
+                "type": "array",
+                "maxItems": 4,
+                "items": { "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$" },
+            }),
             Self::Object(shape) => reference(shape),
             Self::Objects(shape) => json!({ "type": "array", "items": reference(shape) }),
         }
@@ -246,6 +263,11 @@ fn line(text: &str, most: usize, bad: impl Fn(char) -> bool) -> bool {
     text.chars().next().is_some_and(|first| !first.is_whitespace() && !first.is_control())
         && text.chars().count() <= most
         && !text.chars().any(bad)
+}
+
+fn slug(text: &str, least: usize, most: usize, besides: &str) -> bool {
+    (least..=most).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || besides.contains(c))
 }
 
 pub(super) fn reference(shape: &Shape) -> Value {

@@ -208,7 +208,8 @@ pub(super) fn said(said: &Override) -> Value {
 }
 
 /// The parameters of paths, by name.
-pub(super) const PATH: [Field; 4] = [
+pub(super) const PATH: [Field; 5] = [
+    maybe("appid", Kind::Slug, "The app's name."),
     maybe("gid", ANY, "The group's number."),
     maybe("uid", ANY, "The user's number."),
     maybe("sid", Kind::Whole(0, 255), "The stream's number: 0 is the camera by convention."),
