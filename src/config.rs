@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 pub use self::line::Stop;
-use crate::control::directory::mail_address;
+use crate::control::directory::{FileRules, mail_address};
 use crate::control::limits::{Limits, MAX_VOICES};
 use crate::mail::{MailServer, Privacy};
 use crate::net::Io;
@@ -149,6 +149,8 @@ pub struct Config {
     pub demo: bool,
     /// Voices that a viewer hears at once, where the group says nothing else.
     pub voices: u8,
+    /// What files people may send each other.
+    pub files: FileRules,
     /// Who sends one-time codes.
     pub mail: Option<MailServer>,
     /// What is logged.
@@ -208,6 +210,10 @@ const KEYS: &[(&str, bool)] = &[
     ("origin", true),
     ("demo", false),
     ("voices", false),
+    ("file-mb", false),
+    ("file-types", true),
+    ("user-files-mb", false),
+    ("group-files-mb", false),
     ("mail-server", false),
     ("mail-user", false),
     ("mail-password", false),
@@ -318,6 +324,7 @@ impl Options {
             }
             _ => tls_cert.zip(tls_key).map(|(cert, key)| Tls { cert, key }),
         };
+        let files = check.files();
         let mail = check.mail();
         let log = Log {
             filter: check
@@ -360,6 +367,7 @@ impl Options {
             origins,
             demo: demo.unwrap_or(true),
             voices: voices.unwrap_or(DEFAULT_VOICES),
+            files,
             mail,
             log,
         })
@@ -406,6 +414,31 @@ struct Check {
 impl Check {
     fn problem(&mut self, place: String, key: &str, text: String) {
         self.problems.push(Problem { place, key: key.to_owned(), text });
+    }
+
+    /// What files people may send each other.
+    fn files(&mut self) -> FileRules {
+        let mut rules = FileRules::default();
+        let sizes = [
+            ("file-mb", &mut rules.largest),
+            ("user-files-mb", &mut rules.of_user),
+            ("group-files-mb", &mut rules.of_group),
+        ];
+        for (key, size) in sizes {
+            let given = self.one(key, "a number of MiB from 0 to 1000000", |text| {
+                text.parse::<u64>().ok().filter(|mib| *mib <= 1_000_000).map(|mib| mib * 1024 * 1024)
+            });
+            *size = given.unwrap_or(*size);
+        }
+        self.split("file-types");
+        let types = self.many("file-types", "media types, as in image/* or application/pdf", |text| {
+            text.split_once('/').filter(|(sort, of_it)| !sort.is_empty() && !of_it.is_empty())?;
+            Some(text.to_ascii_lowercase())
+        });
+        if !types.is_empty() {
+            rules.types = types;
+        }
+        rules
     }
 
     /// Takes from the file what the command line does not give.

@@ -19,7 +19,7 @@ use crate::control::rooms::{self, Rooms};
 use crate::control::store::{JournalStore, Store, StoreError, StoreThread};
 use crate::control::{Control, Parts, State, Unavailable};
 use crate::handshake::{Handshakes, Identity, Outcome};
-use crate::http::{self, Http, HttpError, NodeReport, Serving, ShardReport, Site, V1};
+use crate::http::{self, Http, HttpError, NodeReport, Serving, ShardReport, Site, Uploads, V1};
 use crate::mail::{Mail, Mailer};
 use crate::net::{self, BindError, Choice, Refused};
 use crate::router::event::Event;
@@ -183,6 +183,9 @@ impl Server {
         let hashes = Arc::new(RwLock::new(certificates.hashes()));
         let page = runtime.block_on(Http::bind(config.http, config.tls.as_ref()))?;
         let link = demo.map(|(gid, pin)| http::link(page.address(), page.secure(), gid, &pin));
+        let uploads =
+            Uploads::open(&config.data, config.files.clone()).map_err(refused("the folder of files"))?;
+        runtime.spawn(uploads.clone().keep_tidy(control.clone()));
         let watch = Watch::new(control.clone(), shards.clone(), commits, media.clone());
         let watch = Arc::new(watch);
         let metrics = match config.metrics {
@@ -192,6 +195,7 @@ impl Server {
             None => None,
         };
         let site = Site {
+            uploads,
             control: control.clone(),
             signal: media.clone(),
             hashes: {

@@ -85,6 +85,14 @@ const SERVE: Command = Command {
             "N",
             "Voices that a viewer hears at once, the loudest, where the group says nothing else [default: 8]",
         ),
+        once("file-mb", "MIB", "The largest file that people may send each other; 0 for none [default: 25]"),
+        many(
+            "file-types",
+            "TYPE[,TYPE]",
+            "Media types of files that may be sent [default: pictures, sound, video, plain text, PDF and ZIP]",
+        ),
+        once("user-files-mb", "MIB", "What one user's files may take together [default: 250]"),
+        once("group-files-mb", "MIB", "What one group's files may take together [default: 1024]"),
         once(
             "mail-server",
             "URL",

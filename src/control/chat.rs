@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::directory::Message;
+use super::directory::{FileId, Message};
 use super::ids::{Gid, MessageId, Uid};
+use super::requests::SignedIn;
 use super::rights::Receivers;
 use super::rooms::LinkId;
 use super::{Now, State};
@@ -22,10 +23,15 @@ impl State {
         if let Some(said) = self.rooms.said_before(gid, speaker.uid, ask.key) {
             return Ok(sent(said));
         }
-        let text = tidy(&ask.text)?;
+        let file = ask.file.map(|id| {
+            let sent = self.directory.unsaid_file(id, speaker.uid, gid);
+            sent.ok_or_else(|| Refusal::new("NOFILE", "There is no such file of yours: upload it first."))
+        });
+        let file = file.transpose()?;
+        let text = tidy(&ask.text, file.is_some())?;
         self.rooms.pay_for_saying(now.instant, gid, speaker.uid)?;
         let to = self.receiver(now, gid, speaker.uid, ask.to)?;
-        let message = Message { from: speaker.uid, name: speaker.name, to, text };
+        let message = Message { from: speaker.uid, name: speaker.name, to, text, file };
         let id = self.directory.keep_message(now.unix, gid, message.clone());
         let said = said(id, &message);
         let answer = sent(&said);
@@ -67,6 +73,13 @@ impl State {
         self.rooms.next_in_turn(gid, from).map(Some).ok_or_else(nobody)
     }
 
+    /// Where a file is, for who may have it.
+    pub(super) fn file_link(&self, now: Now, who: &SignedIn, id: FileId) -> Result<Answer, Refusal> {
+        let link = self.directory.file_link(now.unix, who.asker.uid, id);
+        let link = link.ok_or_else(|| Refusal::new("NOFILE", "There is no such file, or not for you."))?;
+        Ok(Answer::File { url: format!("files/{id}?link={link}") })
+    }
+
     /// What was said before.
     pub(super) fn history(&self, now: Now, link: LinkId, ask: &HistoryAsk) -> Result<Page, Refusal> {
         let reader = self.rooms.reader(link, ask.gid)?;
@@ -103,8 +116,8 @@ impl State {
 }
 
 fn said(id: MessageId, message: &Message) -> Said {
-    let Message { from, name, to, text } = message.clone();
-    Said { id, at: id.at().as_millis() as u64, uid: from, name, to, text }
+    let Message { from, name, to, text, file } = message.clone();
+    Said { id, at: id.at().as_millis() as u64, uid: from, name, to, text, file }
 }
 
 fn sent(said: &Said) -> Answer {
@@ -112,14 +125,14 @@ fn sent(said: &Said) -> Answer {
 }
 
 /// A text without control characters but line feeds and tabs, and without outer blanks.
-fn tidy(text: &str) -> Result<String, Refusal> {
+fn tidy(text: &str, may_be_empty: bool) -> Result<String, Refusal> {
     if text.len() > TEXT {
         return Err(Refusal::new("TOOLONG", format!("A message has at most {TEXT} bytes.")));
     }
     let text: String =
         text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect::<String>();
     match text.trim() {
-        "" => Err(Refusal::new("BADARG", "There is nothing in this message.")),
+        "" if !may_be_empty => Err(Refusal::new("BADARG", "There is nothing in this message.")),
         text => Ok(text.to_owned()),
     }
 }

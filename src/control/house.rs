@@ -112,7 +112,7 @@ impl House {
 
     pub(super) fn say(&mut self, who: &Person, to: Option<Uid>, text: &str) -> Result<Answer, Refusal> {
         self.pass(1);
-        let say = Say { gid: self.gid, to, text: text.to_owned(), key: None };
+        let say = Say { gid: self.gid, to, text: text.to_owned(), file: None, key: None };
         self.ask(who, &Request::Message(say))
     }
 

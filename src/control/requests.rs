@@ -103,6 +103,7 @@ impl State {
                 self.receipt(link, *gid, Mark { delivered: *delivered, read: *read })?;
             }
             Request::History(ask) => return self.history(now, link, ask).map(Answer::History),
+            Request::File { file } => return self.file_link(now, who, *file),
             Request::Hand { gid, up } => rooms.hand(now.instant, link, *gid, *up)?,
             Request::React { gid, text } => rooms.react(now.instant, link, *gid, text)?,
             Request::Bye {} => rooms.bye(now.instant, link),

@@ -4,19 +4,22 @@ mod files;
 mod operations;
 mod pages;
 mod site;
+mod uploads;
 mod v1;
 mod whip;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,15 +34,48 @@ use tracing::{debug, warn};
 
 use self::pages::Pages;
 pub use self::site::Site;
+use self::uploads::FileBody;
+pub use self::uploads::Uploads;
 pub use self::v1::{NodeReport, ShardReport, V1};
 use crate::config::Tls;
 use crate::tls;
 use crate::watch::Watch;
 
-type Body = Full<Bytes>;
+/// What an answer holds.
+#[derive(Debug)]
+enum Content {
+    /// All of it.
+    Whole(Full<Bytes>),
+    /// A file, read as it is sent.
+    File(FileBody),
+}
+
+impl hyper::body::Body for Content {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
+            Self::File(file) => file.poll_piece(cx),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(whole) => whole.size_hint(),
+            Self::File(file) => file.size(),
+        }
+    }
+}
+
+type Body = Content;
 
 fn body(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
+    Content::Whole(Full::new(bytes.into()))
 }
 
 /// Connections at once; further ones wait in the kernel's queue.

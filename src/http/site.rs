@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
 use super::operations::{Answer, Letter, Parameters, Refusal, boundary, envelope, run};
+use super::uploads::Uploads;
 use super::v1::V1;
 use super::{Body, body, files, whip};
 use crate::control::Control;
@@ -40,6 +41,8 @@ pub struct Site {
     pub origins: Vec<String>,
     /// REST in resource style.
     pub v1: V1,
+    /// Files of chats.
+    pub uploads: Uploads,
     /// How one-time codes reach people.
     pub mail: Mail,
 }
@@ -61,6 +64,9 @@ impl Site {
             (path, _) if path.starts_with("/v1/") => self.v1.answer(&self.control, from, request).await,
             ("/api", &Method::GET | &Method::POST) => self.operation(from, request).await,
             ("/api", _) => not_allowed("GET, POST, OPTIONS"),
+            (path, _) if path == "/files" || path.starts_with("/files/") => {
+                self.uploads.answer(&self.control, request).await
+            }
             ("/healthz", &Method::GET | &Method::HEAD) => self.health().await,
             ("/config.json", &Method::GET | &Method::HEAD) => json_answer(&self.config(&headers)),
             (path, &Method::GET | &Method::HEAD) => files::answer(path, &headers)
@@ -142,7 +148,7 @@ impl Site {
     /// What a client needs before it connects (docs/signalling.md).
     fn config(&self, headers: &HeaderMap) -> Value {
         let signal = format!("https://{}/signal", self.signal_host(headers));
-        let mut config = json!({ "signal": signal, "hashes": (self.hashes)() });
+        let mut config = json!({ "signal": signal, "hashes": (self.hashes)(), "files": self.uploads.told() });
         if !matches!(self.mail, Mail::Off) {
             config["appid"] = json!(DEFAULT_APP);
         }
@@ -197,7 +203,8 @@ impl Site {
             self.signal_host(asked)
         );
         let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-        headers.insert(CONTENT_SECURITY_POLICY, policy);
+        // What people sent is held to more already.
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         // A room's link holds its pin.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -218,7 +225,7 @@ fn text(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
-fn json_answer(value: &Value) -> Response<Body> {
+pub(super) fn json_answer(value: &Value) -> Response<Body> {
     let mut response = Response::new(body(value.to_string()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -227,7 +234,10 @@ fn json_answer(value: &Value) -> Response<Body> {
 
 /// Whether pages of the listed origins may use what is at a path.
 fn crosses(path: &str) -> bool {
-    matches!(path, "/api" | "/config.json") || path.starts_with("/v1/") || is_whip(path)
+    matches!(path, "/api" | "/config.json" | "/files")
+        || path.starts_with("/v1/")
+        || path.starts_with("/files/")
+        || is_whip(path)
 }
 
 fn is_whip(path: &str) -> bool {
@@ -238,7 +248,7 @@ fn preflight(path: &str) -> Response<Body> {
     let mut response = text(StatusCode::NO_CONTENT, "");
     let (methods, fields) = match path.starts_with("/v1/") {
         true => ("GET, POST, PUT, PATCH, DELETE", "authorization, content-type, idempotency-key, if-match"),
-        false => ("GET, POST", "content-type"),
+        false => ("GET, POST", "authorization, content-type"),
     };
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
@@ -246,7 +256,7 @@ fn preflight(path: &str) -> Response<Body> {
     response
 }
 
-fn not_allowed(allow: &'static str) -> Response<Body> {
+pub(super) fn not_allowed(allow: &'static str) -> Response<Body> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "This method does nothing here.\n");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response

@@ -72,6 +72,11 @@ pub enum Answer {
     },
     /// To `history`.
     History(Page),
+    /// To `file`.
+    File {
+        /// Where it is for a minute, relative to the server's page.
+        url: String,
+    },
     /// To everything else.
     Done {},
 }

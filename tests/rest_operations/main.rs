@@ -3,6 +3,7 @@
 mod accounts;
 #[path = "../common/control_plane.rs"]
 mod control_plane;
+mod files;
 mod members;
 mod pins;
 mod table;
@@ -15,9 +16,10 @@ use std::time::Duration;
 
 use millrace::config::Tls;
 use millrace::control::Control;
+use millrace::control::directory::FileRules;
 use millrace::control::ids::Gid;
 use millrace::control::rights::{Admin, Choice, Choices, Receivers};
-use millrace::http::{Http, Serving, Site, V1};
+use millrace::http::{Http, Serving, Site, Uploads, V1};
 use millrace::mail::Mail;
 use millrace::signal::message::Secret;
 use reqwest::{Client, StatusCode};
@@ -33,7 +35,14 @@ struct Server {
     serving: Serving,
     healthy: Arc<AtomicBool>,
     client: Client,
-    _data: tempfile::TempDir,
+    uploads: Uploads,
+    data: tempfile::TempDir,
+}
+
+/// What the tests' server takes: files of 100 KiB, 250 of a user, 400 of a group.
+fn rules() -> FileRules {
+    const KIB: u64 = 1024;
+    FileRules { largest: 100 * KIB, of_user: 250 * KIB, of_group: 400 * KIB, ..FileRules::default() }
 }
 
 impl Server {
@@ -43,7 +52,9 @@ impl Server {
         let http = Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await.expect("an address");
         let healthy = Arc::new(AtomicBool::new(true));
         let turning = Arc::clone(&healthy);
+        let uploads = Uploads::open(data.path(), rules()).expect("a folder");
         let serving = http.start(Site {
+            uploads: uploads.clone(),
             control: control.clone(),
             signal: vec![SocketAddr::from(([127, 0, 0, 1], 4433))],
             hashes: Box::new(|| vec!["aa".to_owned(), "bb".to_owned()]),
@@ -53,7 +64,7 @@ impl Server {
             v1: V1::new(&Secret("k".repeat(32)), Box::new(Default::default)),
         });
         let client = Client::builder().no_proxy().build().expect("a client");
-        Self { control, serving, healthy, client, _data: data }
+        Self { control, serving, healthy, client, uploads, data }
     }
 
     fn url(&self, path: &str) -> String {
@@ -430,6 +441,7 @@ async fn a_certificate_turns_the_page_to_https() {
     let http = Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), Some(&tls)).await.expect("an address");
     assert!(http.secure());
     let serving = http.start(Site {
+        uploads: Uploads::open(folder.path(), rules()).expect("a folder"),
         control,
         signal: Vec::new(),
         hashes: Box::new(Vec::new),

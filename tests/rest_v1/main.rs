@@ -10,7 +10,8 @@ mod live;
 use std::net::SocketAddr;
 
 use millrace::control::Control;
-use millrace::http::{Http, NodeReport, Serving, Site, V1};
+use millrace::control::directory::FileRules;
+use millrace::http::{Http, NodeReport, Serving, Site, Uploads, V1};
 use millrace::mail::Mail;
 use millrace::signal::message::Secret;
 use reqwest::header::HeaderMap;
@@ -62,6 +63,7 @@ impl Server {
         let http = Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await.expect("an address");
         let node = || NodeReport { healthy: true, ..NodeReport::default() };
         let serving = http.start(Site {
+            uploads: Uploads::open(data.path(), FileRules::default()).expect("a folder"),
             control: control.clone(),
             signal: Vec::new(),
             hashes: Box::new(Vec::new),

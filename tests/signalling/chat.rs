@@ -13,7 +13,7 @@ async fn what_is_said_is_got_and_read_and_found_by_who_comes_later() {
     let mut bob = server.client(&server.token("Bob").await).await;
     ann.join(gid, &server.pin).await.expect("joins");
     bob.join(gid, &server.pin).await.expect("joins");
-    let say = Say { gid, to: None, text: "Good morning".to_owned(), key: Some(1) };
+    let say = Say { gid, to: None, text: "Good morning".to_owned(), file: None, key: Some(1) };
     let sent = ann.ask(&Request::Message(say)).await.expect("sent");
     let id = sent.get("id").and_then(Value::as_u64).expect("a number");
     let got = bob.notice(|notice| matches!(notice, Notice::Message { .. })).await;

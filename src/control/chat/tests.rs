@@ -99,7 +99,7 @@ fn who_said_it_learns_who_got_and_read_it() {
 fn what_is_repeated_with_its_key_is_said_once() {
     let mut house = House::new(Preset::Conference);
     let (ann, bob) = (house.enter("Ann"), house.enter("Bob"));
-    let say = Say { gid: house.gid, to: None, text: "once".to_owned(), key: Some(7) };
+    let say = Say { gid: house.gid, to: None, text: "once".to_owned(), file: None, key: Some(7) };
     let first = house.ask(&ann, &Request::Message(say.clone())).expect("said");
     house.pass(1);
     assert_eq!(house.ask(&ann, &Request::Message(say)).expect("known"), first);
@@ -110,8 +110,9 @@ fn what_is_repeated_with_its_key_is_said_once() {
 fn who_writes_too_fast_or_too_much_waits() {
     let mut house = House::new(Preset::Conference);
     let (ann, bob) = (house.enter("Ann"), house.enter("Bob"));
-    let say =
-        |text: &str| Request::Message(Say { gid: Gid(1000), to: None, text: text.to_owned(), key: None });
+    let say = |text: &str| {
+        Request::Message(Say { gid: Gid(1000), to: None, text: text.to_owned(), file: None, key: None })
+    };
     for n in 0..10 {
         house.ask(&ann, &say(&n.to_string())).expect("said");
     }

@@ -31,15 +31,17 @@ impl History {
         self.groups.entry(gid).or_default().insert(id, message);
     }
 
-    fn remove(&mut self, gid: Gid, id: MessageId) {
-        let Some(messages) = self.groups.get_mut(&gid) else { return };
-        if let Some(message) = messages.remove(&id) {
-            self.bytes -= cost(&message);
+    fn remove(&mut self, gid: Gid, id: MessageId) -> Option<Message> {
+        let messages = self.groups.get_mut(&gid)?;
+        let removed = messages.remove(&id);
+        if let Some(message) = &removed {
+            self.bytes -= cost(message);
             self.order.remove(&id);
         }
         if messages.is_empty() {
             self.groups.remove(&gid);
         }
+        removed
     }
 
     /// What must go, if anything.
@@ -64,7 +66,8 @@ impl History {
 }
 
 fn cost(message: &Message) -> usize {
-    OVERHEAD + message.text.len() + message.name.len()
+    let file = message.file.as_ref().map_or(0, |file| OVERHEAD + file.name.len() + file.kind.len());
+    OVERHEAD + message.text.len() + message.name.len() + file
 }
 
 impl Directory {
@@ -74,6 +77,9 @@ impl Directory {
         let micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         let id = MessageId(micros.max(last.saturating_add(1)));
         self.changes.push(Change::PutMessage(gid, id, message.clone()));
+        if let Some(file) = &message.file {
+            self.files.said(message.from, gid, id, file);
+        }
         self.history.insert(gid, id, message);
         while let Some((of, oldest)) = self.history.surplus(now, gid) {
             self.remove_message(of, oldest);
@@ -125,7 +131,9 @@ impl Directory {
     }
 
     fn remove_message(&mut self, gid: Gid, id: MessageId) {
-        self.history.remove(gid, id);
+        if let Some(Message { from, file: Some(file), .. }) = self.history.remove(gid, id) {
+            self.files.forget(from, gid, &file);
+        }
         self.changes.push(Change::RemoveMessage(gid, id));
     }
 }
@@ -150,7 +158,7 @@ mod tests {
     }
 
     fn said(text: &str) -> Message {
-        Message { from: Uid(1), name: "Ann".to_owned(), to: None, text: text.to_owned() }
+        Message { from: Uid(1), name: "Ann".to_owned(), to: None, text: text.to_owned(), file: None }
     }
 
     #[test]

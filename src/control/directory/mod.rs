@@ -7,6 +7,7 @@
 mod amend;
 mod apps;
 mod edits;
+mod files;
 mod groups;
 mod history;
 mod jwt;
@@ -24,6 +25,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use self::apps::DEFAULT_APP;
+use self::files::Files;
+pub use self::files::{File, FileId, FileRules, NoFile};
 use self::history::History;
 use self::limit::Guesses;
 pub use self::model::*;
@@ -97,6 +100,7 @@ pub struct Directory {
     groups: BTreeMap<Gid, GroupEntry>,
     apps: BTreeMap<String, App>,
     history: History,
+    files: Files,
     numbers: Numbers,
     next_unkept: u32,
     guests: usize,
@@ -111,7 +115,7 @@ pub struct Directory {
 
 impl Directory {
     /// The directory as the store kept it.
-    pub fn new(snapshot: Snapshot, entropy: Box<dyn Entropy>) -> Self {
+    pub fn new(snapshot: Snapshot, mut entropy: Box<dyn Entropy>) -> Self {
         let mut directory = Self {
             users: HashMap::with_capacity(snapshot.users.len()),
             addresses: HashMap::with_capacity(snapshot.users.len()),
@@ -120,6 +124,7 @@ impl Directory {
             groups: BTreeMap::new(),
             apps: snapshot.apps.into_iter().collect(),
             history: History::default(),
+            files: Files::new(entropy.as_mut()),
             numbers: snapshot.numbers,
             next_unkept: UNKEPT_UIDS,
             guests: 0,
@@ -144,6 +149,9 @@ impl Directory {
             directory.insert_member(gid, uid, member, true);
         }
         for ((gid, id), message) in snapshot.messages {
+            if let Some(file) = &message.file {
+                directory.files.said(message.from, gid, id, file);
+            }
             directory.history.insert(gid, id, message);
         }
         for (id, token) in snapshot.tokens {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::files::File;
 use super::random::{hex, unhex};
 use crate::control::ids::{Gid, MessageId, Uid};
 use crate::control::limits::{LimitChanges, Limits};
@@ -235,6 +236,9 @@ pub struct Message {
     pub to: Option<Uid>,
     /// What was said.
     pub text: String,
+    /// The file that was sent with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<File>,
 }
 
 /// Whether `expires` has come; 0 never comes.

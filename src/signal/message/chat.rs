@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::is_false;
+use crate::control::directory::{File, FileId};
 use crate::control::ids::{Gid, MessageId, Uid};
 
 /// See [`super::Request::Message`].
@@ -13,8 +14,12 @@ pub struct Say {
     /// To one person; absent to the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Uid>,
-    /// What.
+    /// What; may be empty where there is a file.
+    #[serde(default)]
     pub text: String,
+    /// A file that was uploaded for this group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileId>,
     /// Of the client's choice: who repeats it says nothing new, and gets the first answer again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<u64>,
@@ -52,6 +57,9 @@ pub struct Said {
     pub to: Option<Uid>,
     /// What.
     pub text: String,
+    /// A file that came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<File>,
 }
 
 /// How far somebody got and read what was said in a group.

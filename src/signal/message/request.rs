@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Edit, HistoryAsk, Moderate, Refusal, Say, Secret, is_false, line};
+use crate::control::directory::FileId;
 use crate::control::ids::{Gid, MessageId, Sid, Uid};
 
 /// What a client asks for.
@@ -104,6 +105,11 @@ pub enum Request {
     },
     /// What was said before.
     History(HistoryAsk),
+    /// A link to a file that one may have.
+    File {
+        /// Which.
+        file: FileId,
+    },
     /// Raise or lower one's hand.
     Hand {
         /// In which group.
@@ -264,12 +270,13 @@ impl ClientLine {
     }
 }
 
-const REQUESTS: [&str; 19] = [
+const REQUESTS: [&str; 20] = [
     "hello",
     "join",
     "leave",
     "publish",
     "share",
+    "file",
     "unpublish",
     "mute",
     "watch",

@@ -182,7 +182,7 @@ impl Client {
         struct Sent {
             id: MessageId,
         }
-        let say = Say { gid: self.gid, to, text: text.to_owned(), key: None };
+        let say = Say { gid: self.gid, to, text: text.to_owned(), file: None, key: None };
         Ok(self.session.ask::<Sent>("message", &Request::Message(say)).await?.id)
     }
 

@@ -32,6 +32,7 @@ pub(crate) fn with_owner(loopback: IpAddr, test: impl AsyncFnOnce(String, String
         metrics: None,
         demo: true,
         voices: 8,
+        files: Default::default(),
         mail: None,
         log: millrace::config::Log::default(),
     })
