@@ -48,11 +48,11 @@ impl State {
         to: Option<Uid>,
         text: &str,
     ) -> Result<(MessageId, Message), Refusal> {
-        let text = tidy(text)?;
+        let text = tidy(text, false)?;
         let name = self.directory.user(from).map(|user| user.name.clone());
         let name = name.ok_or_else(|| Refusal::new("NOTALLOWED", "There is no such user."))?;
         let to = self.receiver(now, gid, from, to)?;
-        let message = Message { from, name, to, text };
+        let message = Message { from, name, to, text, file: None };
         let id = self.directory.keep_message(now.unix, gid, message.clone());
         self.rooms.deliver(gid, LinkId::NONE, said(id, &message), None);
         Ok((id, message))

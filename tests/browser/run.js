@@ -15,6 +15,7 @@ await import('./suites/publisher.js');
 await import('./suites/audience.js');
 await import('./suites/sound.js');
 await import('./suites/chat.js');
+await import('./suites/files.js');
 await import('./suites/moderation.js');
 await import('./suites/rights.js');
 await import('./suites/limits.js');

@@ -170,7 +170,7 @@ async fn what_is_too_large_of_no_known_type_or_not_allowed_is_refused() {
     assert_eq!(refused("no", text, 1).await, is(401, "AUTHFAIL"));
     assert_eq!(refused(&room.server.token("eve").await, text, 1).await, is(403, "NOTALLOWED"));
     assert_eq!(refused(&room.ann, text, 100 * KIB + 1).await, is(413, "TOOLARGE"));
-    for kind in ["text/html", "application/x-sh", "image", "image/svg+xml\u{7f}", ""] {
+    for kind in ["text/html", "application/x-sh", "image", "image/(png)", ""] {
         assert_eq!(refused(&room.ann, kind, 1).await, is(415, "BADTYPE"), "{kind}");
     }
     let member =

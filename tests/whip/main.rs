@@ -10,10 +10,10 @@ mod watching;
 use std::net::SocketAddr;
 
 use millrace::control::Control;
-use millrace::control::directory::{PinRole, Settings};
+use millrace::control::directory::{FileRules, PinRole, Settings};
 use millrace::control::ids::{Gid, Sid, Uid};
 use millrace::control::rights::Preset;
-use millrace::http::{Http, Serving, Site, V1};
+use millrace::http::{Http, Serving, Site, Uploads, V1};
 use millrace::mail::Mail;
 use millrace::signal::message::Secret;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -48,6 +48,7 @@ impl Server {
         let (control, _actor) = control_plane::start(data.path(), 100);
         let http = Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await.expect("an address");
         let serving = http.start(Site {
+            uploads: Uploads::open(data.path(), FileRules::default()).expect("a folder"),
             control: control.clone(),
             signal: vec![SocketAddr::from(([127, 0, 0, 1], 4433))],
             hashes: Box::new(Vec::new),

@@ -54,6 +54,10 @@ export class ChatPanel {
       event.preventDefault();
       this.#send();
     }, { signal });
+    /** @type {HTMLInputElement} */
+    const file = element('chat-file');
+    file.addEventListener('change', () => this.#sendFile(file), { signal });
+    element('chat-attach').addEventListener('click', () => file.click(), { signal });
     this.#text.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -128,6 +132,7 @@ export class ChatPanel {
     }
     const text = document.createElement('p');
     text.textContent = message.text;
+    if (message.file) text.append(this.#file(message));
     row.append(text);
     const last = this.#room.chat.messages.findLast(({ mine }) => mine) === message;
     if (message.mine && (last || message.status === 'failed')) {
@@ -137,6 +142,39 @@ export class ChatPanel {
       row.append(status);
     }
     return row;
+  }
+
+  /** The file of a message: a click saves it. @param {Message} message */
+  #file(message) {
+    const { name = '', size = 0 } = message.file ?? {};
+    const save = document.createElement('button');
+    save.type = 'button';
+    save.className = 'file';
+    save.textContent = `📎 ${name} (${size < 1e6 ? `${Math.ceil(size / 1000)} kB` : `${(size / 1e6).toFixed(1)} MB`})`;
+    save.addEventListener('click', async () => {
+      try {
+        const link = document.createElement('a');
+        link.href = await this.#room.chat.fileLink(message);
+        link.download = name;
+        link.click();
+      } catch (error) {
+        this.#failed(error);
+      }
+    });
+    return save;
+  }
+
+  /** @param {HTMLInputElement} input */
+  async #sendFile(input) {
+    const [file] = input.files ?? [];
+    input.value = '';
+    if (!file) return;
+    try {
+      this.#toast(`Sending ${file.name}…`);
+      await this.#room.chat.sendFile(file, { to: Number(this.#to.value) || undefined });
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   /** @param {Message} message */
@@ -169,7 +207,7 @@ export class ChatPanel {
 
   /** @param {Message} message */
   #onMessage(message) {
-    if (!message.mine && !this.open) this.#toast(`${message.name}: ${message.text.slice(0, 80)}`);
+    if (!message.mine && !this.open) this.#toast(`${message.name}: ${(message.text || message.file?.name || '').slice(0, 80)}`);
   }
 
   #onHands() {

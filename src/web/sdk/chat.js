@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Emitter } from './emitter.js';
+import { upload } from './files.js';
 
-/** @import { Said } from './types.js' */
+/** @import { FileOptions } from './files.js' */
+/** @import { Said, SentFile } from './types.js' */
 /** @import { Signal } from './signal.js' */
 
 /**
@@ -58,15 +60,48 @@ export class Chat extends Emitter {
    * @param {{to?: number, signal?: AbortSignal}} [options]
    * @returns {Promise<Message>}
    */
-  async send(text, { to, signal } = {}) {
+  send(text, { to, signal } = {}) {
+    return this.#say(text, { to, signal });
+  }
+
+  /**
+   * Sends a file to the group, or to one person in it.
+   * @param {Blob} file
+   * @param {FileOptions} [options]
+   * @returns {Promise<Message>}
+   */
+  async sendFile(file, options = {}) {
+    const sent = await upload(this.#signal.access, { gid: this.#gid, file, ...options });
+    const { to, text = '', signal } = options;
+    return this.#say(text, { to, signal, file: sent });
+  }
+
+  /**
+   * Where the file of a message is to be had for a minute.
+   * @param {Message} message
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<string>}
+   */
+  async fileLink({ file }, options) {
+    const { url } = await this.#signal.request('file', { file: file?.id }, options);
+    return new URL(url, this.#signal.access.server).href;
+  }
+
+  /**
+   * @param {string} text
+   * @param {{to?: number, signal?: AbortSignal, file?: SentFile}} options
+   */
+  async #say(text, { to, signal, file }) {
     const self = this.#signal.hello;
     /** @type {Message} */
-    const message = { gid: this.#gid, id: 0, at: Date.now(), uid: self?.uid ?? 0, name: self?.name ?? '', to, text, mine: true, status: 'sending' };
+    const message = {
+      gid: this.#gid, id: 0, at: Date.now(), uid: self?.uid ?? 0, name: self?.name ?? '', to, text, ...(file && { file }), mine: true, status: 'sending',
+    };
     this.messages.push(message);
     this.emit('message', message);
     try {
       this.#key += 1;
-      const answer = await this.#signal.request('message', { gid: this.#gid, ...(to && { to }), text, key: this.#key }, { signal });
+      const answer = await this.#signal.request('message', { gid: this.#gid, ...(to && { to }), text, ...(file && { file: file.id }), key: this.#key }, { signal });
       Object.assign(message, { id: answer.id, at: answer.at, to: answer.to, status: 'sent' });
       this.#sort();
       this.#apply(message);

@@ -247,6 +247,6 @@ export class Millrace extends Emitter {
 }
 
 /** @param {any} message @returns {import('./types.js').Said} */
-function said({ id, at, uid, name, to, text }) {
-  return { id, at, uid, name, to, text };
+function said({ id, at, uid, name, to, text, file }) {
+  return { id, at, uid, name, to, text, ...(file && { file }) };
 }

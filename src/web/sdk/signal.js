@@ -62,6 +62,11 @@ export class Signal extends Emitter {
     this.#token = token;
   }
 
+  /** Where the server is, and what opens it: for what goes by HTTP. */
+  get access() {
+    return { server: this.#server, token: this.#token };
+  }
+
   /**
    * Connects and keeps connected until {@link stop}. Resolves when the server has greeted us for the first time.
    * @returns {Promise<Hello>}

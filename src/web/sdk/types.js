@@ -11,7 +11,8 @@
  *   audioKbps?: number, codecs?: Codec[], maxStreams?: number, maxSubscriptions?: number, simulcastLayers?: number, priority?: number}} LimitChanges
  * @typedef {{audio: boolean, video: boolean}} Media
  * @typedef {{uid: number, name: string, address: string}} Person
- * @typedef {{id: number, at: number, uid: number, name: string, to?: number, text: string}} Said
+ * @typedef {{id: number, at: number, uid: number, name: string, to?: number, text: string, file?: SentFile}} Said
+ * @typedef {{id: string, name: string, type: string, size: number}} SentFile
  * @typedef {{uid: number, sid: number, name: string, address: string, source: number,
  *   audio: boolean, video: boolean, muted: Media}} StreamInfo
  * @typedef {{uid: number, sid: number}} StreamId
