@@ -46,7 +46,13 @@ async fn everything_is_there_again() {
             let viewer = directory.mint_token("Viewer", None).expect("a token");
             let asker = Asker { uid: viewer.uid, token: TokenId::of(&viewer.token), from: HERE };
             directory.join_group(now.unix, &asker, group.gid, Some(&spin)).expect("joins");
-            let said = Message { from: owner.uid, name: "Owner".to_owned(), to: None, text: "Hi".to_owned() };
+            let said = Message {
+                from: owner.uid,
+                name: "Owner".to_owned(),
+                to: None,
+                text: "Hi".to_owned(),
+                file: None,
+            };
             directory.keep_message(now.unix, group.gid, said);
             let gone = directory.mint_token("Gone", None).expect("a token");
             directory.logout(TokenId::of(&gone.token));
