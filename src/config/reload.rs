@@ -17,6 +17,7 @@ pub(super) fn waiting(before: &Config, now: &Config) -> Vec<&'static str> {
         origins,
         demo,
         voices: _,
+        files,
         mail,
         log,
     } = before;
@@ -31,6 +32,7 @@ pub(super) fn waiting(before: &Config, now: &Config) -> Vec<&'static str> {
         ("tls-cert, tls-key", *tls != now.tls),
         ("origin", *origins != now.origins),
         ("demo", *demo != now.demo),
+        ("file-mb, file-types, user-files-mb, group-files-mb", *files != now.files),
         ("mail-*", *mail != now.mail),
         ("log-format", log.json != now.log.json),
     ];
