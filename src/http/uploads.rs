@@ -204,7 +204,7 @@ impl Uploads {
         let token = bearer(request.headers()).map(str::to_owned);
         let link = Query::of(request.uri().query()).get("link").map(str::to_owned);
         let found = control.with(move |state, now| {
-            let directory = &state.directory;
+            let directory = &mut state.directory;
             if let Some(link) = link {
                 return directory.file_by_link(now.unix, id, &link).ok_or(Refusal::NONE);
             }
