@@ -34,6 +34,8 @@ const KEY_LENGTH: usize = 32;
 const LINE: u64 = 4096;
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look whether everybody is gone.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long to try while a server starts or stops, and neither socket nor store is to be had.
 const BETWEEN: Duration = Duration::from_secs(5);
 
@@ -49,6 +51,9 @@ pub enum AdminError {
     /// The directory refused.
     #[error(transparent)]
     Refused(#[from] Failure),
+    /// No server runs.
+    #[error("{0}: no server runs over this folder: start one, or give another folder with --data")]
+    NotRunning(String),
     /// The server did not answer as it should.
     #[error("the running server did not answer ({0}): look at its log")]
     Server(String),
@@ -89,10 +94,29 @@ impl Request {
     }
 }
 
+/// What only a server that runs can be asked.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum Order {
+    /// Let nobody new in.
+    Drain,
+    /// Keep something: then the control plane and the store work.
+    Ready,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Asked {
+    Kept(Request),
+    Running(Order),
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
     Secret(Secret),
+    /// Clients that are here.
+    Clients(usize),
     Error(String),
 }
 
@@ -157,8 +181,17 @@ async fn converse(stream: tokio::net::UnixStream, control: &Control) -> io::Resu
     let mut line = String::new();
     tokio::io::BufReader::new(read.take(LINE)).read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
-        Ok(request) => {
-            let request: Request = request;
+        Ok(Asked::Running(order)) => {
+            let asked = control.with(move |state, _| {
+                match order {
+                    Order::Drain => state.drain(true),
+                    Order::Ready => state.directory.touch(),
+                }
+                state.rooms.report().links
+            });
+            asked.await.map_or_else(|unavailable| Answer::Error(unavailable.to_string()), Answer::Clients)
+        }
+        Ok(Asked::Kept(request)) => {
             match control.with(move |state, _| request.perform(&mut state.directory)).await {
                 Ok(Ok(secret)) => Answer::Secret(secret),
                 Ok(Err(failure)) => Answer::Error(failure.to_string()),
@@ -192,7 +225,10 @@ fn perform(data: &Path, request: impl Fn() -> Request) -> Result<String, AdminEr
     let begun = Instant::now();
     loop {
         if let Some(stream) = connect(data) {
-            return ask(stream, &request());
+            return match ask(stream, &Asked::Kept(request()))? {
+                Answer::Secret(secret) => Ok(secret.0),
+                _ => Err(AdminError::Server("it answered something else".to_owned())),
+            };
         }
         match perform_here(data, request()) {
             Err(AdminError::Store(StoreError::Locked(_))) if begun.elapsed() < BETWEEN => {
@@ -216,7 +252,32 @@ fn connect(data: &Path) -> Option<UnixStream> {
     UnixStream::connect(short(&folder)).ok()
 }
 
-fn ask(mut stream: UnixStream, request: &Request) -> Result<String, AdminError> {
+/// Whether the server of this folder runs, its control plane answers and its store keeps things.
+pub fn ready(data: &Path) -> Result<(), AdminError> {
+    order(data, Order::Ready).map(drop)
+}
+
+/// Lets nobody new in, and waits until everybody is gone, or for so long. How many are still here.
+pub fn drain(data: &Path, most: Duration) -> Result<usize, AdminError> {
+    let begun = Instant::now();
+    loop {
+        let clients = order(data, Order::Drain)?;
+        if clients == 0 || begun.elapsed() >= most {
+            return Ok(clients);
+        }
+        thread::sleep(LOOK.min(most.saturating_sub(begun.elapsed())));
+    }
+}
+
+fn order(data: &Path, order: Order) -> Result<usize, AdminError> {
+    let stream = connect(data).ok_or_else(|| AdminError::NotRunning(data.display().to_string()))?;
+    match ask(stream, &Asked::Running(order))? {
+        Answer::Clients(clients) => Ok(clients),
+        _ => Err(AdminError::Server("it answered something else".to_owned())),
+    }
+}
+
+fn ask(mut stream: UnixStream, request: &Asked) -> Result<Answer, AdminError> {
     let mut talk = || -> io::Result<Answer> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut line = serde_json::to_vec(request)?;
@@ -227,8 +288,8 @@ fn ask(mut stream: UnixStream, request: &Request) -> Result<String, AdminError> 
         Ok(serde_json::from_str(&answer)?)
     };
     match talk() {
-        Ok(Answer::Secret(secret)) => Ok(secret.0),
         Ok(Answer::Error(text)) => Err(AdminError::Server(text)),
+        Ok(answer) => Ok(answer),
         Err(error) => Err(AdminError::Server(error.to_string())),
     }
 }

@@ -42,6 +42,10 @@ pub enum Invocation {
     Serve(Options),
     /// Say what is wrong with the settings, and run nothing.
     CheckConfig(Options),
+    /// Find out whether the server of this folder runs and works.
+    Ready(Option<PathBuf>),
+    /// Have the server of this folder let nobody new in, and wait for so many seconds until everybody is gone.
+    Drain(Option<PathBuf>, u32),
     /// Print a user token.
     Token(TokenOptions),
     /// Print the secret of an app.

@@ -3,10 +3,12 @@
 mod log;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use millrace::admin::{self, AdminError};
-use millrace::config::{Config, EXIT_CODE, Invocation, Options};
+use millrace::config::{Config, DEFAULT_DATA, EXIT_CODE, Invocation, Options};
 use millrace::net;
 use millrace::server::Server;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
     let done = match Invocation::parse() {
         Invocation::Serve(options) => serve(&in_environment(options)),
         Invocation::CheckConfig(options) => check(in_environment(options)),
+        Invocation::Ready(data) => admin::ready(&folder(data)).map_err(|e| e.to_string()),
+        Invocation::Drain(data, seconds) => drain(&folder(data), seconds),
         Invocation::Token(options) => print("token", admin::token(&options)),
         Invocation::App(options) => print("secret", admin::app(&options)),
     };
@@ -33,6 +37,17 @@ fn main() -> ExitCode {
 
 fn in_environment(options: Options) -> Options {
     options.in_environment(|name| std::env::var(name).ok())
+}
+
+/// The data folder that is given, else that of the environment, else the usual one.
+fn folder(given: Option<PathBuf>) -> PathBuf {
+    let set = || std::env::var_os("MILLRACE_DATA").filter(|data| !data.is_empty()).map(PathBuf::from);
+    given.or_else(set).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA))
+}
+
+fn drain(data: &Path, seconds: u32) -> Result<(), String> {
+    let left = admin::drain(data, Duration::from_secs(seconds.into())).map_err(|e| e.to_string())?;
+    writeln!(std::io::stdout(), "{left} clients are left").map_err(|e| e.to_string())
 }
 
 fn check(options: Options) -> Result<(), String> {

@@ -5,6 +5,7 @@ mod control_plane;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use millrace::admin;
 use millrace::config::{AppOptions, TokenOptions};
@@ -86,4 +87,23 @@ async fn an_app_keeps_its_secret_whoever_is_asked() {
     assert!(ask("a shop", None).await.expect_err("no name for an app").to_string().contains("no app"));
     let several = control.with(|state, _| state.directory.app("shop").expect("an app").several).await;
     assert!(several.expect("answered"));
+}
+
+#[tokio::test]
+async fn a_running_server_is_found_ready_and_is_drained_and_one_that_does_not_run_is_not() {
+    let data = tempfile::tempdir().expect("a folder");
+    let not_running = admin::ready(data.path()).expect_err("nobody answers").to_string();
+    assert!(not_running.contains("no server runs over this folder"), "{not_running}");
+    assert!(admin::drain(data.path(), Duration::ZERO).is_err());
+
+    let (control, _actor) = control_plane::start(data.path(), 100);
+    admin::serve(data.path(), control.clone()).expect("a socket");
+    let path = data.path().to_owned();
+    let asked = tokio::task::spawn_blocking(move || {
+        (admin::ready(&path), admin::drain(&path, Duration::from_secs(60)))
+    });
+    let (ready, left) = asked.await.expect("no panic");
+    ready.expect("it is");
+    assert_eq!(left.expect("drained"), 0, "nobody is there to wait for");
+    assert!(control.with(|state, _| state.draining()).await.expect("answered"));
 }

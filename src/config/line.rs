@@ -113,6 +113,21 @@ const CHECK: Command = Command {
     flags: &[],
 };
 
+const READY: Command = Command {
+    usage: "millrace ready [OPTIONS]",
+    about: "End with 0 if the server runs, answers and keeps what changes, else with 2",
+    flags: &[once("data", "DIR", "The data folder of the server [default: millrace-data]")],
+};
+
+const DRAIN: Command = Command {
+    usage: "millrace drain [OPTIONS]",
+    about: "Have the server let nobody new in, and wait until everybody is gone",
+    flags: &[
+        once("data", "DIR", "The data folder of the server [default: millrace-data]"),
+        once("deadline", "SECONDS", "Wait no longer than this; 0 is not at all [default: 0]"),
+    ],
+};
+
 const TOKEN: Command = Command {
     usage: "millrace token [OPTIONS] --name <NAME>",
     about: "Print a user token and nothing else, also while the server runs",
@@ -191,6 +206,15 @@ impl Invocation {
             Some((first, rest)) if first == "serve" => serve(SERVE.usage, rest),
             Some((first, rest)) if first == "token" => token(Given::read(&TOKEN, TOKEN.usage, rest)?),
             Some((first, rest)) if first == "check-config" => check(rest),
+            Some((first, rest)) if first == "ready" => {
+                let data = Given::read(&READY, READY.usage, rest)?.one("data");
+                Ok(Self::Ready(data.map(PathBuf::from)))
+            }
+            Some((first, rest)) if first == "drain" => {
+                let mut given = Given::read(&DRAIN, DRAIN.usage, rest)?;
+                let deadline = given.number("deadline", u32::MAX)?;
+                Ok(Self::Drain(given.one("data").map(PathBuf::from), deadline))
+            }
             Some((first, rest)) if first == "app" => app(Given::read(&APP, APP.usage, rest)?),
             Some((first, rest)) if first == "help" => Err(match rest {
                 [] => told(help_of_all()),
@@ -198,6 +222,8 @@ impl Invocation {
                 [command] if command == "token" => told(help(&TOKEN)),
                 [command] if command == "app" => told(help(&APP)),
                 [command] if command == "check-config" => told(help(&CHECK)),
+                [command] if command == "ready" => told(help(&READY)),
+                [command] if command == "drain" => told(help(&DRAIN)),
                 [other, ..] => wrong(format!("there is no command '{other}'"), USAGE),
             }),
             Some((first, [])) if first == "-V" || first == "--version" => Err(told(VERSION.to_owned())),
@@ -339,11 +365,13 @@ fn wrong(text: String, usage: &str) -> Stop {
 fn help_of_all() -> String {
     format!(
         "{ABOUT}\n\nUsage: {USAGE}\n\nCommands:\n  serve  {}\n  token  {}\n  app    {}\n  \
-         check-config  {}\n  help   Print this message or the help of the given command\n\n{}\n  -V, --version{}Print version",
+         check-config  {}\n  ready  {}\n  drain  {}\n  help   Print this message or the help of the given command\n\n{}\n  -V, --version{}Print version",
         SERVE.about,
         TOKEN.about,
         APP.about,
         CHECK.about,
+        READY.about,
+        DRAIN.about,
         options(&SERVE),
         " ".repeat(width(&SERVE) - "--version".len()),
     )
