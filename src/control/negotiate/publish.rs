@@ -1,7 +1,7 @@
 //! A client's offer of a stream, answered.
 
 use super::codecs::{self, AUDIO_CLOCK, AUDIO_FEEDBACK, VIDEO_CLOCK, VIDEO_FEEDBACK};
-use super::transport::{check_setup, kind_of, remote, write_candidates, write_media, write_session};
+use super::transport::{PASSIVE, check_setup, kind_of, remote, write_candidates, write_media, write_session};
 use super::{Error, Ours, Remote, extensions};
 use crate::control::limits::Codecs;
 use crate::router::command::{ExtensionIds, Kind, LayerParams, PayloadParams, TrackLimits, TrackParams};
@@ -198,6 +198,7 @@ fn write_answer(
     let formats: Vec<_> = formats.map(|pt| pt.0.to_string()).collect();
     write_media(sdp, track.kind, ours, &formats.join(" "));
     sdp.attribute("mid", track.mid);
+    sdp.attribute(PASSIVE.0, PASSIVE.1);
     sdp.flag("recvonly");
     // Chromium leaves picture ids and layers out of VP8's payload descriptor once it sends a dependency descriptor,
     // so that is taken only where nothing else tells of layers.

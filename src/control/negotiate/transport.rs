@@ -26,6 +26,9 @@ pub(super) fn write_session(sdp: &mut Writer, ours: &Ours, setup: &str, bundle: 
     sdp.attribute("setup", setup);
 }
 
+/// An m-line of an answer has it, too: webrtcbin looks for it there and nowhere else.
+pub(super) const PASSIVE: (&str, &str) = ("setup", "passive");
+
 /// An m-line with the address that the first candidate has.
 pub(super) fn write_media(sdp: &mut Writer, kind: Kind, ours: &Ours, formats: &str) {
     let default = ours.candidates.first();

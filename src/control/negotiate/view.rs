@@ -4,7 +4,7 @@
 use super::codecs::{self, AUDIO_FEEDBACK, VIDEO_FEEDBACK};
 use super::publish::reject;
 use super::subscribe::SplitMix;
-use super::transport::{check_setup, kind_of, remote, write_candidates, write_media, write_session};
+use super::transport::{PASSIVE, check_setup, kind_of, remote, write_candidates, write_media, write_session};
 use super::{Error, Ours, Remote, extensions};
 use crate::router::command::{ExtensionIds, Kind, PayloadParams, SlotParams};
 use crate::router::id::SlotId;
@@ -104,6 +104,7 @@ fn write_slot(
     let formats: Vec<_> = formats.map(|pt| pt.0.to_string()).collect();
     write_media(sdp, slot.kind, ours, &formats.join(" "));
     sdp.attribute("mid", slot.mid);
+    sdp.attribute(PASSIVE.0, PASSIVE.1);
     sdp.flag("sendonly");
     sdp.attribute("msid", format_args!("millrace {}", slot.mid));
     for (id, direction, uri) in extensions::take(extensions, media, false, None) {
