@@ -38,6 +38,14 @@ pub(crate) fn decode_url(text: &str) -> Option<Vec<u8>> {
     (count < 6 && bits == 0).then_some(bytes)
 }
 
+/// Section 4 again, padded or not.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    if text.contains(['-', '_']) {
+        return None;
+    }
+    decode_url(&text.trim_end_matches('=').replace('+', "-").replace('/', "_"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +63,7 @@ mod tests {
             ("\0a\u{ff}", "AGHDvw=="),
         ] {
             assert_eq!(encode(plain.as_bytes()), coded, "{plain}");
+            assert_eq!(decode(coded).as_deref(), Some(plain.as_bytes()), "{coded}");
         }
     }
 

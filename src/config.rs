@@ -20,6 +20,7 @@ use std::thread;
 pub use self::line::Stop;
 use crate::control::directory::{FileRules, mail_address};
 use crate::control::limits::{Limits, MAX_VOICES};
+use crate::hooks;
 use crate::mail::{MailServer, Privacy};
 use crate::net::Io;
 use crate::origin::{Host, Origin};
@@ -157,6 +158,8 @@ pub struct Config {
     pub files: FileRules,
     /// Who sends one-time codes.
     pub mail: Option<MailServer>,
+    /// Who is told what happens in groups.
+    pub webhooks: Option<hooks::Settings>,
     /// What is logged.
     pub log: Log,
 }
@@ -223,6 +226,9 @@ const KEYS: &[(&str, bool)] = &[
     ("mail-password", false),
     ("mail-from", false),
     ("mail-ca", false),
+    ("webhook", true),
+    ("webhook-secret", false),
+    ("webhook-ca", false),
     ("log", false),
     ("log-format", false),
     ("config", false),
@@ -330,6 +336,7 @@ impl Options {
         };
         let files = check.files();
         let mail = check.mail();
+        let webhooks = check.webhooks();
         let log = Log {
             filter: check
                 .one(
@@ -373,6 +380,7 @@ impl Options {
             voices: voices.unwrap_or(DEFAULT_VOICES),
             files,
             mail,
+            webhooks,
             log,
         })
     }
@@ -560,6 +568,27 @@ impl Check {
         }
         let (privacy, host, port) = server?;
         Some(MailServer { host, port, privacy, account: user.zip(password), from: from?, ca })
+    }
+
+    /// What belongs to webhooks: nothing, or at least one endpoint and the secret.
+    fn webhooks(&mut self) -> Option<hooks::Settings> {
+        let endpoints = self.many("webhook", "an address, as in https://example.org/hooks", hooks::endpoint);
+        let secret =
+            self.one("webhook-secret", "whsec_ and base 64, or a text, of 24 bytes or more", |text| {
+                hooks::secret_bytes(text).map(|_| Secret(text.to_owned()))
+            });
+        let ca = self.one("webhook-ca", "the path of a PEM file that can be read", |text| {
+            Some(PathBuf::from(text)).filter(|path| fs::File::open(path).is_ok())
+        });
+        for (key, needs) in
+            [("webhook", "webhook-secret"), ("webhook-secret", "webhook"), ("webhook-ca", "webhook")]
+        {
+            if let (Some(place), None) = (self.names(key), self.names(needs)) {
+                self.problem(place, key, format!("needs {needs}, too"));
+            }
+        }
+        let secret = secret.filter(|_| !endpoints.is_empty())?;
+        Some(hooks::Settings { endpoints, secret, ca, first_pause: None })
     }
 
     fn one<T>(&mut self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {

@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod config;
 pub mod control;
 pub mod handshake;
+pub mod hooks;
 pub mod http;
 pub mod mail;
 pub mod net;

@@ -19,6 +19,7 @@ use crate::control::rooms::{self, Rooms};
 use crate::control::store::{JournalStore, Store, StoreError, StoreThread};
 use crate::control::{Control, Parts, State, Unavailable};
 use crate::handshake::{Handshakes, Identity, Outcome};
+use crate::hooks::Hooks;
 use crate::http::{self, Http, HttpError, NodeReport, Serving, ShardReport, Site, Uploads, V1};
 use crate::mail::{Mail, Mailer};
 use crate::net::{self, BindError, Choice, Refused};
@@ -170,6 +171,7 @@ impl Server {
             keeper: Box::new(keeper),
             data_plane: Box::new(shards.clone()),
             handshakes: Box::new(handshakes.clone()),
+            hooks: Hooks::start(config.webhooks.as_ref()),
         });
         // The first turn keeps what making the demo group changed.
         runtime.block_on(control.with(|_, _| ()))?;

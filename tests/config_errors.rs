@@ -392,7 +392,7 @@ fn the_reference_names_every_setting_and_no_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path().to_str().expect("a path");
     let text = text.replace("/etc/millrace", here);
-    for name in ["chain.pem", "key.pem", "mail-ca.pem"] {
+    for name in ["chain.pem", "key.pem", "mail-ca.pem", "webhook-ca.pem"] {
         std::fs::write(folder.path().join(name), "").expect("written");
     }
     let (_, config) = with_file(&text, &[]);

@@ -19,6 +19,7 @@ pub(super) fn waiting(before: &Config, now: &Config) -> Vec<&'static str> {
         voices: _,
         files,
         mail,
+        webhooks,
         log,
     } = before;
     let changed = [
@@ -34,6 +35,7 @@ pub(super) fn waiting(before: &Config, now: &Config) -> Vec<&'static str> {
         ("demo", *demo != now.demo),
         ("file-mb, file-types, user-files-mb, group-files-mb", *files != now.files),
         ("mail-*", *mail != now.mail),
+        ("webhook-*", *webhooks != now.webhooks),
         ("log-format", log.json != now.log.json),
     ];
     changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()

@@ -36,6 +36,7 @@ use self::port::Port;
 use self::rooms::{Effect, LinkId, Rooms};
 use self::tally::Tally;
 use crate::handshake::{Fingerprint, Handshakes};
+use crate::hooks::Hooks;
 use crate::router::command::Command;
 use crate::router::event::Event;
 use crate::router::id::{SessionId, ShardId};
@@ -163,6 +164,8 @@ pub struct Parts {
     pub data_plane: Box<dyn DataPlane>,
     /// The handshake workers.
     pub handshakes: Box<dyn Handshaking>,
+    /// Who is told what happens in groups.
+    pub hooks: Hooks,
 }
 
 type Finish = Box<dyn FnOnce(bool) + Send>;
@@ -261,12 +264,14 @@ struct Actor {
     keeper: Box<dyn Keeper>,
     data_plane: Box<dyn DataPlane>,
     handshakes: Box<dyn Handshaking>,
+    hooks: Hooks,
     epoch: tokio::time::Instant,
 }
 
 async fn run(mut inbox: Inbox, parts: Parts) {
-    let Parts { state, keeper, data_plane, handshakes } = parts;
-    let mut actor = Actor { state, keeper, data_plane, handshakes, epoch: tokio::time::Instant::now() };
+    let Parts { state, keeper, data_plane, handshakes, hooks } = parts;
+    let mut actor =
+        Actor { state, keeper, data_plane, handshakes, hooks, epoch: tokio::time::Instant::now() };
     loop {
         let timer = actor.wakes_at();
         tokio::select! {
@@ -324,12 +329,12 @@ impl Actor {
             error!("a request made the control plane panic; only that request ends");
         }
         for effect in self.state.rooms.take_effects() {
-            self.carry_out(effect);
+            self.carry_out(now.unix, effect);
         }
         result
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    fn carry_out(&mut self, unix: Duration, effect: Effect) {
         match effect {
             Effect::Tell(links, notice) => {
                 let line = Bytes::from(write_notice(&notice));
@@ -343,6 +348,7 @@ impl Actor {
             Effect::Shards(to_all) => self.data_plane.broadcast(&|| to_all.command()),
             Effect::Expect(session, fingerprints) => self.handshakes.expect(session, fingerprints),
             Effect::Forget(session) => self.handshakes.forget(session),
+            Effect::Report(gid, happened) => self.hooks.tell(unix, gid, &happened),
         }
     }
 

@@ -7,6 +7,7 @@ use millrace::control::rooms::{Config, Rooms};
 use millrace::control::store::{JournalStore, Store, StoreThread};
 use millrace::control::{Control, DataPlane, Handshaking, Parts, State};
 use millrace::handshake::Fingerprint;
+use millrace::hooks::{self, Hooks};
 use millrace::router::command::Command;
 use millrace::router::id::{SessionId, ShardId};
 use tokio::task::JoinHandle;
@@ -25,6 +26,15 @@ impl Handshaking for Nothing {
 
 /// The control plane over the store of a data folder, for so many handshakes at once. It ends with its last handle.
 pub(crate) fn start(data: &Path, handshakes: usize) -> (Control, JoinHandle<()>) {
+    start_telling(data, handshakes, None)
+}
+
+/// The same, which tells endpoints what happens.
+pub(crate) fn start_telling(
+    data: &Path,
+    handshakes: usize,
+    hooks: Option<&hooks::Settings>,
+) -> (Control, JoinHandle<()>) {
     let mut store = JournalStore::open(data).expect("a store");
     let snapshot = store.load().expect("a snapshot");
     let directory = Directory::new(snapshot, Box::new(SystemEntropy::default()));
@@ -35,6 +45,7 @@ pub(crate) fn start(data: &Path, handshakes: usize) -> (Control, JoinHandle<()>)
         keeper: Box::new(StoreThread::start(Box::new(store))),
         data_plane: Box::new(Nothing),
         handshakes: Box::new(Nothing),
+        hooks: Hooks::start(hooks),
     });
     (control, actor)
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{KEY, Server};
 
 /// Base64url (RFC 7515 section 2).
-fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let group = |three: &[u8]| {
         let bits =

@@ -14,15 +14,15 @@ use crate::{KEY, Server};
 const OFFER: &str = include_str!("../fixtures/sdp/chromium-offer-vp8-simulcast.sdp");
 
 /// Somebody in a room.
-struct Person {
-    uid: u64,
+pub(crate) struct Person {
+    pub(crate) uid: u64,
     token: String,
     session: SignedIn,
     notices: Notices,
 }
 
 impl Person {
-    async fn enter(server: &Server, name: &str, gid: u64) -> Self {
+    pub(crate) async fn enter(server: &Server, name: &str, gid: u64) -> Self {
         let (uid, token) = server.user(name).await;
         let member = format!("/v1/groups/{gid}/members/{uid}");
         server.ask(KEY, "PUT", &member, json!({})).await;
@@ -45,7 +45,7 @@ impl Person {
         asked.await.expect("answered").expect("granted");
     }
 
-    async fn publish(&self, server: &Server, gid: u64) {
+    pub(crate) async fn publish(&self, server: &Server, gid: u64) {
         let publish = Publish {
             gids: vec![gid_of(gid)],
             sid: Sid(0),

@@ -5,12 +5,14 @@ mod apps;
 mod control_plane;
 mod frame;
 mod groups;
+mod hooks;
 mod live;
 
 use std::net::SocketAddr;
 
 use millrace::control::Control;
 use millrace::control::directory::FileRules;
+use millrace::hooks::Settings;
 use millrace::http::{Http, NodeReport, Serving, Site, Uploads, V1};
 use millrace::mail::Mail;
 use millrace::signal::message::Secret;
@@ -58,8 +60,16 @@ impl Got {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_telling(None).await
+    }
+
+    /// One that tells endpoints what happens.
+    pub(crate) async fn start_telling(hooks: Option<&Settings>) -> Self {
         let data = tempfile::tempdir().expect("a folder");
-        let (control, _actor) = control_plane::start(data.path(), 100);
+        let (control, _actor) = match hooks {
+            None => control_plane::start(data.path(), 100),
+            Some(_) => control_plane::start_telling(data.path(), 100, hooks),
+        };
         let http = Http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).await.expect("an address");
         let node = || NodeReport { healthy: true, ..NodeReport::default() };
         let serving = http.start(Site {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::group::Group;
-use super::{LinkId, Rooms, Seat};
+use super::{Effect, Happened, LinkId, Rooms, Seat};
 use crate::control::directory::Identity;
 use crate::control::ids::{Gid, MessageId, Uid};
 use crate::rate::{Bucket, Rate};
@@ -113,6 +113,7 @@ impl Rooms {
 
     /// Tells what was said to whom it concerns, but for the link that said it.
     pub fn deliver(&mut self, gid: Gid, by: LinkId, said: Said, key: Option<u64>) {
+        self.effects.push(Effect::Report(gid, Happened::Message(said.clone())));
         let Some(group) = self.groups.get_mut(&gid) else { return };
         if let (Some(key), Some(speaker)) = (key, group.talk.speakers.get_mut(&said.uid)) {
             if speaker.keys.len() >= KEYS {

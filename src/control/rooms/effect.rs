@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::LinkId;
+use crate::control::ids::{Gid, Uid};
 use crate::handshake::Fingerprint;
 use crate::router::command::{Command, IceCredentials, Kind, SessionParams};
 use crate::router::id::{SessionId, ShardId, TrackId};
-use crate::signal::message::Notice;
+use crate::signal::message::{Notice, Person, Said, Stream, StreamId};
 
 /// One thing to do. They are to be done in their order.
 #[derive(Debug)]
@@ -27,6 +29,39 @@ pub enum Effect {
     Expect(SessionId, Vec<Fingerprint>),
     /// No handshake any more.
     Forget(SessionId),
+    /// What happened in a group, for who asked to be told.
+    Report(Gid, Happened),
+}
+
+/// What happened in a group, as webhooks tell it.
+#[derive(Clone, Debug)]
+pub enum Happened {
+    /// Somebody came.
+    Join(Person),
+    /// Somebody left, with all sessions.
+    Leave(Uid),
+    /// A stream is published.
+    Publish(Stream),
+    /// A stream is over.
+    Unpublish(StreamId),
+    /// Something was said.
+    Message(Said),
+    /// The last one left: the call is over.
+    End,
+}
+
+impl Happened {
+    /// Its name, and what there is to say of it.
+    pub fn told(&self) -> (&'static str, Value) {
+        match self {
+            Self::Join(person) => ("join", json!(person)),
+            Self::Leave(uid) => ("leave", json!({ "uid": uid })),
+            Self::Publish(stream) => ("publish", json!(stream)),
+            Self::Unpublish(stream) => ("unpublish", json!(stream)),
+            Self::Message(said) => ("message", json!(said)),
+            Self::End => ("end", json!({})),
+        }
+    }
 }
 
 /// A command that every shard gets a copy of.

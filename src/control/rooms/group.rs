@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::chat::Talk;
 use super::news::{News, pause};
 use super::publish::End;
-use super::{Effect, LinkId, Rooms, Seat, Timer};
+use super::{Effect, Happened, LinkId, Rooms, Seat, Timer};
 use crate::control::ids::{Gid, Uid};
 use crate::signal::message::{Joined, Notice, Person, Refusal, StreamId, write_notice};
 use crate::units::Instant;
@@ -80,6 +80,9 @@ impl Rooms {
         }
         if new {
             self.people_changed(now, gid, uid, true);
+            if let Some(person) = self.links.get(id).map(person) {
+                self.effects.push(Effect::Report(gid, Happened::Join(person)));
+            }
         }
         self.tell_roster(id, gid);
         self.tell_people(id, gid);
@@ -106,9 +109,11 @@ impl Rooms {
         links.retain(|other| *other != id);
         if links.is_empty() {
             group.people.remove(&uid);
+            self.effects.push(Effect::Report(gid, Happened::Leave(uid)));
             group.talk.left(uid);
             if group.people.is_empty() {
                 self.groups.remove(&gid);
+                self.effects.push(Effect::Report(gid, Happened::End));
             } else {
                 self.people_changed(now, gid, uid, false);
                 self.lower_hand(gid, uid);

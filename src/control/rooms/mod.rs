@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use self::admission::Admission;
 use self::connection::Session;
-pub use self::effect::{Effect, ToAll};
+pub use self::effect::{Effect, Happened, ToAll};
 use self::group::Group;
 pub use self::link::Attachment;
 use self::link::Link;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::connection::Purpose;
 use super::limits::Allowed;
 use super::watch::{bad_sdp, no_stream};
-use super::{Effect, LinkId, Rooms, ToAll, Track, secret};
+use super::{Effect, Happened, LinkId, Rooms, ToAll, Track, secret};
 use crate::control::ids::{Gid, Sid};
 use crate::control::limits::Codecs;
 use crate::control::negotiate::{self, PublishIds};
@@ -182,6 +182,9 @@ impl Rooms {
             }
             let known = old.as_ref().is_some_and(|old| old.gids.contains(&gid));
             self.tell_stream(gid, stream, known);
+            if let Some(entry) = self.entry(stream).filter(|_| !known) {
+                self.effects.push(Effect::Report(gid, Happened::Publish(entry)));
+            }
         }
         for viewer in viewers {
             self.arrange(viewer);
@@ -325,6 +328,7 @@ impl Rooms {
         let (joined, changed) = (Vec::new(), Vec::new());
         let listeners = self.listeners(gid, Some(stream.uid));
         self.tell_all(listeners, Notice::Roster { gid, all: false, joined, changed, left: vec![stream] });
+        self.effects.push(Effect::Report(gid, Happened::Unpublish(stream)));
         self.tell_ended(owner, &BTreeSet::from([gid]), stream.sid, end);
         for viewer in viewers {
             self.forget_wish(viewer, gid, stream);

@@ -34,6 +34,7 @@ pub(crate) fn with_owner(loopback: IpAddr, test: impl AsyncFnOnce(String, String
         voices: 8,
         files: Default::default(),
         mail: None,
+        webhooks: None,
         log: millrace::config::Log::default(),
     })
     .expect("a server");
