@@ -33,7 +33,7 @@ fn user(directory: &mut Directory, name: &str) -> Asker {
     asker(directory, &minted)
 }
 
-fn asker(directory: &Directory, minted: &Minted) -> Asker {
+fn asker(directory: &mut Directory, minted: &Minted) -> Asker {
     let identity = directory.authenticate(NOW, &minted.token).expect("the token is valid");
     assert_eq!(identity.uid, minted.uid);
     Asker { uid: identity.uid, token: identity.token, from: HERE }
@@ -178,7 +178,7 @@ fn guests_are_users_with_the_pins_rights_for_a_day() {
     assert_ne!(one.uid, other.uid);
     assert_ne!(one.address, other.address);
     assert_eq!((one.name.as_str(), other.name.as_str()), ("Gus", "Guest"));
-    let (one_asks, other_asks) = (asker(&directory, &one), asker(&directory, &other));
+    let (one_asks, other_asks) = (asker(&mut directory, &one), asker(&mut directory, &other));
     assert_eq!(directory.join_group(NOW, &one_asks, gid, None).expect("joins").rights, Rights::ALL);
     assert_eq!(directory.join_group(NOW, &other_asks, gid, Some(&spin)).expect("joins").rights, VIEWER);
     assert_eq!(
@@ -207,7 +207,7 @@ fn viewers_of_a_webinar_are_not_kept() {
     for n in 0..100 {
         let pin = if n % 2 == 0 { &pin } else { &spin };
         let guest = directory.guest(NOW, HERE, gid, pin, "G").expect("a guest");
-        let guest = asker(&directory, &guest);
+        let guest = asker(&mut directory, &guest);
         assert!(directory.join_group(NOW, &guest, gid, None).is_ok());
     }
     assert_eq!(directory.join_group(NOW, &ada, gid, Some(&spin)).expect("joins").rights, VIEWER);
@@ -350,7 +350,7 @@ fn the_demo_group_is_made_once_and_allows_guests() {
     assert_eq!(directory.demo_group(), Ok((gid, pin.clone())));
     assert!(directory.guest(NOW, HERE, gid, &pin, "G").is_ok());
     let operator = directory.mint_token("Operator", Some(DEMO_ADDRESS)).expect("a token");
-    let operator = asker(&directory, &operator);
+    let operator = asker(&mut directory, &operator);
     assert!(directory.join_group(NOW, &operator, gid, None).expect("its owner").pins.is_some());
 }
 
