@@ -343,10 +343,11 @@ async fn health_follows_the_shards() {
 async fn config_tells_where_signalling_is() {
     let server = Server::start().await;
     let config: Value = server.get("/config.json").await.json().await.expect("JSON");
-    assert_eq!(
-        config,
-        json!({"appid": "default", "signal": "https://127.0.0.1:4433/signal", "hashes": ["aa", "bb"]})
-    );
+    let types = &config["files"]["types"];
+    assert!(types.as_array().is_some_and(|types| types.contains(&json!("image/*"))), "{config}");
+    let files = json!({"maxBytes": 100 * 1024, "types": types});
+    let signal = "https://127.0.0.1:4433/signal";
+    assert_eq!(config, json!({"appid": "default", "signal": signal, "hashes": ["aa", "bb"], "files": files}));
 }
 
 #[tokio::test]

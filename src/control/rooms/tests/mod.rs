@@ -75,6 +75,8 @@ impl House {
     /// What the data plane and the handshakes were told since the last time.
     fn done(&mut self) -> Vec<Effect> {
         self.settle();
+        // What operators' servers hear is for neither.
+        self.done.retain(|effect| !matches!(effect, Effect::Report(..)));
         std::mem::take(&mut self.done)
     }
 
