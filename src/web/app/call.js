@@ -48,9 +48,9 @@ export class Call {
     this.#wish = wish;
     this.#end = end;
     const { signal } = this.#abort;
-    this.#panel = new PeoplePanel(client, room, signal, (text) => this.#toast(text));
-    this.#chat = new ChatPanel({ client, room, signal, toast: (text) => this.#toast(text), onOpen: () => this.#panel.show(false) });
-    element('people-toggle').addEventListener('click', () => this.#panel.open && this.#chat.show(false), { signal });
+    const init = { client, room, signal, toast: (/** @type {string} */ text) => this.#toast(text) };
+    this.#panel = new PeoplePanel({ ...init, onOpen: () => this.#chat.show(false) });
+    this.#chat = new ChatPanel({ ...init, onOpen: () => this.#panel.show(false) });
     new Quality(client, (stream) => this.#tiles.get(stream), signal);
 
     room.on('roster', ({ joined, left, changed }) => this.#onRoster(joined, left, changed), { signal });

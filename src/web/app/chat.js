@@ -2,6 +2,7 @@
 
 import { Failure } from '../sdk/millrace.js';
 import { element } from './dom.js';
+import { Panel } from './panel.js';
 
 /** @import { Message, Millrace, Room } from '../sdk/millrace.js' */
 
@@ -12,9 +13,7 @@ const STATUS = { sending: 'Sending…', sent: 'Sent', delivered: 'Delivered', re
 const TOGETHER_MS = 120_000;
 
 /** What is said in the room, and the hands and reactions. */
-export class ChatPanel {
-  #panel = element('chat');
-  #toggle = element('chat-toggle');
+export class ChatPanel extends Panel {
   #hand = element('hand');
   #log = element('chat-log');
   /** @type {HTMLTextAreaElement} */
@@ -24,12 +23,12 @@ export class ChatPanel {
   #client;
   #room;
   #toast;
-  #queued = false;
 
   /**
    * @param {{client: Millrace, room: Room, signal: AbortSignal, toast: (text: string) => void, onOpen: () => void}} init
    */
   constructor({ client, room, signal, toast, onOpen }) {
+    super('chat', signal, onOpen);
     this.#client = client;
     this.#room = room;
     this.#toast = toast;
@@ -40,14 +39,6 @@ export class ChatPanel {
     chat.on('reaction', (reaction) => this.#onReaction(reaction), { signal });
     room.on('people', () => this.#paintPeople(), { signal });
     for (const type of ['rights', 'joined']) room.on(type, () => this.#onRights(), { signal });
-    this.#toggle.addEventListener('click', () => {
-      if (!this.open) onOpen();
-      this.show(!this.open);
-    }, { signal });
-    element('chat-close').addEventListener('click', () => {
-      this.show(false);
-      this.#toggle.focus();
-    }, { signal });
     element('chat-older').addEventListener('click', () => this.#older(), { signal });
     this.#hand.addEventListener('click', () => chat.raiseHand(!chat.handUp).catch((error) => this.#failed(error)), { signal });
     element('chat-form').addEventListener('submit', (event) => {
@@ -72,40 +63,23 @@ export class ChatPanel {
       button.addEventListener('click', () => chat.react(text).catch((error) => this.#failed(error)), { signal });
       return button;
     }));
-    signal.addEventListener('abort', () => this.show(false));
     this.#log.replaceChildren();
     this.#onRights();
     this.#onHands();
     this.#paintPeople();
   }
 
-  get open() {
-    return !this.#panel.hidden;
-  }
-
   /** @param {boolean} on */
   show(on) {
-    this.#panel.hidden = !on;
-    this.#toggle.setAttribute('aria-expanded', String(on));
+    super.show(on);
     if (on && this.#room.rights.send) this.#text.focus();
-    this.refresh();
   }
 
-  /** Draws at the next frame, however much happens until then. */
-  refresh() {
-    if (this.#queued) return;
-    this.#queued = true;
-    requestAnimationFrame(() => {
-      this.#queued = false;
-      this.#paint();
-    });
-  }
-
-  #paint() {
+  paint() {
     const { chat } = this.#room;
     if (this.open && !document.hidden) chat.markRead();
     element('chat-badge').textContent = chat.unread > 99 ? '99+' : chat.unread ? String(chat.unread) : '';
-    this.#toggle.setAttribute('aria-label', chat.unread ? `Chat, ${chat.unread} unread` : 'Chat');
+    this.toggle.setAttribute('aria-label', chat.unread ? `Chat, ${chat.unread} unread` : 'Chat');
     if (!this.open) return;
     element('chat-older').hidden = !chat.more;
     element('chat-empty').hidden = chat.messages.length > 0;
@@ -238,7 +212,7 @@ export class ChatPanel {
 
   #onRights() {
     const { send, receive } = this.#room.rights;
-    this.#toggle.hidden = !send && !receive;
+    this.toggle.hidden = !send && !receive;
     this.#hand.hidden = false;
     element('chat-form').hidden = !send;
     element('reactions').hidden = !send;

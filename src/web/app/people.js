@@ -1,67 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { element, hue, icon, initials } from './dom.js';
+import { Panel } from './panel.js';
 import { PersonMenu } from './person-menu.js';
 
 /** @import { Millrace, Room } from '../sdk/millrace.js' */
 
 /** The list of those who are here. */
-export class PeoplePanel {
-  #panel = element('people');
-  #toggle = element('people-toggle');
+export class PeoplePanel extends Panel {
   #client;
   #room;
   #menu;
-  #queued = false;
 
   /**
-   * @param {Millrace} client
-   * @param {Room} room
-   * @param {AbortSignal} signal
-   * @param {(text: string) => void} toast
+   * @param {{client: Millrace, room: Room, signal: AbortSignal, toast: (text: string) => void, onOpen: () => void}} init
    */
-  constructor(client, room, signal, toast) {
+  constructor({ client, room, signal, toast, onOpen }) {
+    super('people', signal, onOpen);
     this.#client = client;
     this.#room = room;
     this.#menu = new PersonMenu(room, signal, toast);
     room.on('rights', () => this.refresh(), { signal });
     for (const type of ['people', 'roster', 'talking', 'joined']) room.on(type, () => this.refresh(), { signal });
-    this.#toggle.addEventListener('click', () => this.show(!this.open), { signal });
-    element('people-close').addEventListener('click', () => {
-      this.show(false);
-      this.#toggle.focus();
-    }, { signal });
-    signal.addEventListener('abort', () => this.show(false));
     this.refresh();
   }
 
-  get open() {
-    return !this.#panel.hidden;
-  }
-
-  /** @param {boolean} on */
-  show(on) {
-    this.#panel.hidden = !on;
-    this.#toggle.setAttribute('aria-expanded', String(on));
-    this.refresh();
-  }
-
-  /** Draws at the next frame, however much happens until then. */
-  refresh() {
-    if (this.#queued) return;
-    this.#queued = true;
-    requestAnimationFrame(() => {
-      this.#queued = false;
-      this.#paint();
-    });
-  }
-
-  #paint() {
+  paint() {
     const { people, streams, count, type } = this.#room;
     const present = Math.max(count, people.size, 1);
     element('people-count').textContent = String(present);
     element('people-badge').textContent = present > 1 ? (present > 999 ? '999+' : String(present)) : '';
-    this.#toggle.setAttribute('aria-label', `People, ${present} here`);
+    this.toggle.setAttribute('aria-label', `People, ${present} here`);
     if (!this.open) return;
     const self = this.#client.self;
     /** @type {Map<number, {uid: number, name: string}>} */

@@ -24,7 +24,7 @@ test('two pages chat: unread, read, history, hands and reactions', () => world({
   await until(async () => (await bob.page.locator('#chat-to option').count()) === 2, { what: 'Bob may choose Ada' });
   await bob.page.selectOption('#chat-to', { label: 'Ada' });
   await bob.page.fill('#chat-text', 'For you alone');
-  await bob.page.click('#chat-form button');
+  await bob.page.click('#chat-form button[type=submit]');
   await until(async () => (await texts(ada)).includes('For you alone'), { what: 'Ada gets what is for her' });
 
   const eve = await person('Eve').joinRoom();
