@@ -21,6 +21,7 @@ await import('./suites/rights.js');
 await import('./suites/limits.js');
 await import('./suites/documents.js');
 await import('./suites/looks.js');
+await import('./suites/accessible.js');
 await import('./suites/firefox.js');
 
 const good = await runAll(new RegExp(process.argv.slice(2).join(' ') || '.', 'i'));

@@ -337,7 +337,7 @@ export class Call {
   #paintSwitches() {
     const mic = this.#camera ? !this.#camera.muted.audio : false;
     const cam = this.#camera ? !this.#camera.muted.video : false;
-    setSwitch(element('mic'), mic, { icon: mic ? 'mic' : 'mic-off', label: mic ? 'Turn microphone off (m)' : 'Turn microphone on (m)' });
+    setSwitch(element('mic'), mic, { icon: mic ? 'mic' : 'mic-off', label: mic ? 'Mic: turn off (m)' : 'Mic: turn on (m)' });
     setSwitch(element('cam'), cam, { icon: cam ? 'cam' : 'cam-off', label: cam ? 'Turn camera off (v)' : 'Turn camera on (v)' });
     setSwitch(element('screen'), Boolean(this.#screen), { label: this.#screen ? 'Stop sharing the screen (s)' : 'Share a screen (s)' });
   }

@@ -29,7 +29,7 @@ export class PeoplePanel extends Panel {
     const { people, streams, count, type } = this.#room;
     const present = Math.max(count, people.size, 1);
     element('people-count').textContent = String(present);
-    element('people-badge').textContent = present > 1 ? (present > 999 ? '999+' : String(present)) : '';
+    element('people-badge').dataset.count = present > 1 ? (present > 999 ? '999+' : String(present)) : '';
     this.toggle.setAttribute('aria-label', `People, ${present} here`);
     if (!this.open) return;
     const self = this.#client.self;

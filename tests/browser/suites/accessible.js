@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each view in dark and light: axe finds nothing serious; and the first load stays small.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { assert, note, test } from '../lib/check.js';
+import { world } from '../lib/world.js';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const FIRST_LOAD = 150 * 1024;
+
+/**
+ * What axe calls serious or critical, in dark and light, as lines.
+ * @param {import('playwright-core').Page} page
+ * @param {string} view
+ */
+async function findings(page, view) {
+  const found = [];
+  for (const colorScheme of /** @type {const} */ (['dark', 'light'])) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+    for (const { id, impact, nodes } of violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')) {
+      for (const { target, any } of nodes) found.push(`${view}, ${colorScheme}: ${impact} ${id} at ${target} ${any[0]?.message ?? ''}`);
+    }
+  }
+  return found;
+}
+
+test('axe finds nothing serious in any view', () => world({ name: 'accessible' }, async ({ server, person }) => {
+  await person('Bob').joinRoom();
+  const ada = person('Ada');
+  const page = await ada.open();
+  await page.addInitScript(AXE);
+  await page.goto(server.link.href);
+  const all = await findings(page, 'join');
+  await page.fill('#name', 'Ada');
+  await page.click('#join-button');
+  await ada.tile('Bob').waitFor();
+  await page.click('#people-toggle');
+  await page.waitForSelector('#people-list li:nth-child(2)');
+  all.push(...await findings(page, 'people'));
+  await page.click('#chat-toggle');
+  await page.fill('#chat-text', 'Hello');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#chat-log .status');
+  all.push(...await findings(page, 'chat'));
+  await page.click('#leave');
+  await page.waitForSelector('#ended:not([hidden])');
+  all.push(...await findings(page, 'ended'));
+  assert.deepEqual(all, []);
+}));
+
+test('a first load transfers less than 150 KB', () => world({ name: 'first-load' }, async ({ server, person }) => {
+  const page = await person('Ada').open();
+  /** @type {Promise<number>[]} */
+  const sizes = [];
+  page.on('requestfinished', (request) => {
+    sizes.push(request.sizes().then(({ responseBodySize, responseHeadersSize }) => responseBodySize + responseHeadersSize));
+  });
+  await page.goto(server.link.href, { waitUntil: 'networkidle' });
+  const sum = (await Promise.all(sizes)).reduce((total, size) => total + size, 0);
+  note(`${sizes.length} files, ${(sum / 1024).toFixed(1)} KB`);
+  assert.ok(sizes.length > 5 && sum > 10_000, `only ${sizes.length} files with ${sum} bytes were counted`);
+  assert.ok(sum < FIRST_LOAD, `${sum} bytes`);
+}));
