@@ -64,7 +64,7 @@ test('the document on embedding: its page for watching', () => elsewhere('embedd
   await ada.publish({ source: 'camera' });
   const page = await visit(person('Bob'), url);
   await plays(page, 'main video');
-  await ada.close();
+  await ada.page.close();
   await until(() => page.evaluate(() => !document.querySelector('main video')), { what: 'the stream is gone' });
 }));
 
