@@ -5,13 +5,24 @@ use std::net::{IpAddr, SocketAddr};
 /// Where a datagram came from or goes to: which of our sockets, which of our addresses, which peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
-    /// Index of the listening address (`--listen` may be repeated).
+    /// Index of the listening address (`--listen` may be repeated); of a TCP connection, its number from [`STREAMS`] on.
     pub socket: u16,
     /// Our own address on this path, so that a wildcard bind answers from the address it was asked at;
     /// unspecified when the kernel may choose.
     pub local: IpAddr,
     /// The peer.
     pub remote: SocketAddr,
+}
+
+/// Where the numbers of TCP connections begin.
+pub const STREAMS: u16 = 0x8000;
+
+impl Path {
+    /// Whether it is a TCP connection (RFC 6544).
+    #[inline]
+    pub const fn is_stream(&self) -> bool {
+        self.socket >= STREAMS
+    }
 }
 
 /// Bytes in one [`TxBatch`] arena.

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::admin;
 use crate::certificate::{CertificateError, Certificates};
@@ -22,7 +22,7 @@ use crate::handshake::{Handshakes, Identity, Outcome};
 use crate::hooks::Hooks;
 use crate::http::{self, Http, HttpError, NodeReport, Serving, ShardReport, Site, Uploads, V1};
 use crate::mail::{Mail, Mailer};
-use crate::net::{self, BindError, Choice, Refused};
+use crate::net::{self, BindError, Choice, Places, Refused, Stream};
 use crate::router::event::Event;
 use crate::router::id::ShardId;
 use crate::shard::{ShardConfig, ShardStats, Shards, Sinks};
@@ -129,15 +129,18 @@ impl Server {
             .map_err(|source| StartError::Key { path: config.data.join("admin.token"), source })?;
 
         // The ports.
+        let runtime = runtime().map_err(refused("threads"))?;
+        let entered = runtime.enter();
         let choice = Choice::probe(config.io)?;
         let sockets = net::bind(&config.listen, usize::from(config.shards))?;
         let media = sockets.addresses();
         let candidates = candidates(&media, &config.advertise).map_err(refused("its own addresses"))?;
+        let page = runtime.block_on(Http::bind(config.http, config.tls.as_ref()))?;
+        let streams =
+            streams(&media, page.address(), &config.advertise).map_err(refused("its own addresses"))?;
         info!("media and signalling on UDP {}, told to clients as {}", list(&media), list(&candidates));
 
         // The data plane.
-        let runtime = runtime().map_err(refused("threads"))?;
-        let entered = runtime.enter();
         let (control, inbox) = Control::new();
         let (shards, seats) = Shards::new(usize::from(config.shards)).map_err(refused("an eventfd"))?;
         let handshakes = Handshakes::start(
@@ -160,6 +163,7 @@ impl Server {
         // The control plane.
         let rooms = Rooms::new(rooms::Config {
             candidates,
+            streams,
             fingerprint: current.hash(),
             voices: config.voices,
             handshakes: HANDSHAKES_IN_FLIGHT,
@@ -183,7 +187,7 @@ impl Server {
 
         // The ways in for people.
         let hashes = Arc::new(RwLock::new(certificates.hashes()));
-        let page = runtime.block_on(Http::bind(config.http, config.tls.as_ref()))?;
+        let page = page.with_media(carrier(&shards));
         let link = demo.map(|(gid, pin)| http::link(page.address(), page.secure(), gid, &pin));
         let uploads =
             Uploads::open(&config.data, config.files.clone()).map_err(refused("the folder of files"))?;
@@ -379,6 +383,25 @@ fn candidates(listening: &[SocketAddr], advertised: &[IpAddr]) -> io::Result<Vec
         found.extend(known.into_iter().map(|ip| (ip.is_loopback(), SocketAddr::new(ip, at.port()))));
     }
     Ok(found.into_iter().map(|(_, address)| address).collect())
+}
+
+/// Where clients are told to send media by TCP: the page's port. Not where only this host reaches it, as behind a proxy,
+/// unless media does not leave this host either.
+fn streams(media: &[SocketAddr], page: SocketAddr, advertised: &[IpAddr]) -> io::Result<Vec<SocketAddr>> {
+    let inside = |at: &SocketAddr| at.ip().is_loopback();
+    if inside(&page) && !media.iter().all(inside) {
+        return Ok(Vec::new());
+    }
+    candidates(&[page], advertised)
+}
+
+/// Takes connections that carry media to the shards.
+fn carrier(shards: &Shards) -> http::Media {
+    let (shards, places) = (shards.clone(), Places::default());
+    Arc::new(move |socket| match Stream::new(socket, &places) {
+        Ok(stream) => shards.carry(stream),
+        Err(error) => debug!("a TCP connection for media was refused: {error}"),
+    })
 }
 
 /// Puts the next certificate into service when its time comes.

@@ -27,6 +27,7 @@ fn ours() -> Ours {
     Ours {
         ice: IceCredentials { ufrag: "ours".into(), pwd: "a-password-of-24-letters".into() },
         candidates: vec!["127.0.0.1:4433".parse().expect("address")],
+        streams: Vec::new(),
         fingerprint: [0xab; 32],
     }
 }

@@ -55,7 +55,13 @@ impl House {
         };
         let group = directory.create_group(owner, &settings).expect("a group");
         let candidates = vec![([127, 0, 0, 1], 4433).into()];
-        let rooms = Rooms::new(Config { candidates, fingerprint: [7; 32], voices: 8, handshakes: 1000 });
+        let rooms = Rooms::new(Config {
+            candidates,
+            streams: Vec::new(),
+            fingerprint: [7; 32],
+            voices: 8,
+            handshakes: 1000,
+        });
         let now = Now { instant: Instant::from_millis(5000), unix: Duration::from_secs(1_000_000) };
         let (pin, spin) = group.pins.expect("pins");
         Self {

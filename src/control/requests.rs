@@ -106,6 +106,7 @@ impl State {
             Request::File { file } => return self.file_link(now, who, *file),
             Request::Hand { gid, up } => rooms.hand(now.instant, link, *gid, *up)?,
             Request::React { gid, text } => rooms.react(now.instant, link, *gid, text)?,
+            Request::Ping {} => {}
             Request::Bye {} => rooms.bye(now.instant, link),
         }
         Ok(Answer::Done {})

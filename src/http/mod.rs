@@ -1,9 +1,13 @@
-//! REST, WHIP and WHEP, health, and the web app, over HTTP/1.1 and, with a certificate, HTTPS.
+//! REST, WHIP and WHEP, health, the web app and signalling by WebSocket, over HTTP/1.1 and, with a certificate, HTTPS.
+//!
+//! Media comes to the same port where UDP does not get through (RFC 6544). The first byte of a connection tells: TLS begins
+//! with 22 and a request with a letter, but a packet of ICE with the upper half of its length, which is 0 or 1.
 
 mod files;
 mod operations;
 mod pages;
 mod site;
+mod socket;
 mod uploads;
 mod v1;
 mod whip;
@@ -88,6 +92,8 @@ const HEAD_BYTES: usize = 16 * 1024;
 const HEAD_FIELDS: usize = 64;
 /// How long a connection may live: ends those who ask and then do not read.
 const LIFE: Duration = Duration::from_secs(600);
+/// The upper half of the length of a connectivity check at most: whatever begins with more is none.
+const LONGEST_CHECK: u8 = 1;
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -117,7 +123,11 @@ pub struct Http {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
+    media: Option<Media>,
 }
+
+/// Takes connections that carry media.
+pub type Media = Arc<dyn Fn(std::net::TcpStream) + Send + Sync>;
 
 impl std::fmt::Debug for Http {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -151,7 +161,7 @@ impl Http {
             };
             HttpError::Bind { address, reason }
         })?;
-        Ok(Self { listener, address, tls })
+        Ok(Self { listener, address, tls, media: None })
     }
 
     /// Where it is bound, with the port that the system chose if it was left to it.
@@ -164,19 +174,25 @@ impl Http {
         self.tls.is_some()
     }
 
+    /// Hands connections that carry media to `media`; without, they are closed.
+    #[must_use]
+    pub fn with_media(self, media: Media) -> Self {
+        Self { media: Some(media), ..self }
+    }
+
     /// Starts to serve a site on the current tokio runtime.
     pub fn start(self, site: Site) -> Serving {
-        self.serve(Pages { site: Some(site), watch: None })
+        self.serve(Pages::new(Some(site), None))
     }
 
     /// Starts to serve a site, with `/metrics` for who holds the admin token, and `/readyz`.
     pub fn start_watched(self, site: Site, watch: Arc<Watch>) -> Serving {
-        self.serve(Pages { site: Some(site), watch: Some(watch) })
+        self.serve(Pages::new(Some(site), Some(watch)))
     }
 
     /// Starts to serve `/metrics` and `/readyz`, to whoever comes.
     pub fn start_watch(self, watch: Arc<Watch>) -> Serving {
-        self.serve(Pages { site: None, watch: Some(watch) })
+        self.serve(Pages::new(None, Some(watch)))
     }
 
     fn serve(self, pages: Pages) -> Serving {
@@ -250,9 +266,15 @@ async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>
                 continue;
             }
         };
-        let (site, tls, stopped) = (Arc::clone(&site), http.tls.clone(), stopped.clone());
+        let (site, tls, media, stopped) =
+            (Arc::clone(&site), http.tls.clone(), http.media.clone(), stopped.clone());
         tokio::spawn(async move {
-            connection(stream, peer, tls, site, stopped).await;
+            let mut first = [0];
+            match tokio::time::timeout(HEAD_TIME, stream.peek(&mut first)).await {
+                Ok(Ok(1)) if first[0] <= LONGEST_CHECK => carry(stream, peer, media),
+                Ok(Ok(1)) => connection(stream, peer, tls, site, stopped).await,
+                _ => debug!("{peer} said nothing"),
+            }
             drop(place);
         });
     }
@@ -260,6 +282,15 @@ async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>
     // All places are free again once every connection is done.
     let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(DRAIN, places.acquire_many(all)).await;
+}
+
+/// Hands a connection over to who moves media.
+fn carry(stream: TcpStream, peer: SocketAddr, media: Option<Media>) {
+    match (media, stream.into_std()) {
+        (Some(media), Ok(stream)) => media(stream),
+        (Some(_), Err(error)) => debug!("media with {peer}: {error}"),
+        (None, _) => debug!("{peer} spoke no HTTP"),
+    }
 }
 
 async fn connection(
@@ -283,7 +314,7 @@ async fn connection(
 
 async fn serve<S>(stream: S, peer: SocketAddr, site: Arc<Pages>, mut stopped: watch::Receiver<bool>)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answer = service_fn(|request: Request<Incoming>| {
         let site = Arc::clone(&site);
@@ -294,7 +325,8 @@ where
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS)
-        .serve_connection(TokioIo::new(stream), answer);
+        .serve_connection(TokioIo::new(stream), answer)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),

@@ -9,17 +9,27 @@ use std::sync::Arc;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 
-use super::{Body, Site, body};
+use super::{Body, Site, body, socket};
 use crate::watch::Watch;
 
 /// What is served at one address.
 pub(super) struct Pages {
     pub(super) site: Option<Site>,
     pub(super) watch: Option<Arc<Watch>>,
+    /// How many may come by WebSocket.
+    sockets: Arc<Semaphore>,
 }
 
+/// Signalling sessions over WebSocket at once. Each is a connection, of which a process has not many.
+const SOCKETS: usize = 10_000;
+
 impl Pages {
+    pub(super) fn new(site: Option<Site>, watch: Option<Arc<Watch>>) -> Self {
+        Self { site, watch, sockets: Arc::new(Semaphore::new(SOCKETS)) }
+    }
+
     pub(super) async fn answer(&self, from: IpAddr, request: Request<Incoming>) -> Response<Body> {
         let look = matches!(*request.method(), Method::GET | Method::HEAD);
         match (&self.watch, &self.site, request.uri().path()) {
@@ -32,6 +42,7 @@ impl Pages {
                     Err(refused) => refused,
                 }
             }
+            (_, Some(site), socket::PATH) => socket::answer(site, &self.sockets, from, request),
             (_, Some(site), _) => site.answer(from, request).await,
             (_, None, _) => plain(StatusCode::NOT_FOUND, "There is nothing here but /metrics and /readyz.\n"),
         }
@@ -53,7 +64,7 @@ async fn metrics(watch: &Watch) -> Response<Body> {
     response
 }
 
-fn plain(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Body> {
+pub(super) fn plain(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Body> {
     let mut response = Response::new(body(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::incoming::Incoming;
 use super::reports::Reports;
 use super::sockets::{ShardSockets, Socket};
+use super::streams::Streams;
 use super::transmit::{self, Outgoing};
 use super::{Counters, Waker};
 use crate::batch::{Path, TxBatch};
@@ -21,10 +22,11 @@ const READS: usize = 16;
 pub(super) struct Mmsg {
     sockets: Vec<Socket>,
     reports: Reports,
+    pub(super) streams: Streams,
     waker: Waker,
     incoming: Incoming,
     outgoing: Outgoing,
-    /// The sockets, the waker, and the sockets for reports.
+    /// The sockets, the waker, what watches TCP connections, and the sockets for reports.
     polled: Vec<libc::pollfd>,
     /// Whether the last turn brought datagrams: then more are likely there, and asking costs less than polling.
     busy: bool,
@@ -35,11 +37,13 @@ impl Mmsg {
     pub(super) fn new(ShardSockets(mut sockets): ShardSockets, waker: Waker) -> Self {
         let poll = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let reports = Reports::of(&mut sockets);
-        let all = sockets.iter().map(Socket::raw).chain([waker.fd()]).chain(reports.descriptors());
+        // Nothing is polled where the number is negative.
+        let all = sockets.iter().map(Socket::raw).chain([waker.fd(), -1]).chain(reports.descriptors());
         let polled = all.map(poll).collect();
         Self {
             sockets,
             reports,
+            streams: Streams::default(),
             waker,
             incoming: Incoming::new(BATCH, BUFFER),
             outgoing: Outgoing::new(transmit::SENDS),
@@ -74,6 +78,7 @@ impl Mmsg {
         }
         self.busy = self.counters.datagrams_in != before;
         self.reports.drain(&mut self.counters, rx);
+        self.streams.drain(&mut self.counters, rx);
         self.waker.arrived();
         Ok(())
     }
@@ -88,7 +93,12 @@ impl Mmsg {
         for polled in &mut self.polled {
             polled.revents = 0;
         }
-        let len = if heeded { self.polled.len() } else { self.sockets.len() + 1 } as libc::nfds_t;
+        if let (Some(fd), Some(polled)) =
+            (self.streams.descriptor(), self.polled.get_mut(self.sockets.len() + 1))
+        {
+            polled.fd = fd;
+        }
+        let len = if heeded { self.polled.len() } else { self.sockets.len() + 2 } as libc::nfds_t;
         // SAFETY: `polled` is an exclusive slice of `len` entries at least, `time` is null or outlives the call.
         let ready = unsafe { libc::ppoll(self.polled.as_mut_ptr(), len, time, std::ptr::null()) };
         if ready >= 0 {
@@ -110,6 +120,7 @@ impl Mmsg {
     }
 
     pub(super) fn send(&mut self, batch: &mut TxBatch) {
+        self.streams.send_batch(batch, &mut self.counters);
         transmit::send_batch(&mut self.sockets, &mut self.outgoing, batch, &mut self.counters);
     }
 }

@@ -13,6 +13,7 @@ mod pool;
 mod reports;
 mod sockets;
 mod steer;
+mod streams;
 mod thread;
 mod transmit;
 mod uring;
@@ -24,12 +25,14 @@ use std::time::Duration;
 
 pub use interfaces::addresses;
 pub use sockets::{BindError, ShardSockets, Sockets, bind};
+pub use streams::{Places, Stream};
 pub use thread::{now, pin, processor_time, raise_priority, small_pages};
 pub use transmit::Sender;
 pub use waker::Waker;
 
 use crate::batch::{Path, TxBatch};
 use mmsg::Mmsg;
+use streams::Streams;
 use uring::Uring;
 
 /// Which driver to use.
@@ -171,6 +174,28 @@ impl Driver {
         match &mut self.0 {
             Kind::Uring(uring) => uring.wait(timeout),
             Kind::Mmsg(mmsg) => mmsg.wait(Some(timeout)),
+        }
+    }
+
+    /// Takes over a TCP connection, whose packets come and go like datagrams.
+    pub fn adopt(&mut self, stream: Stream) -> io::Result<()> {
+        self.streams().adopt(stream)
+    }
+
+    /// Lets a TCP connection go to another driver.
+    pub fn release(&mut self, path: Path) -> Option<Stream> {
+        self.streams().release(path)
+    }
+
+    /// The next TCP connection that takes less than it is given, or takes everything again, and whether it is the former.
+    pub fn poll_clog(&mut self) -> Option<(Path, bool)> {
+        self.streams().poll_clog()
+    }
+
+    fn streams(&mut self) -> &mut Streams {
+        match &mut self.0 {
+            Kind::Uring(uring) => &mut uring.streams,
+            Kind::Mmsg(mmsg) => &mut mmsg.streams,
         }
     }
 

@@ -246,7 +246,7 @@ fn open(address: SocketAddr, join: Join) -> io::Result<Socket> {
     Ok(Socket { fd: socket.into(), reports: None, bound, refusals: 0 })
 }
 
-fn set(fd: RawFd, level: i32, option: i32, value: i32) -> io::Result<()> {
+pub(super) fn set(fd: RawFd, level: i32, option: i32, value: i32) -> io::Result<()> {
     let len = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the option value is an `int` that outlives the call, and its length is that of an `int`.
     let done = unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), len) };

@@ -179,7 +179,8 @@ pub(super) fn send_many(fd: RawFd, headers: &mut [libc::mmsghdr]) -> io::Result<
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Sends a batch, which is empty afterwards, in as few system calls as its sockets allow.
+/// Sends a batch, which is empty afterwards, in as few system calls as its sockets allow. What goes to TCP connections is
+/// not for sockets.
 pub(super) fn send_batch(
     sockets: &mut [Socket],
     outgoing: &mut Outgoing,
@@ -192,6 +193,9 @@ pub(super) fn send_batch(
         let chunk = runs.iter().take(SENDS).take_while(|run| run.path.socket == index).count();
         let (now, later) = runs.split_at(chunk);
         runs = later;
+        if first.path.is_stream() {
+            continue;
+        }
         let Some(socket) = sockets.get_mut(usize::from(index)) else {
             counters.failed += now.iter().map(datagrams).sum::<u64>();
             continue;

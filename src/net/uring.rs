@@ -18,6 +18,7 @@ use super::message::{self, CONTROL_LEN, NAME_LEN};
 use super::pool::{GROUP, Pool};
 use super::reports::Reports;
 use super::sockets::{self, ShardSockets, Socket};
+use super::streams::Streams;
 use super::transmit::{self, Outgoing, Verdict};
 use super::{Counters, Waker};
 use crate::batch::{Path, TX_RUNS, TxBatch};
@@ -37,6 +38,7 @@ const RECEIVE: u64 = 1 << 32;
 const WAKE: u64 = 2 << 32;
 const SEND: u64 = 3 << 32;
 const REPORT: u64 = 4 << 32;
+const STREAM: u64 = 5 << 32;
 
 /// See the module.
 pub(super) struct Uring {
@@ -47,6 +49,9 @@ pub(super) struct Uring {
     reports: Reports,
     /// Which of the sockets for reports end a wait.
     heeded: Vec<bool>,
+    pub(super) streams: Streams,
+    /// Whether what watches TCP connections ends a wait.
+    watching: bool,
     waker: Waker,
     pool: Pool,
     /// The lengths of names and control messages for multishot receives; boxed, since the kernel reads it later.
@@ -88,6 +93,8 @@ impl Uring {
             sockets,
             heeded: reports.descriptors().map(|_| false).collect(),
             reports,
+            streams: Streams::default(),
+            watching: false,
             listening: false,
             failures: 0,
             held: VecDeque::new(),
@@ -120,6 +127,7 @@ impl Uring {
             self.launch()?;
         }
         self.reports.drain(&mut self.counters, rx);
+        self.streams.drain(&mut self.counters, rx);
         self.waker.arrived();
         if self.failures > FAILURES {
             return Err(io::Error::other("receiving fails again and again"));
@@ -170,6 +178,11 @@ impl Uring {
             let poll = opcode::PollAdd::new(Fd(self.waker.fd()), libc::POLLIN as u32).multi(true);
             self.push(poll.build().user_data(WAKE))?;
             self.listening = true;
+        }
+        if let (Some(fd), false) = (self.streams.descriptor(), self.watching) {
+            // Once, since what is not taken in one turn is to be told again.
+            self.push(opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32).build().user_data(STREAM))?;
+            self.watching = true;
         }
         Ok(())
     }
@@ -223,6 +236,7 @@ impl Uring {
                     *heeded = false;
                 }
             }
+            STREAM => self.watching = false,
             _ => {}
         }
     }
@@ -265,6 +279,10 @@ impl Uring {
             let Some(run) = batch.runs().get(slot) else { break };
             let index = usize::from(run.path.socket);
             let bytes = batch.bytes(run);
+            if run.path.is_stream() {
+                self.streams.send(run, bytes, &mut self.counters);
+                continue;
+            }
             let Some(socket) = self.sockets.get(index) else {
                 self.counters.failed += transmit::datagrams(run);
                 continue;

@@ -84,6 +84,8 @@ pub struct Drops {
     pub unfit: u64,
     /// Packets that a viewer asked for again and that are gone, or over its allowance.
     pub not_resent: u64,
+    /// Pictures that waited for too long for a viewer whose way does not take them; the next keyframe follows.
+    pub behind: u64,
     /// A queue was full.
     pub overflow: u64,
 }
@@ -105,6 +107,7 @@ impl Drops {
             late,
             unfit,
             not_resent,
+            behind,
             overflow,
         } = *self;
         malformed
@@ -120,6 +123,7 @@ impl Drops {
             + late
             + unfit
             + not_resent
+            + behind
             + overflow
     }
 }

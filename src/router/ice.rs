@@ -217,6 +217,9 @@ impl Router {
         {
             guest.paths.retain(|p| *p != path);
         }
+        if let (Route::Relay(owner), true) = (route, path.is_stream()) {
+            self.strays.push((path, owner));
+        }
         if let Some(forgotten) = self.lobby.at_mut(place).and_then(|g| g.remember(path, selected)) {
             self.paths.remove(&forgotten);
         }
@@ -248,6 +251,18 @@ impl Router {
             return;
         }
         self.events.push_back(Event::Dtls { session: id, datagram: datagram.to_vec() });
+    }
+
+    /// Something waits in the queue of a TCP connection, or nothing does any more.
+    pub fn handle_clog(&mut self, path: Path, clogged: bool) {
+        let Some(Route::Here(place)) = self.paths.find(&path) else { return };
+        let session = session_at(&mut self.sessions, place);
+        let Some(session) = session.filter(|s| s.outlet.path == Some(path)) else { return };
+        let marks = session.clog(clogged);
+        if !clogged {
+            self.queue.mark_slots(place, marks);
+            self.queue.mark_control(place);
+        }
     }
 
     /// The session is over: forgets its paths.

@@ -54,7 +54,7 @@ use speakers::Speakers;
 use timers::Timers;
 use track::{Sub, Tracks};
 
-use crate::batch::TxBatch;
+use crate::batch::{Path, TxBatch};
 use crate::units::{Bitrate, Duration, Instant};
 
 /// From 1900 to 1970 (RFC 868).
@@ -94,6 +94,8 @@ pub struct Router {
     outbox: Outbox,
     mirrors: mirror::Mirrors,
     to_peers: VecDeque<(ShardId, PeerMessage)>,
+    /// TCP connections that belong to other shards.
+    strays: Vec<(Path, ShardId)>,
     events: VecDeque<Event>,
     /// Sessions with news, and slots whose layer changed.
     news: Vec<u32>,
@@ -125,6 +127,7 @@ impl Router {
             outbox: Outbox::default(),
             mirrors: mirror::Mirrors::default(),
             to_peers: VecDeque::new(),
+            strays: Vec::new(),
             events: VecDeque::new(),
             news: Vec::new(),
             slot_news: Vec::new(),
@@ -293,6 +296,12 @@ impl Router {
             self.fill_peers();
         }
         self.to_peers.pop_front()
+    }
+
+    /// The next TCP connection that carries a session of another shard, which alone can send to it. To be called after
+    /// [`Router::handle_datagram`], before the messages of [`Router::poll_peer`] are handed over.
+    pub fn poll_stray(&mut self) -> Option<(Path, ShardId)> {
+        self.strays.pop()
     }
 
     /// The next piece of news. To be called after [`Router::poll_transmit`], until `None`.

@@ -234,6 +234,9 @@ impl Session {
         let found = self.lost;
         self.lost = false;
         if nominated || found || self.outlet.path.is_none() {
+            if self.outlet.path != Some(path) {
+                self.outlet.pacer.carried_by(path.is_stream());
+            }
             self.outlet.path = Some(path);
         }
         self.news.found |= found;
@@ -358,6 +361,17 @@ impl Session {
         if self.paces() { 0 } else { std::mem::take(&mut self.held) }
     }
 
+    /// The TCP connection that carries it takes what it is given again, or does not; the marks of slots that this lets
+    /// through.
+    pub(crate) fn clog(&mut self, clogged: bool) -> u64 {
+        self.outlet.pacer.clog(clogged);
+        if clogged {
+            return 0;
+        }
+        self.pace_at = Instant::NEVER;
+        self.let_through()
+    }
+
     /// Whether something waits for the pacer.
     pub(crate) fn paces(&self) -> bool {
         self.pace_at != Instant::NEVER
@@ -424,6 +438,10 @@ impl Session {
         tracks: &Tracks,
         counters: &mut Counters,
     ) -> bool {
+        // What fills a queue shows nothing of the way.
+        if !self.outlet.pacer.has_room() {
+            return true;
+        }
         let Some(estimator) = self.outlet.estimator.as_deref_mut() else { return true };
         let mut due = estimator.poll_probe(turn.now);
         let mut back = 0;

@@ -27,6 +27,14 @@ pub trait Core: Send + 'static {
     fn poll_timeout(&self) -> Instant;
     /// Fills `batch`; true if there is more than fits.
     fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) -> bool;
+    /// Something waits in the queue of a TCP connection, or nothing does any more.
+    fn handle_clog(&mut self, path: Path, clogged: bool) {
+        let _ = (path, clogged);
+    }
+    /// The next TCP connection that another shard is to have.
+    fn poll_stray(&mut self) -> Option<(Path, ShardId)> {
+        None
+    }
     /// The next message for another shard.
     fn poll_peer(&mut self) -> Option<(ShardId, Self::Peer)>;
     /// The next piece of news.
@@ -66,6 +74,14 @@ impl Core for Router {
 
     fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
         self.poll_transmit(now, batch)
+    }
+
+    fn handle_clog(&mut self, path: Path, clogged: bool) {
+        self.handle_clog(path, clogged);
+    }
+
+    fn poll_stray(&mut self) -> Option<(Path, ShardId)> {
+        self.poll_stray()
     }
 
     fn poll_peer(&mut self) -> Option<(ShardId, PeerMessage)> {

@@ -5,6 +5,7 @@
 
 mod batching;
 mod core;
+mod door;
 mod latency;
 mod mailbox;
 mod turn;
@@ -20,11 +21,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::{debug, error, info};
 
 pub use self::core::Core;
+use self::door::Door;
 pub use self::latency::{BOUNDS_US, Latency};
 use self::mailbox::{Inbox, Outbox};
 use self::turn::Turner;
 use crate::batch::Path;
-use crate::net::{self, Choice, Driver, Sockets, Waker};
+use crate::net::{self, Choice, Driver, Sockets, Stream, Waker};
 use crate::router::command::Command;
 use crate::router::counters::{Counters, Gauges};
 use crate::router::event::Event;
@@ -122,6 +124,7 @@ struct Inner {
 struct Reach {
     outbox: Outbox,
     waker: Waker,
+    door: Door,
     shown: Arc<Shown>,
 }
 
@@ -139,7 +142,8 @@ impl Shards {
         let mut inboxes = Vec::with_capacity(count);
         for _ in 0..count.clamp(1, MOST) {
             let (outbox, inbox) = mailbox::pair();
-            shards.push(Reach { outbox, waker: Waker::new()?, shown: Arc::default() });
+            let door = Door::default();
+            shards.push(Reach { outbox, waker: Waker::new()?, door, shown: Arc::default() });
             inboxes.push(inbox);
         }
         let shards = Self(Arc::new(Inner { shards, threads: Mutex::default() }));
@@ -159,6 +163,15 @@ impl Shards {
             error!(shard = shard.0, "the shard does not take commands any more: one was dropped");
         }
         reach.waker.wake();
+    }
+
+    /// Hands a TCP connection to a shard: any will do, it goes on to the one that has its session.
+    pub fn carry(&self, stream: Stream) {
+        let shard = usize::from(stream.path().remote.port()) % self.count();
+        if let Some(reach) = self.0.shards.get(shard) {
+            reach.door.put(stream);
+            reach.waker.wake();
+        }
     }
 
     /// Hands what `make` makes to every shard.
@@ -238,14 +251,15 @@ impl Seats {
             return Err(io::Error::other("the sockets are for another number of shards"));
         }
         let wakers: Vec<_> = self.shards.0.shards.iter().map(|reach| reach.waker.clone()).collect();
-        let links = turn::links::<C::Peer>(&wakers);
+        let doors: Vec<_> = self.shards.0.shards.iter().map(|reach| reach.door.clone()).collect();
+        let links = turn::links::<C::Peer>(&wakers, &doors);
         let (ready, readiness) = mpsc::channel();
         for (nth, ((sockets, inbox), links)) in sockets.into_iter().zip(self.inboxes).zip(links).enumerate() {
             let id = ShardId(nth as u8);
             let (Some(waker), Some(reach)) = (wakers.get(nth).cloned(), self.shards.0.shards.get(nth)) else {
                 continue;
             };
-            let (core, sinks, shown) = (make(id), sinks(id), reach.shown.clone());
+            let (core, sinks, shown, door) = (make(id), sinks(id), reach.shown.clone(), reach.door.clone());
             let (io, pin, ready) = (config.io.clone(), config.pin, ready.clone());
             let run = move || {
                 settle(id, pin);
@@ -256,7 +270,7 @@ impl Seats {
                 let _ = ready.send(failure);
                 drop(ready);
                 if let Ok(driver) = driver {
-                    Turner::new(id, core, driver, inbox, links, sinks, shown).run();
+                    Turner::new(id, core, driver, (inbox, door), links, sinks, shown).run();
                 }
             };
             let thread = std::thread::Builder::new().name(format!("shard-{nth}")).spawn(run)?;

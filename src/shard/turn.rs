@@ -9,6 +9,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use tracing::error;
 
 use super::batching::Batching;
+use super::door::Door;
 use super::mailbox::Inbox;
 use super::{Core, ShardStats, Shown, Sinks};
 use crate::batch::{Path, TxBatch};
@@ -36,12 +37,14 @@ pub(super) struct Link<P> {
     from: Consumer<P>,
     backlog: VecDeque<P>,
     waker: Waker,
+    /// Where its TCP connections come in.
+    door: Door,
     /// Whether something was put into the ring since the other shard was last woken.
     told: bool,
 }
 
 /// For each shard its links to all others.
-pub(super) fn links<P>(wakers: &[Waker]) -> Vec<Vec<Link<P>>> {
+pub(super) fn links<P>(wakers: &[Waker], doors: &[Door]) -> Vec<Vec<Link<P>>> {
     let mut links: Vec<Vec<Link<P>>> = wakers.iter().map(|_| Vec::new()).collect();
     for one in 0..wakers.len() {
         for other in one + 1..wakers.len() {
@@ -50,9 +53,11 @@ pub(super) fn links<P>(wakers: &[Waker]) -> Vec<Vec<Link<P>>> {
             for (here, there, to, from) in
                 [(one, other, to_other, from_other), (other, one, to_one, from_one)]
             {
-                if let (Some(links), Some(waker)) = (links.get_mut(here), wakers.get(there)) {
-                    let (peer, waker) = (ShardId(there as u8), waker.clone());
-                    links.push(Link { peer, to, from, backlog: VecDeque::new(), waker, told: false });
+                if let (Some(links), Some(waker), Some(door)) =
+                    (links.get_mut(here), wakers.get(there), doors.get(there))
+                {
+                    let (peer, waker, door) = (ShardId(there as u8), waker.clone(), door.clone());
+                    links.push(Link { peer, to, from, backlog: VecDeque::new(), waker, door, told: false });
                 }
             }
         }
@@ -95,6 +100,7 @@ pub(super) struct Turner<C: Core> {
     driver: Driver,
     work: Work<C>,
     inbox: Inbox,
+    door: Door,
     links: Vec<Link<C::Peer>>,
     batch: TxBatch,
     batching: Batching,
@@ -164,7 +170,7 @@ impl<C: Core> Turner<C> {
         id: ShardId,
         core: C,
         driver: Driver,
-        inbox: Inbox,
+        (inbox, door): (Inbox, Door),
         links: Vec<Link<C::Peer>>,
         sinks: Sinks,
         shown: Arc<Shown>,
@@ -175,6 +181,7 @@ impl<C: Core> Turner<C> {
             driver,
             work,
             inbox,
+            door,
             links,
             batch: TxBatch::new(),
             batching: Batching::default(),
@@ -246,7 +253,7 @@ impl<C: Core> Turner<C> {
         self.driver.turn(Some(patience), &mut |path, datagram| {
             let now = *now.get_or_insert_with(net::now);
             match demux::classify(datagram) {
-                Some(Kind::Quic) => {
+                Some(Kind::Quic) if !path.is_stream() => {
                     work.stats.quic += 1;
                     work.hand_over(path, datagram);
                 }
@@ -260,6 +267,7 @@ impl<C: Core> Turner<C> {
         if self.work.core.poll_timeout() <= now {
             self.work.guard(now, |core| core.handle_timeout(now));
         }
+        self.move_strays(now);
         // Others have their viewers to serve meanwhile.
         self.tell_peers(now);
         let held = std::mem::take(&mut self.held);
@@ -274,7 +282,31 @@ impl<C: Core> Turner<C> {
         Ok(now)
     }
 
+    /// A TCP connection goes where its session is, before what it brought.
+    fn move_strays(&mut self, now: Instant) {
+        while let Some(Some((path, owner))) = self.work.guard(now, Core::poll_stray) {
+            if let (Some(link), Some(stream)) =
+                (self.links.iter_mut().find(|link| link.peer == owner), self.driver.release(path))
+            {
+                link.door.put(stream);
+                link.told = true;
+            }
+        }
+    }
+
+    fn tell_clogs(&mut self, now: Instant) {
+        while let Some((path, clogged)) = self.driver.poll_clog() {
+            self.work.guard(now, |core| core.handle_clog(path, clogged));
+        }
+    }
+
     fn handle_messages(&mut self, now: Instant) {
+        for stream in self.door.take() {
+            if let Err(e) = self.driver.adopt(stream) {
+                error!(shard = self.id.0, "a TCP connection cannot be watched: {e}");
+            }
+        }
+        self.tell_clogs(now);
         for _ in 0..self.inbox.waiting() {
             let Some(command) = self.inbox.take() else { break };
             self.work.stats.commands += 1;
@@ -297,6 +329,7 @@ impl<C: Core> Turner<C> {
             if !self.batch.is_empty() {
                 sent = true;
                 self.driver.send(&mut self.batch);
+                self.tell_clogs(now);
             }
             // After a panic the rest waits for the next turn.
             if more != Some(true) {

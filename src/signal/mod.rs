@@ -1,8 +1,9 @@
-//! Signalling: one message set over WebTransport and raw QUIC.
+//! Signalling: one message set over WebTransport, raw QUIC and WebSocket.
 
 mod integer;
 pub mod message;
 pub mod quic;
 pub mod quic_socket;
 pub mod session;
+pub mod websocket;
 pub mod webtransport;

@@ -1,4 +1,4 @@
-//! One signalling session on one bidirectional stream, whatever carries it.
+//! One signalling session on one bidirectional stream, or one WebSocket: whatever carries it.
 //!
 //! 1. The client says `hello`, first and within five seconds.
 //! 2. Its requests are answered in their order; notices come in between.
@@ -19,12 +19,14 @@ use super::message::{
     Answer, CLIENT_LINE, ClientLine, Notice, Refusal, Request, Secret, write_answer, write_notice,
 };
 use super::quic::{Connection, Gone, closed_on_purpose};
+use super::websocket::Socket;
 use super::webtransport;
 use crate::control::port::{self, Notices};
 use crate::control::requests::SignedIn;
 use crate::control::rooms::Attachment;
 use crate::control::{Control, Unavailable, WAITING_NOTICES};
 use crate::rate::{Bucket, Rate};
+use crate::wire::websocket::Code;
 
 /// How long a new stream may wait with its `hello`.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -39,18 +41,25 @@ const GATHER: usize = 64 * 1024;
 
 /// The signalling stream of a client, on a connection of its own.
 pub(super) struct Channel<'a> {
-    connection: &'a Connection,
-    stream: StreamId,
+    carrier: Carrier<'a>,
     /// What arrived and was not asked for yet.
     arrived: Bytes,
-    /// A browser's stream is of a session, which may end before it.
-    session: Option<webtransport::Session>,
+}
+
+enum Carrier<'a> {
+    Quic {
+        connection: &'a Connection,
+        stream: StreamId,
+        /// A browser's stream is of a session, which may end before it.
+        session: Option<webtransport::Session>,
+    },
+    Socket(&'a mut Socket),
 }
 
 impl<'a> Channel<'a> {
     /// A stream that is all there is.
     pub(super) const fn new(connection: &'a Connection, stream: StreamId) -> Self {
-        Self { connection, stream, arrived: Bytes::new(), session: None }
+        Self { carrier: Carrier::Quic { connection, stream, session: None }, arrived: Bytes::new() }
     }
 
     /// A stream of a session, and what of it arrived already.
@@ -60,7 +69,19 @@ impl<'a> Channel<'a> {
         arrived: Bytes,
         session: webtransport::Session,
     ) -> Self {
-        Self { connection, stream, arrived, session: Some(session) }
+        Self { carrier: Carrier::Quic { connection, stream, session: Some(session) }, arrived }
+    }
+
+    /// A WebSocket.
+    pub(super) const fn of_socket(socket: &'a mut Socket) -> Self {
+        Self { carrier: Carrier::Socket(socket), arrived: Bytes::new() }
+    }
+
+    fn from(&self) -> Option<IpAddr> {
+        match &self.carrier {
+            Carrier::Quic { connection, .. } => Some(connection.remote_address()?.ip()),
+            Carrier::Socket(socket) => Some(socket.from),
+        }
     }
 
     /// The next bytes that the client says. Cancel-safe.
@@ -68,45 +89,70 @@ impl<'a> Channel<'a> {
         if !self.arrived.is_empty() {
             return Ok(std::mem::take(&mut self.arrived));
         }
-        poll_fn(|cx| {
-            if let Some(session) = &mut self.session
-                && session.poll_ended(self.connection, cx).is_ready()
-            {
-                return Poll::Ready(Err(Gone));
+        poll_fn(|cx| match &mut self.carrier {
+            Carrier::Quic { connection, stream, session } => {
+                if let Some(session) = session
+                    && session.poll_ended(connection, cx).is_ready()
+                {
+                    return Poll::Ready(Err(Gone));
+                }
+                connection.poll_read(cx, *stream).map(|read| read?.ok_or(Gone))
             }
-            self.connection.poll_read(cx, self.stream).map(|read| read?.ok_or(Gone))
+            Carrier::Socket(socket) => socket.poll_read(cx),
         })
         .await
     }
 
-    async fn write(&self, bytes: &[u8]) -> Result<(), Gone> {
-        timeout(WRITE_WITHIN, self.connection.write_all(self.stream, bytes)).await.map_err(|_| Gone)?
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        let written = async {
+            match &mut self.carrier {
+                Carrier::Quic { connection, stream, .. } => connection.write_all(*stream, bytes).await,
+                Carrier::Socket(socket) => {
+                    socket.say(bytes);
+                    poll_fn(|cx| socket.poll_flush(cx)).await
+                }
+            }
+        };
+        timeout(WRITE_WITHIN, written).await.map_err(|_| Gone)?
+    }
+
+    /// Nothing more is said; `broke` if that is because the client broke a rule.
+    fn finish(&mut self, broke: bool) {
+        match &mut self.carrier {
+            Carrier::Quic { connection, stream, .. } => connection.finish(*stream),
+            Carrier::Socket(socket) => socket.close(if broke { Code::Policy } else { Code::Normal }),
+        }
     }
 
     /// Once the stream is gone: whether the client meant to leave, which closing with code 0 says.
     async fn left_on_purpose(&mut self) -> bool {
-        if let Some(session) = &mut self.session {
-            poll_fn(|cx| session.poll_ended(self.connection, cx)).await;
-            if let Some(on_purpose) = session.left_on_purpose() {
-                return on_purpose;
+        match &mut self.carrier {
+            Carrier::Quic { connection, session, .. } => {
+                if let Some(session) = session {
+                    poll_fn(|cx| session.poll_ended(connection, cx)).await;
+                    if let Some(on_purpose) = session.left_on_purpose() {
+                        return on_purpose;
+                    }
+                }
+                closed_on_purpose(&connection.closed().await)
             }
+            Carrier::Socket(socket) => socket.left_on_purpose,
         }
-        closed_on_purpose(&self.connection.closed().await)
     }
 }
 
 /// Runs a session until it ends. If its connection is gone by then and the client closed it with code 0, the session
 /// leaves everything at once.
 pub(super) async fn run(control: Control, channel: &mut Channel<'_>) {
-    let Some(from) = channel.connection.remote_address() else { return };
+    let Some(from) = channel.from() else { return };
     let mut lines = Lines { partial: BytesMut::new() };
     // Boxed, as is all that comes rarely: the session's task has room for it as long as it lives.
-    let hello = Box::pin(say_hello(&control, from.ip(), &mut lines, channel));
+    let hello = Box::pin(say_hello(&control, from, &mut lines, channel));
     let Some((mut link, notices)) = hello.await else {
-        channel.connection.finish(channel.stream);
-        return;
+        return channel.finish(false);
     };
     let end = converse(&link, notices, &mut lines, channel).await;
+    let broke = matches!(end, End::Broke(_));
     match end {
         // Where the link is over or elsewhere this does nothing; a client that did not keep up may resume.
         End::Over => link.leave(false).await,
@@ -119,7 +165,7 @@ pub(super) async fn run(control: Control, channel: &mut Channel<'_>) {
             link.leave(on_purpose).await;
         }
     }
-    channel.connection.finish(channel.stream);
+    channel.finish(broke);
 }
 
 /// How a session ends.
@@ -325,7 +371,7 @@ impl Lines {
 }
 
 impl Channel<'_> {
-    async fn answer(&self, id: Option<u64>, answer: Result<Answer, Refusal>) -> Result<(), Gone> {
+    async fn answer(&mut self, id: Option<u64>, answer: Result<Answer, Refusal>) -> Result<(), Gone> {
         match id {
             Some(id) => self.write(&write_answer(id, &answer)).await,
             None => Ok(()),
@@ -333,7 +379,7 @@ impl Channel<'_> {
     }
 
     /// Says this, and what waits behind it.
-    async fn say_all(&self, first: Bytes, more: &mut Notices) -> Result<(), Gone> {
+    async fn say_all(&mut self, first: Bytes, more: &mut Notices) -> Result<(), Gone> {
         let Some(second) = more.waiting() else { return self.write(&first).await };
         let mut all = BytesMut::from(first);
         all.extend_from_slice(&second);

@@ -213,6 +213,7 @@ fn drops(out: &mut Exposition, stats: &[ShardStats]) {
         ("late", reason(|d| d.late)),
         ("unfit", reason(|d| d.unfit)),
         ("not_resent", reason(|d| d.not_resent)),
+        ("behind", reason(|d| d.behind)),
         ("overflow", reason(|d| d.overflow)),
         ("socket_full", sum(&|s| s.net.full)),
         ("socket_refused", sum(&|s| s.net.failed)),

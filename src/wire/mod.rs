@@ -1,7 +1,9 @@
-//! Zero-copy codecs, one module per RFC: no state, no I/O, no `unsafe`, and no input that panics.
+//! Zero-copy codecs, one module per RFC: no I/O, no `unsafe`, no input that panics, and no
+//! state but what finds the packets in a stream.
 
 pub mod demux;
 pub mod ext;
+pub mod framed;
 pub mod id;
 pub mod payload;
 pub mod rtcp;
@@ -9,6 +11,7 @@ pub mod rtp;
 pub mod sdp;
 pub mod srtp;
 pub mod stun;
+pub mod websocket;
 
 mod bits;
 mod bytes;

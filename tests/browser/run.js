@@ -11,6 +11,7 @@ await import('./suites/media.js');
 await import('./suites/layers.js');
 await import('./suites/rooms.js');
 await import('./suites/recovery.js');
+await import('./suites/blocked.js');
 await import('./suites/publisher.js');
 await import('./suites/audience.js');
 await import('./suites/sound.js');

@@ -38,7 +38,13 @@ pub(crate) fn start_telling(
     let mut store = JournalStore::open(data).expect("a store");
     let snapshot = store.load().expect("a snapshot");
     let directory = Directory::new(snapshot, Box::new(SystemEntropy::default()));
-    let rooms = Rooms::new(Config { candidates: Vec::new(), fingerprint: [0; 32], voices: 8, handshakes });
+    let rooms = Rooms::new(Config {
+        candidates: Vec::new(),
+        streams: Vec::new(),
+        fingerprint: [0; 32],
+        voices: 8,
+        handshakes,
+    });
     let (control, inbox) = Control::new();
     let actor = inbox.start(Parts {
         state: State::new(directory, rooms),

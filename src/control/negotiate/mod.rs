@@ -36,6 +36,8 @@ pub struct Ours {
     pub ice: IceCredentials,
     /// Where the peer reaches us over UDP, the best first.
     pub candidates: Vec<SocketAddr>,
+    /// Where it reaches us over TCP (RFC 6544), the best first.
+    pub streams: Vec<SocketAddr>,
     /// SHA-256 of our certificate.
     pub fingerprint: [u8; 32],
 }

@@ -52,6 +52,13 @@ pub(super) fn write_candidates(sdp: &mut Writer, ours: &Ours) {
         let (ip, port) = (address.ip(), address.port());
         sdp.attribute("candidate", format_args!("{} 1 udp {priority} {ip} {port} typ host", n + 1));
     }
+    for (n, address) in ours.streams.iter().enumerate() {
+        // RFC 6544 section 4.2: worse than anything over UDP; among those of one kind passive ones have 4.
+        let local_preference = (4u32 << 13 | 0x1fff).saturating_sub(n as u32);
+        let priority = 90 << 24 | local_preference << 8 | 255;
+        let (n, ip, port) = (ours.candidates.len() + n + 1, address.ip(), address.port());
+        sdp.attribute("candidate", format_args!("{n} 1 tcp {priority} {ip} {port} typ host tcptype passive"));
+    }
     sdp.flag("end-of-candidates");
 }
 

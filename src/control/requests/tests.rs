@@ -38,8 +38,13 @@ struct Call {
 impl Call {
     fn new() -> Self {
         let directory = Directory::new(Snapshot::default(), Box::new(SystemEntropy::default()));
-        let rooms =
-            Rooms::new(Config { candidates: Vec::new(), fingerprint: [1; 32], voices: 8, handshakes: 100 });
+        let rooms = Rooms::new(Config {
+            candidates: Vec::new(),
+            streams: Vec::new(),
+            fingerprint: [1; 32],
+            voices: 8,
+            handshakes: 100,
+        });
         let mut state = State::new(directory, rooms);
         let owner = state.directory.mint_token("owner", Some("owner")).expect("a token").uid;
         let settings = Settings { name: Some("Room".to_owned()), ..Settings::default() };

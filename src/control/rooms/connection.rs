@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::publish::End;
 use super::quality::Quality;
-use super::{Effect, GRACE, LinkId, Rooms, Timer, ToAll};
+use super::{Config, Effect, GRACE, LinkId, Rooms, Timer, ToAll};
 use crate::control::negotiate::Ours;
 use crate::router::command::{IceCredentials, Kind, SessionParams};
 use crate::router::event::Event;
@@ -83,7 +83,8 @@ impl Rooms {
     }
 
     pub(super) fn ours(&self, ice: IceCredentials) -> Ours {
-        Ours { ice, candidates: self.config.candidates.clone(), fingerprint: self.config.fingerprint }
+        let Config { candidates, streams, fingerprint, .. } = &self.config;
+        Ours { ice, candidates: candidates.clone(), streams: streams.clone(), fingerprint: *fingerprint }
     }
 
     /// News from a shard.

@@ -84,8 +84,10 @@ impl LinkId {
 /// What every session description of ours says.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where we can be reached.
+    /// Where we can be reached over UDP.
     pub candidates: Vec<SocketAddr>,
+    /// Where we can be reached over TCP.
+    pub streams: Vec<SocketAddr>,
     /// SHA-256 of our DTLS certificate.
     pub fingerprint: [u8; 32],
     /// How many voices a viewer hears at once, the loudest, where nothing else is said. Of more than a few nobody

@@ -3,6 +3,9 @@
 //! A bucket that fills at a multiple of the estimate. Its queue is the logs: a slot that may not send stays where it is,
 //! and its session is woken on a coarse grid, so that what was held back leaves together. Sound and reports never wait,
 //! but they take from the bucket; retransmissions may overdraw it by as much as it holds.
+//!
+//! A TCP connection has a queue besides, which never holds more than [`STREAM_HOLDS`] of pictures: while anything waits in
+//! it none is added, so what sound waits for is short, and pictures that come too late are left out whole, where they are.
 
 use crate::units::{Bitrate, Duration, Instant};
 
@@ -17,6 +20,10 @@ const HOLDS_AT_LEAST: i32 = 2_500;
 const START: Bitrate = Bitrate::from_kbps(8_000);
 /// What is held back waits for the next multiple of this.
 const GRID_US: u64 = 5_000;
+/// What a TCP connection is given at once, besides sound and reports.
+pub(crate) const STREAM_HOLDS: i32 = 32 * 1024;
+/// A connection that takes nothing is looked at again after this: it tells by itself when it takes more.
+const CLOGGED: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Debug)]
@@ -30,12 +37,34 @@ pub(crate) struct Pacer {
     filled: Instant,
     /// Until when nothing is let through.
     until: Instant,
+    /// What the queue of a TCP connection still takes; without one, anything.
+    room: i32,
+    stream: Stream,
+}
+
+/// What the session is carried by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    /// Datagrams.
+    No,
+    /// A TCP connection that takes what it is given.
+    Open,
+    /// One in which something waits.
+    Clogged,
 }
 
 impl Pacer {
     /// For a peer that gives feedback, or for one that does not, which is not paced.
     pub(crate) fn new(feedback: bool) -> Self {
-        let mut pacer = Self { left: 0, holds: 0, rate: 0, filled: Instant::ZERO, until: Instant::ZERO };
+        let mut pacer = Self {
+            left: 0,
+            holds: 0,
+            rate: 0,
+            filled: Instant::ZERO,
+            until: Instant::ZERO,
+            room: i32::MAX,
+            stream: Stream::No,
+        };
         if feedback {
             pacer.pour(START.as_bps() / 8);
             pacer.left = pacer.holds;
@@ -62,6 +91,9 @@ impl Pacer {
     /// Time has passed. To be called before packets are sent.
     #[inline]
     pub(crate) fn fill(&mut self, now: Instant) {
+        if self.stream != Stream::No {
+            self.room = if self.stream == Stream::Open { STREAM_HOLDS } else { 0 };
+        }
         if self.holds == 0 {
             return;
         }
@@ -78,25 +110,50 @@ impl Pacer {
     #[inline]
     pub(crate) const fn spend(&mut self, bytes: usize) {
         self.left = self.left.saturating_sub(bytes as i32);
+        if !matches!(self.stream, Stream::No) {
+            self.room = self.room.saturating_sub(bytes as i32);
+        }
+    }
+
+    /// What carries the session from now on.
+    pub(crate) const fn carried_by(&mut self, stream: bool) {
+        (self.stream, self.room) = if stream { (Stream::Open, STREAM_HOLDS) } else { (Stream::No, i32::MAX) };
+    }
+
+    /// Whether something waits in the queue of the TCP connection.
+    pub(crate) fn clog(&mut self, clogged: bool) {
+        if self.stream != Stream::No {
+            self.stream = if clogged { Stream::Clogged } else { Stream::Open };
+            self.room = if clogged { 0 } else { STREAM_HOLDS };
+        }
+        if !clogged {
+            self.until = Instant::ZERO;
+        }
     }
 
     /// Whether pictures may be sent.
     #[inline]
     pub(crate) const fn lets_pictures(&self) -> bool {
-        self.holds == 0 || (self.left > 0 && self.until.as_micros() == 0)
+        self.room > 0 && (self.holds == 0 || (self.left > 0 && self.until.as_micros() == 0))
+    }
+
+    /// Whether the queue of a TCP connection takes more than sound and reports.
+    pub(crate) const fn has_room(&self) -> bool {
+        self.room > 0
     }
 
     /// Whether retransmissions may be sent.
     pub(crate) const fn lets_repairs(&self) -> bool {
-        self.holds == 0 || self.left > -self.holds
+        self.room > 0 && (self.holds == 0 || self.left > -self.holds)
     }
 
     /// Something was held back: until when.
     pub(crate) fn hold(&mut self, now: Instant) -> Instant {
         if self.until <= now {
             let owed = u64::from(self.left.min(0).unsigned_abs());
-            let wait_us = owed.saturating_mul(1_000_000) / self.rate.max(1);
-            self.until = next_on_grid(now + Duration::from_micros(wait_us));
+            let owed = Duration::from_micros(owed.saturating_mul(1_000_000) / self.rate.max(1));
+            let wait = if self.stream == Stream::Clogged { owed.max(CLOGGED) } else { owed };
+            self.until = next_on_grid(now + wait);
         }
         self.until
     }

@@ -247,6 +247,7 @@ impl Slot {
                     Pulled::All => self.behind_since = Instant::ZERO,
                     Pulled::Full => return Pulled::Full,
                     Pulled::Held if self.is_late(turn.now) => {
+                        counters.drops.behind += self.left_behind(track);
                         self.stop();
                         self.behind_since = Instant::ZERO;
                     }
@@ -269,6 +270,12 @@ impl Slot {
             self.behind_since = now;
         }
         now.since(self.behind_since) >= LATE
+    }
+
+    /// Packets of the running segment that were not sent yet.
+    fn left_behind(&self, track: &Track) -> u64 {
+        let layer = track.layers.get(usize::from(self.segment.layer));
+        layer.map_or(0, |layer| layer.log.head().saturating_sub(self.cursor))
     }
 
     /// Sends the running segment up to the head of its log.

@@ -124,6 +124,8 @@ pub enum Request {
         /// A few characters at most.
         text: String,
     },
+    /// Is anybody there?
+    Ping {},
     /// The session ends at once, everywhere.
     Bye {},
 }
@@ -270,7 +272,7 @@ impl ClientLine {
     }
 }
 
-const REQUESTS: [&str; 20] = [
+const REQUESTS: [&str; 21] = [
     "hello",
     "join",
     "leave",
@@ -290,6 +292,7 @@ const REQUESTS: [&str; 20] = [
     "history",
     "hand",
     "react",
+    "ping",
     "bye",
 ];
 

@@ -2,7 +2,9 @@
 
 import { Emitter } from './emitter.js';
 import { Failure } from './failure.js';
+import { connect } from './transport.js';
 
+/** @import { Transport } from './transport.js' */
 /** @import { Hello } from './types.js' */
 
 /** What this client speaks. */
@@ -10,6 +12,10 @@ const VERSION = 1;
 const CONNECT_MS = 6000;
 /** A line now and then lets QUIC find out early that the server has forgotten us (stateless reset). */
 const PING_MS = 3000;
+/** Over WebSocket its answer is the sign of life; without one for so long the connection is given up. */
+const SILENT_MS = 10_000;
+/** The number of these lines, of which no request is. */
+const PING_ID = 1;
 const BACKOFF_MS = [0, 250, 500, 1000, 2000, 4000];
 /** The longest wait before a request is repeated that the server had no time for. */
 const PATIENCE_MS = 30000;
@@ -23,7 +29,7 @@ const LINES_AT_ONCE = 150;
  */
 
 /**
- * One conversation with the server: JSON lines on a WebTransport stream, found again when it is lost.
+ * One conversation with the server: JSON lines by WebTransport or WebSocket, found again when it is lost.
  *
  * Events: `state` ({state, error}), `message` (any message that is no answer), `restarted` (the server knows nothing of
  * us any more: join, publish and watch again).
@@ -37,14 +43,14 @@ export class Signal extends Emitter {
   #server;
   #token;
   #resume = '';
-  #nextId = 1;
+  #nextId = 2;
   /** @type {Map<number, Pending>} */
   #pending = new Map();
-  /** @type {WebTransport | undefined} */
+  /** @type {Transport | undefined} */
   #transport;
-  /** @type {WritableStreamDefaultWriter<Uint8Array> | undefined} */
-  #writer;
-  #encoder = new TextEncoder();
+  /** What served the last time. @type {Transport['kind'] | undefined} */
+  #served;
+  #giveUp = new AbortController();
   /** @type {string[]} */
   #outbox = [];
   #credit = LINES_AT_ONCE;
@@ -65,6 +71,11 @@ export class Signal extends Emitter {
   /** Where the server is, and what opens it: for what goes by HTTP. */
   get access() {
     return { server: this.#server, token: this.#token };
+  }
+
+  /** What carries this session: 'webtransport', or 'websocket' where UDP does not get through. */
+  get transport() {
+    return this.#transport?.kind;
   }
 
   /**
@@ -157,23 +168,31 @@ export class Signal extends Emitter {
     // Certificates live for days only, so their hashes are asked for before every connect.
     const answer = await fetch(new URL('config.json', this.#server), { cache: 'no-store', signal: AbortSignal.timeout(CONNECT_MS) });
     const config = await answer.json();
-    if (typeof WebTransport === 'undefined') {
-      throw new Failure('VERSION', 'This browser has no WebTransport here: use a current one, over https or on localhost.');
-    }
-    const hashes = (config.hashes ?? []).map((/** @type {string} */ hash) => ({ algorithm: 'sha-256', value: bytesOf(hash) }));
-    const transport = new WebTransport(config.signal, hashes.length ? { serverCertificateHashes: hashes } : {});
-    transport.closed.catch(() => {});
+    const giveUp = new AbortController();
+    this.#giveUp = giveUp;
+    const transport = await connect({
+      signal: config.signal,
+      hashes: config.hashes ?? [],
+      server: this.#server,
+      first: this.#served,
+      ms: CONNECT_MS,
+      abort: giveUp.signal,
+    });
     this.#transport = transport;
-    await within(CONNECT_MS, transport.ready);
-    const stream = await within(CONNECT_MS, transport.createBidirectionalStream());
-    const reader = stream.readable.getReader();
-    this.#writer = stream.writable.getWriter();
+    this.#served = transport.kind;
     const hello = { t: 'hello', id: 0, v: VERSION, token: this.#token, ...(this.#resume && { resume: this.#resume }) };
     this.#write(JSON.stringify(hello));
-    const ping = setInterval(() => this.#greeted && this.#post('{"t":"ping"}'), PING_MS);
+    let heard = performance.now();
+    const ping = setInterval(() => {
+      if (!this.#greeted) return;
+      const answered = transport.kind === 'websocket';
+      if (answered && performance.now() - heard > SILENT_MS) return this.#drop();
+      this.#post(JSON.stringify({ t: 'ping', ...(answered && { id: PING_ID }) }));
+    }, PING_MS);
     const slow = setTimeout(() => this.#greeted || this.#drop(), CONNECT_MS);
     try {
-      for await (const line of lines(reader)) {
+      for await (const line of transport.lines) {
+        heard = performance.now();
         const message = JSON.parse(line);
         if (message.re === 0) this.#onHello(message), greeted();
         else if (message.re !== undefined) this.#onAnswer(message);
@@ -260,29 +279,25 @@ export class Signal extends Emitter {
   /** @param {string} line */
   #write(line) {
     // A failed write shows at the reader too, which is where it is handled.
-    this.#writer?.write(this.#encoder.encode(`${line}\n`)).catch(() => {});
+    this.#transport?.write(line).catch(() => {});
   }
 
   #drop() {
     const transport = this.#transport;
+    this.#giveUp.abort(new Failure('TIMEOUT', 'The server does not answer.'));
     this.#transport = undefined;
-    this.#writer = undefined;
     this.#greeted = false;
     this.#outbox = [];
-    try {
-      transport?.close();
-    } catch {
-      // It was closed before it was ready.
-    }
+    transport?.close();
   }
 
   /** @param {Failure} error */
   #close(error) {
     if (this.state === 'closed') return;
     this.error = error;
-    const writer = this.#greeted ? this.#writer : undefined;
     const transport = this.#transport;
-    this.#writer = undefined;
+    const greeted = this.#greeted;
+    this.#giveUp.abort(error);
     this.#transport = undefined;
     this.#greeted = false;
     this.#enter('closed');
@@ -290,16 +305,10 @@ export class Signal extends Emitter {
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
     this.#hurry();
-    const end = () => {
-      try {
-        transport?.close();
-      } catch {
-        // Closed already.
-      }
-    };
-    if (!writer) return end();
+    const end = () => transport?.close();
+    if (!greeted) return end();
     // `bye` must be on its way before the connection goes; a dying page may not get as far as the timer.
-    writer.write(this.#encoder.encode('{"t":"bye"}\n')).then(() => setTimeout(end, 50), end);
+    transport?.write('{"t":"bye"}').then(() => setTimeout(end, 50), end);
   }
 
   #wake = () => this.#hurry();
@@ -309,41 +318,4 @@ export class Signal extends Emitter {
     this.state = state;
     this.emit('state', { state, error: this.error });
   }
-}
-
-/**
- * The lines of a byte stream, without their line feeds.
- * @param {ReadableStreamDefaultReader<Uint8Array>} reader
- */
-async function* lines(reader) {
-  const decoder = new TextDecoder();
-  let text = '';
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    text += decoder.decode(value, { stream: true });
-    let end;
-    while ((end = text.indexOf('\n')) >= 0) {
-      yield text.slice(0, end);
-      text = text.slice(end + 1);
-    }
-  }
-}
-
-/** @param {string} hex */
-function bytesOf(hex) {
-  return new Uint8Array((hex.match(/../g) ?? []).map((pair) => parseInt(pair, 16)));
-}
-
-/**
- * @template T
- * @param {number} ms
- * @param {Promise<T>} promise
- * @returns {Promise<T>}
- */
-function within(ms, promise) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Failure('TIMEOUT', 'The server does not answer.')), ms);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

@@ -9,10 +9,10 @@ import { chromium } from 'playwright-core';
 const HARNESS = readFileSync(join(fileURLToPath(new URL('.', import.meta.url)), 'harness.js'), 'utf8');
 const VIEWPORT = { width: 1440, height: 900 };
 
-/** @param {string[]} [more] arguments */
-export async function launchChromium(more = []) {
+/** @param {string[]} [more] arguments @param {string} [program] */
+export async function launchChromium(more = [], program = process.env.CHROMIUM ?? '/usr/bin/chromium') {
   return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    executablePath: program,
     headless: true,
     args: [
       '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',

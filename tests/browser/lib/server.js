@@ -31,13 +31,14 @@ async function freeUdp() {
 }
 
 export class Server {
-  /** @param {{args?: string[], name?: string}} [options] */
-  static async start({ args = [], name = 'server' } = {}) {
+  /** @param {{args?: string[], name?: string, host?: string, wrap?: string[]}} [options] `wrap`: what runs the server */
+  static async start({ args = [], name = 'server', host = '127.0.0.1', wrap = [] } = {}) {
     const server = new Server();
     mkdirSync(OUTPUT, { recursive: true });
     server.data = mkdtempSync(join(tmpdir(), 'millrace-test-'));
-    server.args = ['--listen', `127.0.0.1:${await freeUdp()}`, '--http', `127.0.0.1:${await freeTcp()}`, '--data', server.data, ...args];
+    server.args = ['--listen', `${host}:${await freeUdp()}`, '--http', `${host}:${await freeTcp()}`, '--data', server.data, ...args];
     server.name = name;
+    server.wrap = wrap;
     await server.run();
     return server;
   }
@@ -45,7 +46,8 @@ export class Server {
   /** Starts it on the ports and data it has; the link it prints is `link`. */
   async run() {
     this.log = createWriteStream(join(OUTPUT, `${this.name}.log`), { flags: 'a' });
-    this.child = spawn(BINARY, this.args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } });
+    const [program, ...args] = [...this.wrap, BINARY, ...this.args];
+    this.child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } });
     this.ended = new Promise((resolve) => this.child.once('exit', (code, signal) => resolve({ code, signal })));
     this.child.stderr.pipe(this.log);
     let printed = '';

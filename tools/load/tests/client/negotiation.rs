@@ -15,6 +15,7 @@ fn server() -> Server {
     Server {
         ice: IceCredentials { ufrag: "serv".into(), pwd: "server-server-server-server".into() },
         candidates: vec!["127.0.0.1:4433".parse().expect("an address")],
+        streams: Vec::new(),
         fingerprint: [7; 32],
     }
 }
