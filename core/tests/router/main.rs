@@ -30,5 +30,6 @@ mod resting_layers;
 mod spatial_layers;
 mod survives_loss;
 mod switch_is_continuous;
+mod tcp;
 mod temporal_layers;
 mod two_shards;

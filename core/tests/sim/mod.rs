@@ -139,6 +139,8 @@ pub struct World {
     seals: HashMap<(usize, Ssrc, u64), u64>,
     highest: HashMap<(usize, Ssrc), u64>,
     pub bytes_to_peers: u64,
+    /// TCP connections that went to another shard.
+    pub moved: Vec<(Path, ShardId)>,
     /// Sends of packets of about a thousand bytes, and how many of those they carried.
     pub large_runs: (u64, u64),
 }
@@ -172,6 +174,7 @@ impl World {
             seals: HashMap::new(),
             highest: HashMap::new(),
             bytes_to_peers: 0,
+            moved: Vec::new(),
             large_runs: (0, 0),
         }
     }
@@ -457,6 +460,10 @@ impl World {
                     if !more {
                         break;
                     }
+                }
+                while let Some((path, owner)) = router.poll_stray() {
+                    self.flows.insert(path.remote.port(), usize::from(owner.0));
+                    self.moved.push((path, owner));
                 }
                 let from = ShardId(at as u8);
                 messages.extend(std::iter::from_fn(|| router.poll_peer()).map(|(to, m)| (from, to, m)));

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use millrace::batch::Path;
+use millrace::batch::{Path, STREAMS};
 use millrace::router::command::IceCredentials;
 use millrace::router::id::SessionId;
 use millrace::units::{Duration, Instant};
@@ -27,6 +27,8 @@ pub struct Peer {
     /// Answers to checks on their way when it restarted are signed with the old password.
     former_password: String,
     pub address: SocketAddr,
+    /// The number of its TCP connection, if it comes by one.
+    pub stream: Option<u16>,
     /// Addresses it had before: what is on its way there still arrives.
     pub former: Vec<SocketAddr>,
     pub up: Link,
@@ -66,6 +68,7 @@ impl Peer {
             former_password: remote.pwd.clone(),
             remote,
             address,
+            stream: None,
             former: vec![],
             up: link.clone(),
             down: link,
@@ -85,7 +88,8 @@ impl Peer {
     }
 
     pub fn path(&self) -> Path {
-        path(self.address)
+        let path = path(self.address);
+        Path { socket: self.stream.map_or(path.socket, |number| STREAMS + number), ..path }
     }
 
     pub fn has(&self, to: &Path) -> bool {

@@ -43,7 +43,13 @@ struct House {
 impl House {
     fn new() -> Self {
         let candidates = vec![([127, 0, 0, 1], 4433).into()];
-        let rooms = Rooms::new(Config { candidates, fingerprint: [7; 32], voices: 8, handshakes: 1000 });
+        let rooms = Rooms::new(Config {
+            candidates,
+            streams: Vec::new(),
+            fingerprint: [7; 32],
+            voices: 8,
+            handshakes: 1000,
+        });
         Self { rooms, now: Instant::from_millis(1000), told: BTreeMap::new(), done: Vec::new() }
     }
 
