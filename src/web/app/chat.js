@@ -33,12 +33,12 @@ export class ChatPanel extends Panel {
     this.#room = room;
     this.#toast = toast;
     const { chat } = room;
-    for (const type of ['message', 'status', 'cleared', 'unread']) chat.on(type, () => this.refresh(), { signal });
+    for (const type of /** @type {const} */ (['message', 'status', 'cleared', 'unread'])) chat.on(type, () => this.refresh(), { signal });
     chat.on('message', (message) => this.#onMessage(message), { signal });
     chat.on('hands', () => this.#onHands(), { signal });
     chat.on('reaction', (reaction) => this.#onReaction(reaction), { signal });
     room.on('people', () => this.#paintPeople(), { signal });
-    for (const type of ['rights', 'joined']) room.on(type, () => this.#onRights(), { signal });
+    for (const type of /** @type {const} */ (['rights', 'joined'])) room.on(type, () => this.#onRights(), { signal });
     element('chat-older').addEventListener('click', () => this.#older(), { signal });
     this.#hand.addEventListener('click', () => chat.raiseHand(!chat.handUp).catch((error) => this.#failed(error)), { signal });
     element('chat-form').addEventListener('submit', (event) => {

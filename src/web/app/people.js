@@ -21,7 +21,7 @@ export class PeoplePanel extends Panel {
     this.#room = room;
     this.#menu = new PersonMenu(room, signal, toast);
     room.on('rights', () => this.refresh(), { signal });
-    for (const type of ['people', 'roster', 'talking', 'joined']) room.on(type, () => this.refresh(), { signal });
+    for (const type of /** @type {const} */ (['people', 'roster', 'talking', 'joined'])) room.on(type, () => this.refresh(), { signal });
     this.refresh();
   }
 

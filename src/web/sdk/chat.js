@@ -10,6 +10,8 @@ import { upload } from './files.js';
 /**
  * @typedef {'sending' | 'sent' | 'delivered' | 'read' | 'failed' | 'received'} MessageStatus
  * @typedef {Said & {gid: number, mine: boolean, status: MessageStatus}} Message
+ * @typedef {{uid: number, name: string, text: string}} Reaction
+ * @typedef {{message: Message, status: Message, cleared: void, unread: number, hands: Map<number, string>, reaction: Reaction}} ChatEvents
  */
 
 /** Messages held in the page; older ones are asked for again. */
@@ -24,6 +26,7 @@ const PAGES = 10;
  *
  * Events: `message` (a Message: somebody's, or our own), `status` (a Message of ours got further), `cleared` (the held messages
  * changed otherwise: older ones came), `unread` (their number), `hands` (Map of who raised theirs), `reaction` ({uid, name, text}).
+ * @extends {Emitter<ChatEvents>}
  */
 export class Chat extends Emitter {
   /** Messages held, the oldest first. @type {Message[]} */
@@ -163,7 +166,7 @@ export class Chat extends Emitter {
   /** Shows others a reaction for a moment: a picture character. @param {string} text */
   async react(text) {
     await this.#signal.request('react', { gid: this.#gid, text });
-    this.emit('reaction', { uid: this.#signal.hello?.uid, name: this.#signal.hello?.name, text });
+    this.emit('reaction', { uid: this.#signal.hello?.uid ?? 0, name: this.#signal.hello?.name ?? '', text });
   }
 
   /** Fills the gap that a lost connection left. */

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** An EventTarget whose events are `CustomEvent`s: what happened is in `event.detail`. */
+/**
+ * An EventTarget whose events are `CustomEvent`s: what happened is in `event.detail`.
+ * @template {object} Events the type of each event's detail, by its name
+ */
 export class Emitter extends EventTarget {
   /**
    * @protected
-   * @param {string} type
-   * @param {unknown} [detail]
+   * @template {keyof Events & string} Name
+   * @param {Name} type
+   * @param {Events[Name]} [detail]
    */
   emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
@@ -13,13 +17,14 @@ export class Emitter extends EventTarget {
 
   /**
    * Calls `listener` with the event's detail, until `signal` aborts.
-   * @param {string} type
-   * @param {(detail: any) => void} listener
+   * @template {keyof Events & string} Name
+   * @param {Name} type
+   * @param {(detail: Events[Name]) => void} listener
    * @param {{signal?: AbortSignal, once?: boolean}} [options]
    * @returns {this}
    */
   on(type, listener, options) {
-    this.addEventListener(type, (event) => listener(/** @type {CustomEvent} */ (event).detail), options);
+    this.addEventListener(type, (event) => listener(/** @type {CustomEvent<Events[Name]>} */ (event).detail), options);
     return this;
   }
 }

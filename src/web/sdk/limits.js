@@ -16,7 +16,7 @@ export function strictest(all) {
   const sum = {};
   for (const limits of all) {
     for (const [name, value] of Object.entries(limits)) {
-      if (name === 'codecs') sum.codecs = sum.codecs?.filter((/** @type {Codec} */ codec) => value.includes(codec)) ?? value;
+      if (Array.isArray(value)) sum.codecs = sum.codecs?.filter((/** @type {Codec} */ codec) => value.includes(codec)) ?? value;
       else sum[name] = Math.min(sum[name] ?? Infinity, value);
     }
   }

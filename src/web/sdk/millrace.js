@@ -18,7 +18,7 @@ import { Signal } from './signal.js';
 import { Viewer } from './viewer.js';
 import { View } from './view.js';
 
-/** @import { Hello } from './types.js' */
+/** @import { ConnectionQuality, Hello, Ring, Watching } from './types.js' */
 /** @typedef {import('./chat.js').Message} Message */
 /** @import { PublishOptions } from './publisher.js' */
 
@@ -32,9 +32,16 @@ export { GroupCall, Mesibo, Mesibo as mesibo } from './mesibo.js';
 const HOME = new URL('..', import.meta.url);
 
 /**
+ * @typedef {{state: {state: Signal['state'], error?: Failure}, failed: {attempt: number}, call: Ring, viewer: Watching,
+ *   quality: ConnectionQuality}} ClientEvents
+ */
+
+/**
  * A person at a server: one signalling session, the rooms joined, the streams published and watched.
  *
- * Events: `state` ({state: 'connecting' | 'online' | 'reconnecting' | 'closed', error}), `call` ({gid, group, uid, name, address}: a call begins in a group of ours that we are not in).
+ * Events: `state` ({state: 'connecting' | 'online' | 'reconnecting' | 'closed', error}), `call` ({gid, group, uid, name, address}: a call begins in a group of ours that we are not in),
+ * `viewer` (somebody began or ceased to watch one of our streams), `quality` (of one connection), `failed` ({attempt}: a connection did not come about).
+ * @extends {Emitter<ClientEvents>}
  */
 export class Millrace extends Emitter {
   /** @type {Map<number, Room>} */
@@ -236,7 +243,7 @@ export class Millrace extends Emitter {
         return this.emit('quality', message);
       case 'layers': return this.publishers.get(message.sid)?.setLayers(message.active);
       case 'viewer': {
-        this.publishers.get(message.sid)?.dispatchEvent(new CustomEvent('viewer', { detail: message }));
+        this.publishers.get(message.sid)?.onViewer(message);
         return this.emit('viewer', message);
       }
       case 'ended':

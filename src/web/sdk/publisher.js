@@ -9,7 +9,7 @@ import { Failure } from './failure.js';
 import { codecWithin, within } from './limits.js';
 
 /** @import { Encoding } from './encodings.js' */
-/** @import { Codec, LimitChanges, Media, Quality } from './types.js' */
+/** @import { Codec, LimitChanges, Media, Quality, Watching } from './types.js' */
 /** @import { Signal } from './signal.js' */
 
 /** @type {('audio' | 'video')[]} */
@@ -38,15 +38,23 @@ const KINDS = ['audio', 'video'];
  */
 
 /**
+ * @typedef {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} PublisherState
+ * @typedef {'closed' | 'error' | 'notallowed' | 'complete'} EndReason
+ * @typedef {{state: PublisherState, muted: Media, ended: {reason: EndReason, error?: unknown}, viewer: Watching, quality: Quality,
+ *   media: MediaStream}} PublisherEvents
+ */
+
+/**
  * A stream that we publish, on a connection of its own.
  *
  * Events: `state` ('connecting', 'connected', 'reconnecting', 'ended'), `muted` (Media), `ended` ({reason, error}),
  * `viewer`, `quality`, `media` (MediaStream: it changed).
+ * @extends {Emitter<PublisherEvents>}
  */
 export class Publisher extends Emitter {
   sid;
   source;
-  /** @type {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} */
+  /** @type {PublisherState} */
   state = 'idle';
   /** What is captured, for a preview. */
   media = new MediaStream();
@@ -235,6 +243,11 @@ export class Publisher extends Emitter {
   setLayers(active) {
     this.#wanted = active;
     this.#steered = this.#steered.then(() => this.#steer()).catch(() => {});
+  }
+
+  /** Somebody began to watch this stream, or ceased to. @param {Watching} viewer */
+  onViewer(viewer) {
+    this.emit('viewer', viewer);
   }
 
   /** @param {Quality} quality */
@@ -493,7 +506,7 @@ export class Publisher extends Emitter {
   }
 
   /**
-   * @param {'closed' | 'error' | 'notallowed' | 'complete'} reason
+   * @param {EndReason} reason
    * @param {unknown} [error]
    */
   #end(reason, error) {

@@ -6,7 +6,7 @@ import { Failure } from './failure.js';
 import { Stream } from './stream.js';
 import { View } from './view.js';
 
-/** @import { Action, Admin, Joined, LimitChanges, Media, Person, Rights, StreamId, StreamInfo } from './types.js' */
+/** @import { Action, Admin, Asked, Joined, LimitChanges, Media, Person, Rights, StreamId, StreamInfo } from './types.js' */
 /** @import { Signal } from './signal.js' */
 /** @import { Viewer } from './viewer.js' */
 /** @import { ViewOptions } from './view.js' */
@@ -17,10 +17,18 @@ const NO_ADMIN = { modify: false, pins: false, members: false, moderate: false, 
 const GRACE_MS = 8000;
 
 /**
+ * @typedef {{joined: Stream[], changed: Stream[], left: Stream[]}} RosterNews
+ * @typedef {{roster: RosterNews, people: {count: number, joined: Person[], left: number[]}, talking: Stream[], rights: Rights,
+ *   limits: LimitChanges, settings: void, asked: Asked, muted: {sid: number, by: number} & Media, joined: void,
+ *   removed: {reason: string}}} RoomEvents
+ */
+
+/**
  * A group that we are in.
  *
  * Events: `roster` ({joined, changed, left}: Streams), `people` ({count, joined, left}), `talking` (Streams, loudest first),
  * `rights`, `limits`, `settings` (name, type, resolution or call flags changed), `asked` (an Asked: an admin wants something of us), `muted` ({sid, by, audio, video}: an admin muted us), `joined` (again, after a restart), `removed` ({reason}).
+ * @extends {Emitter<RoomEvents>}
  */
 export class Room extends Emitter {
   gid;
@@ -165,7 +173,7 @@ export class Room extends Emitter {
 
   /** @param {{all?: boolean, joined?: StreamInfo[], changed?: StreamInfo[], left?: StreamId[]}} roster */
   onRoster({ all = false, joined = [], changed = [], left = [] }) {
-    /** @type {{joined: Stream[], changed: Stream[], left: Stream[]}} */
+    /** @type {RosterNews} */
     const news = { joined: [], changed: [], left: [] };
     for (const info of [...joined, ...changed]) {
       const known = this.streams.get(`${info.uid}/${info.sid}`);
@@ -207,7 +215,7 @@ export class Room extends Emitter {
     const keys = new Set(talking.map(({ uid, sid }) => `${uid}/${sid}`));
     for (const stream of this.streams.values()) stream.setTalking(keys.has(stream.key));
     this.selfTalking = talking.some(({ uid }) => uid === this.#signal.hello?.uid);
-    this.emit('talking', talking.map(({ uid, sid }) => this.streams.get(`${uid}/${sid}`)).filter(Boolean));
+    this.emit('talking', talking.map(({ uid, sid }) => this.streams.get(`${uid}/${sid}`)).filter((stream) => stream !== undefined));
   }
 
   /**
@@ -220,7 +228,7 @@ export class Room extends Emitter {
     this.emit('rights', rights);
   }
 
-  /** @param {import('./types.js').Asked} asked */
+  /** @param {Asked} asked */
   onAsked(asked) {
     this.emit('asked', asked);
   }

@@ -32,7 +32,8 @@ const LINES_AT_ONCE = 150;
  * One conversation with the server: JSON lines by WebTransport or WebSocket, found again when it is lost.
  *
  * Events: `state` ({state, error}), `message` (any message that is no answer), `restarted` (the server knows nothing of
- * us any more: join, publish and watch again).
+ * us any more: join, publish and watch again), `failed` ({attempt}: a connection did not come about).
+ * @extends {Emitter<{state: {state: State, error?: Failure}, message: any, restarted: void, failed: {attempt: number}}>}
  */
 export class Signal extends Emitter {
   /** @type {State} */

@@ -9,6 +9,7 @@ import { Emitter } from './emitter.js';
  * A stream that somebody else publishes in a room: an entry of the roster.
  *
  * Events: `changed`, `talking` (boolean), `gone`.
+ * @extends {Emitter<{changed: void, talking: boolean, gone: void}>}
  */
 export class Stream extends Emitter {
   uid;

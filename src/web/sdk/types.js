@@ -22,6 +22,9 @@
  * @typedef {{rttMs: number, lossPercent: number, level: number}} Quality
  * @typedef {{uid: number, address: string, name: string, resume: string, resumed: boolean}} Hello
  * @typedef {{gid: number, name: string, type: number, resolution: number, callFlags: number, rights: Rights, admin?: Admin, limits?: LimitChanges, people: number}} Joined
+ * @typedef {{gid: number, sid: number, uid: number, name: string, watching: boolean}} Watching
+ * @typedef {{gid: number, group: string, uid: number, name: string, address: string}} Ring
+ * @typedef {Quality & {sid?: number, watching?: boolean}} ConnectionQuality
  * @typedef {{width: number, height: number, visible: boolean}} TileSize
  * @typedef {'vp8' | 'h264' | 'vp9' | 'av1'} Codec
  */

@@ -19,10 +19,15 @@ import { Tile } from './tile.js';
  */
 
 /**
+ * @typedef {{media: MediaStream, layer: Layer, sound: Why, error: Failure, closed: void}} ViewEvents
+ */
+
+/**
  * A stream that we watch. `media` holds its tracks for as long as it is watched and may go into any media element.
  *
  * Events: `media` (its tracks changed), `layer` ({width, height, why}), `sound` (why its sound is sent, 'source', or is not,
  * 'loudness'), `error`, `closed`.
+ * @extends {Emitter<ViewEvents>}
  */
 export class View extends Emitter {
   stream;

@@ -11,6 +11,9 @@ import { View } from './view.js';
 /**
  * The one connection on which a client watches. The server offers its slots; which stream fills which slot is a
  * message and no negotiation.
+ *
+ * Events: `state` (of the connection), `quality` (Quality), `error`.
+ * @extends {Emitter<{state: RTCPeerConnectionState, quality: Quality, error: Error}>}
  */
 export class Viewer extends Emitter {
   /** @type {Map<string, View>} */
