@@ -152,6 +152,10 @@ impl Site {
         if !matches!(self.mail, Mail::Off) {
             config["appid"] = json!(DEFAULT_APP);
         }
+        // So that the page can say where to look for the code.
+        if matches!(self.mail, Mail::Log) {
+            config["codes"] = json!("log");
+        }
         config
     }
 

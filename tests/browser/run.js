@@ -22,6 +22,7 @@ await import('./suites/rights.js');
 await import('./suites/limits.js');
 await import('./suites/documents.js');
 await import('./suites/looks.js');
+await import('./suites/landing.js');
 await import('./suites/accessible.js');
 await import('./suites/firefox.js');
 

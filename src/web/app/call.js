@@ -25,6 +25,7 @@ export class Call {
   #room;
   #wish;
   #end;
+  #invite;
   #abort = new AbortController();
   /** @type {Map<Stream, TileView>} */
   #tiles = new Map();
@@ -40,12 +41,13 @@ export class Call {
   #toastTimer;
 
   /**
-   * @param {{client: Millrace, room: Room, wish: Wish, end: (title: string, text?: string) => void}} init
+   * @param {{client: Millrace, room: Room, wish: Wish, invite: () => void, end: (title: string, text?: string) => void}} init
    */
-  constructor({ client, room, wish, end }) {
+  constructor({ client, room, wish, invite, end }) {
     this.#client = client;
     this.#room = room;
     this.#wish = wish;
+    this.#invite = invite;
     this.#end = end;
     const { signal } = this.#abort;
     const init = { client, room, signal, toast: (/** @type {string} */ text) => this.#toast(text) };
@@ -70,8 +72,8 @@ export class Call {
       current: (kind) => this.#camera?.media.getTracks().find((track) => track.kind === kind)?.getSettings().deviceId,
     });
 
-    element('room-name').textContent = room.name || `Room ${room.gid}`;
-    document.title = `${room.name || `Room ${room.gid}`} · millrace`;
+    this.#paintName();
+    room.on('settings', () => this.#paintName(), { signal });
     element('reconnecting').hidden = true;
     element('sound').hidden = true;
     element('asked').hidden = true;
@@ -135,7 +137,7 @@ export class Call {
       screen: () => this.#toggleScreen(),
       leave: () => this.leave(),
       sound: () => this.#unmuteAll(),
-      copy: () => this.#copyLink(),
+      copy: this.#invite,
     };
     for (const [id, action] of Object.entries(actions)) element(id).addEventListener('click', action, { signal });
     /** @type {Record<string, () => void>} */
@@ -301,15 +303,10 @@ export class Call {
     }
   }
 
-  async #copyLink() {
-    const link = new URL('/', location.href);
-    link.search = new URLSearchParams({ gid: String(this.#room.gid), pin: this.#wish.pin }).toString();
-    try {
-      await navigator.clipboard.writeText(link.href);
-      this.#toast('The link is copied.');
-    } catch {
-      this.#toast(link.href);
-    }
+  #paintName() {
+    const name = this.#room.name || `Room ${this.#room.gid}`;
+    element('room-name').textContent = name;
+    document.title = `${name} · millrace`;
   }
 
   #onRights() {

@@ -14,16 +14,19 @@ export async function fillDevices(select, current) {
 }
 
 /**
- * Why a device could not be opened, for people.
+ * Why a device could not be opened, and what to do, in one sentence.
  * @param {unknown} error
  * @param {string} what
  */
 export function deviceProblem(error, what) {
+  if (!navigator.mediaDevices) return `Browsers give the ${what} to https pages only: ask for this page’s https address.`;
+  const both = what.includes(' and ');
   switch (/** @type {Error} */ (error)?.name) {
-    case 'NotAllowedError': return `The browser was not allowed to use the ${what}.`;
-    case 'NotFoundError': return `No ${what} was found.`;
-    case 'NotReadableError': return `The ${what} is in use by another program.`;
-    default: return `The ${what} could not be opened.`;
+    case 'NotAllowedError': return `Your browser blocks the ${what}: allow ${both ? 'them' : 'it'} by the icon beside the address, then try again.`;
+    case 'NotFoundError': return `No ${what} ${both ? 'were' : 'was'} found: plug ${both ? 'them' : 'it'} in, or join without.`;
+    case 'NotReadableError':
+    case 'AbortError': return `The ${what} ${both ? 'are' : 'is'} in use by another program: close that one, then try again.`;
+    default: return `The ${what} could not be opened: choose another one, or join without.`;
   }
 }
 

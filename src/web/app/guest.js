@@ -4,11 +4,12 @@ import { Millrace } from '../sdk/millrace.js';
 import { tab } from './storage.js';
 
 /**
- * This tab's token for a room: kept over a reload, a new one for every further tab.
- * @param {{gid: number, pin: string, name: string}} guest
+ * The account's token of who comes signed in; of a guest this tab's for the room: kept over a reload, a new one for every further tab.
+ * @param {{gid: number, pin: string, name: string, token?: string}} guest
  * @returns {Promise<string>}
  */
-export async function tokenFor({ gid, pin, name }) {
+export async function tokenFor({ gid, pin, name, token: own }) {
+  if (own) return own;
   const kept = tab.get(`guest:${gid}`);
   if (kept?.name === name && kept.pin === pin && await claim(kept.token)) return kept.token;
   const { token } = await Millrace.guest({ gid, pin, name });

@@ -1,69 +1,145 @@
 // SPDX-License-Identifier: Apache-2.0
-// The room page: opened by the link that carries a room's number and pin.
+// The page: where one comes without a link, one's rooms, and, by the link that carries a room's number and pin, the room.
 
 import { Failure, Millrace } from '../sdk/millrace.js';
+import { account, forgetAccount, signOut } from './account.js';
 import { Call } from './call.js';
 import { element } from './dom.js';
 import { forget, tokenFor } from './guest.js';
+import { Home } from './home.js';
+import { linkTo, openInvite } from './invite.js';
 import { JoinDialog } from './join.js';
+import { RoomPage } from './room-page.js';
+import { Rooms } from './rooms.js';
 import { startSettings } from './settings.js';
 import { browser, tab } from './storage.js';
 
-/** @import { Wish } from './join.js' */
+/** @import { Link, Wish } from './join.js' */
+/** @typedef {'home' | 'rooms' | 'room' | 'join' | 'call' | 'ended'} View */
+const VIEWS = /** @type {const} */ (['home', 'rooms', 'room', 'join', 'call', 'ended']);
+const SIGNED_OUT = 'You are signed out. Sign in again.';
 
-const parameters = new URLSearchParams(location.search);
-const link = { gid: Number(parameters.get('gid')) || undefined, pin: parameters.get('pin') ?? undefined };
-
-const dialog = new JoinDialog(link, join);
+const dialog = new JoinDialog(join);
+const home = new Home(go, route);
+const rooms = new Rooms(go);
+const roomPage = new RoomPage(go);
 /** @type {Millrace | undefined} */
 let client;
+/** The room that one is in. */
+let inside = 0;
 /** The page goes: a reload finds its way back in, so nothing is forgotten. */
 let unloading = false;
 
 startSettings();
-const before = link.gid ? tab.get(`joined:${link.gid}`) : null;
-if (before && before.pin === link.pin) {
-  // A reload in the middle of a call: back in at once.
-  show('call');
-  join({ ...before, gid: link.gid, pin: link.pin, mic: browser.get('mic') ?? true, cam: browser.get('cam') ?? true });
-} else {
-  ask();
-}
+route();
 
 addEventListener('pagehide', () => {
   unloading = true;
   client?.close();
 });
 addEventListener('pageshow', (event) => event.persisted && location.reload());
-element('again').addEventListener('click', () => ask());
+addEventListener('popstate', () => {
+  if (document.body.dataset.view !== 'call') return route();
+  // Back, out of a call: the page begins anew, which leaves it.
+  tab.set(`joined:${inside}`, null);
+  return location.reload();
+});
+addEventListener('signed-out', () => open('home', () => home.open(SIGNED_OUT)));
+element('again').addEventListener('click', () => ask(linked()));
+element('sign-out').addEventListener('click', async () => {
+  await signOut();
+  go('/');
+});
+document.addEventListener('click', (event) => {
+  const anchor = event.target instanceof Element ? event.target.closest('a') : null;
+  if (!anchor || anchor.origin !== location.origin || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  go(anchor.pathname + anchor.search);
+});
 
-/** @param {'join' | 'call' | 'ended'} view */
-function show(view) {
-  document.body.dataset.view = view;
-  for (const id of ['join', 'call', 'ended']) element(id).hidden = id !== view;
+/** What the link says. @returns {Link} */
+function linked() {
+  const parameters = new URLSearchParams(location.search);
+  return { gid: Number(parameters.get('gid')) || 0, pin: parameters.get('pin') ?? '', watch: parameters.has('watch') };
 }
 
-function ask() {
-  show('join');
-  dialog.open();
+/** @param {string} path */
+function go(path) {
+  history.pushState(null, '', path);
+  route();
+}
+
+/** Shows what the address says. */
+function route() {
+  const link = linked();
+  const room = Number(new URLSearchParams(location.search).get('room'));
+  if (link.gid) {
+    const before = tab.get(`joined:${link.gid}`);
+    if (before?.pin !== link.pin) return ask(link);
+    // A reload in the middle of a call: back in at once.
+    show('call');
+    const token = before.account ? account()?.token : undefined;
+    join({ ...before, ...link, token, mic: before.mic ?? browser.get('mic') ?? true, cam: before.cam ?? browser.get('cam') ?? true });
+  } else if (!account()) open('home', () => home.open());
+  else if (room) open('room', () => roomPage.open(room));
+  else open('rooms', () => rooms.open());
+}
+
+/** @param {View} view */
+function show(view) {
+  document.body.dataset.view = view;
+  for (const id of VIEWS) element(id).hidden = id !== view;
+  element('outside').hidden = view === 'call';
+  if (view !== 'join') dialog.close();
+  if (view !== 'rooms') rooms.close();
+  const me = account();
+  element('mast-who').hidden = !me;
+  element('mast-name').textContent = me?.name ?? '';
+}
+
+/**
+ * @param {View} view
+ * @param {() => void} fill
+ */
+function open(view, fill) {
+  show(view);
+  document.title = 'millrace';
+  element('outside').scrollTop = 0;
+  fill();
+}
+
+/** @param {Link} link */
+function ask(link) {
+  open('join', () => dialog.open(link));
 }
 
 /** @param {Wish} wish */
 async function join(wish) {
   try {
-    const room = await enter(wish);
-    dialog.close();
+    const { room, token } = await enter(wish);
+    // A pin typed by hand: a reload comes back by it.
+    if (wish.pin !== linked().pin) history.replaceState(null, '', linkTo(wish.gid, wish.pin, wish.watch));
     show('call');
-    tab.set(`joined:${wish.gid}`, { name: wish.name, pin: wish.pin, audioDevice: wish.audioDevice, videoDevice: wish.videoDevice });
+    inside = wish.gid;
+    tab.set(`joined:${wish.gid}`, {
+      name: wish.name,
+      pin: wish.pin,
+      account: Boolean(wish.token),
+      audioDevice: wish.audioDevice,
+      videoDevice: wish.videoDevice,
+      ...(wish.watch && { mic: false, cam: false }),
+    });
     const call = new Call({
       client: /** @type {Millrace} */ (client),
       room,
       wish,
+      invite: () => openInvite(room, { token, pin: wish.pin, watch: !room.rights.publish }),
       end: (title, text) => {
         if (unloading) return;
         tab.set(`joined:${wish.gid}`, null);
         element('ended-title').textContent = title;
         element('ended-text').textContent = text ?? '';
+        element('ended-home').textContent = account() ? 'My rooms' : 'To the first page';
         show('ended');
         element('again').focus();
       },
@@ -75,7 +151,7 @@ async function join(wish) {
     client?.close();
     client = undefined;
     tab.set(`joined:${wish.gid}`, null);
-    ask();
+    ask(linked());
     dialog.setError(error instanceof Failure ? sentence(error) : 'The server cannot be reached. Try again in a moment.');
   }
 }
@@ -86,16 +162,21 @@ async function join(wish) {
  */
 async function enter(wish) {
   for (let attempt = 0; ; attempt += 1) {
-    client = new Millrace({ token: await tokenFor(wish) });
+    const token = await tokenFor(wish);
+    client = new Millrace({ token });
     client.on('failed', ({ attempt }) => {
       if (attempt > 0) dialog.setNote('The server does not answer yet. Still trying…');
     });
     try {
       await client.connect();
-      return await client.join(wish.gid, { pin: wish.pin });
+      return { token, room: await client.join(wish.gid, { pin: wish.pin || undefined }) };
     } catch (error) {
       client.close();
       if (attempt > 0 || !(error instanceof Failure) || error.code !== 'AUTHFAIL') throw error;
+      if (wish.token) {
+        forgetAccount();
+        throw new Failure('AUTHFAIL', SIGNED_OUT);
+      }
       forget(wish.gid);
     }
   }

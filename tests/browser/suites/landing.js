@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Before the call: signing in by e-mail, one's rooms, a new one, and the invitations by which others come in.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { assert, test, until } from '../lib/check.js';
+import { OUTPUT } from '../lib/server.js';
+import { world } from '../lib/world.js';
+
+/** @import { Page } from 'playwright-core' */
+
+/** The code that was sent last: without a mail server, on a server that nobody else reaches, it is in the log. @param {string} name */
+function lastCode(name) {
+  const log = readFileSync(join(OUTPUT, `${name}.log`), 'utf8');
+  return [...log.matchAll(/the code that signs \S+ in is (\d{6})/g)].at(-1)?.[1];
+}
+
+/**
+ * Signs in on the first page.
+ * @param {import('../lib/people.js').Person} person
+ * @param {string} log
+ */
+async function signIn(person, log) {
+  const page = await person.open({ permissions: ['clipboard-read', 'clipboard-write', 'camera', 'microphone'] });
+  await page.goto(new URL('/', person.server.link).href);
+  await page.fill('#sign-name', person.name);
+  await page.fill('#sign-email', `${person.name.toLowerCase()}@example.org`);
+  await page.click('#sign-button');
+  await page.waitForSelector('#code-form:not([hidden])');
+  const code = await until(() => lastCode(log), { what: 'a code in the log' });
+  await page.fill('#code', code);
+  await page.waitForSelector('#rooms:not([hidden])');
+  return page;
+}
+
+/** Makes a room, and is on its page then. @param {Page} page @param {string} name */
+async function makeRoom(page, name) {
+  await page.click('#room-first:visible, #room-new:visible');
+  await page.fill('#create [name=name]', name);
+  await page.click('#create [type=submit]');
+  await page.waitForSelector('#room .invite[data-for=viewers] .primary');
+}
+
+/** What the button of an invitation copies. @param {Page} page @param {string} whom */
+async function copied(page, whom) {
+  await page.evaluate(() => navigator.clipboard.writeText(''));
+  await page.click(`.invite[data-for=${whom}]:visible .primary`);
+  return until(() => page.evaluate(() => navigator.clipboard.readText()), { what: 'a text in the clipboard' });
+}
+
+/** @param {string} text */
+const linkIn = (text) => /https?:\/\/\S+gid=\S+/.exec(text)?.[0] ?? '';
+
+test('signed in by a code one makes a room, and both invitations lead in with the right rights', () => world({ name: 'landing' }, async ({ person }) => {
+  const ada = person('Ada');
+  const page = await signIn(ada, 'landing');
+  assert.ok(await page.isVisible('#rooms-empty'));
+  await makeRoom(page, 'Garden club');
+  const texts = { participants: await copied(page, 'participants'), viewers: await copied(page, 'viewers') };
+  for (const text of Object.values(texts)) assert.match(text, /Garden club[^]*https?:\/\/\S+gid=\d+&pin=\d{8}[^]*room \d+ with pin \d{4} \d{4}/);
+  assert.notEqual(linkIn(texts.participants), linkIn(texts.viewers));
+
+  const bob = await person('Bob').joinRoom({ link: linkIn(texts.participants) });
+  const eve = await person('Eve').joinRoom({ link: linkIn(texts.viewers) });
+  await bob.tile('Bob').waitFor();
+  await eve.tile('Bob').waitFor();
+  assert.ok(await bob.page.isVisible('#mic'));
+  assert.ok(await eve.page.isHidden('#mic'), 'a viewer has no microphone button');
+
+  // My rooms, after a reload: the room, and who is in it.
+  await page.goto(new URL('/', ada.server.link).href);
+  await page.waitForSelector('.room .live:not([hidden])');
+  assert.match(await page.textContent('.room'), /Garden club.*Owner.*Conference.*Bob/s);
+  await page.click('.room-open');
+  await page.waitForSelector('#join:not([hidden])');
+  assert.equal(await page.textContent('#join-as'), 'You come as Ada.');
+  await page.click('#join-button');
+  await ada.tile('Bob').waitFor();
+  await bob.tile('Ada').waitFor();
+
+  // The same invitations in the call, for who may see the pins.
+  await page.click('#copy');
+  await page.waitForSelector('#invite .invite[data-for=viewers] .primary');
+  assert.equal(await copied(page, 'participants'), texts.participants);
+  await page.click('#invite-close');
+  await page.reload();
+  await ada.tile('Bob').waitFor();
+  await page.click('#leave');
+  await page.click('#ended-home');
+  await page.waitForSelector('.room');
+
+  await page.click('#sign-out');
+  await page.waitForSelector('#home:not([hidden])');
+  await page.reload();
+  await page.waitForSelector('#home:not([hidden])');
+}));
+
+test('a room is renamed, its pin made anew and its call ended by deleting it', () => world({ name: 'my-rooms' }, async ({ person }) => {
+  const ada = person('Ada');
+  const page = await signIn(ada, 'my-rooms');
+  await makeRoom(page, 'Draft');
+  const before = linkIn(await copied(page, 'participants'));
+  const bob = await person('Bob').joinRoom({ link: before });
+  await bob.tile('Bob').waitFor();
+
+  await page.click('.invite[data-for=participants] .more');
+  await page.click('#menu >> text=New pin');
+  await page.click('#ask-yes');
+  const after = await until(async () => {
+    const link = linkIn(await page.textContent('.invite[data-for=participants] .invite-text').catch(() => '') ?? '');
+    return link !== before && link;
+  }, { what: 'another link' });
+  const eve = await person('Eve').joinRoom({ link: before });
+  await until(() => eve.page.textContent('#join-error'), { what: 'the old link is refused' });
+  const dan = await person('Dan').joinRoom({ link: after });
+  await dan.tile('Bob').waitFor();
+
+  await page.click('.invite[data-for=viewers] .more');
+  await page.click('#menu >> text=Remove pin');
+  await page.click('#ask-yes');
+  await page.waitForSelector('.invite[data-for=viewers] >> text=Make a pin');
+
+  await page.goto(new URL('/', ada.server.link).href);
+  await page.click('.room .more');
+  await page.click('#menu >> text=Rename');
+  await page.fill('#ask-input', 'Final');
+  await page.click('#ask-yes');
+  await page.waitForSelector('.room b:text-is("Final")');
+  await page.reload();
+  await page.waitForSelector('.room b:text-is("Final")');
+
+  await page.click('.room .more');
+  await page.click('#menu >> text=Delete');
+  await page.click('#ask-yes');
+  await page.waitForSelector('#rooms-empty:not([hidden])');
+  await bob.page.waitForSelector('#ended:not([hidden])');
+}));
+
+test('a webinar is made with the limits behind more, and renamed on its page', () => world({ name: 'webinar-page' }, async ({ person }) => {
+  const page = await signIn(person('Ada'), 'webinar-page');
+  await page.click('#room-first');
+  await page.fill('#create [name=name]', 'Lecture');
+  await page.check('#create [name=type][value="1"]');
+  await page.click('#create summary');
+  await page.selectOption('#create [name=resolution]', '2');
+  await page.click('#create [type=submit]');
+  await page.waitForSelector('#room .invite[data-for=participants] .primary');
+  assert.match(await page.textContent('#room-kind'), /Webinar/);
+  const bob = await person('Bob').joinRoom({ link: linkIn(await copied(page, 'participants')) });
+  await bob.tile('Bob').waitFor();
+  await page.fill('#room-form [name=name]', 'Lecture 2');
+  assert.equal(await page.inputValue('#room-form [name=resolution]'), '2');
+  await page.click('#room-form [type=submit]');
+  await page.waitForSelector('#room-saved:text-is("Saved.")');
+  // In the running call, too.
+  await until(async () => (await bob.page.textContent('#room-name')) === 'Lecture 2', { what: 'the call has the new name' });
+}));
+
+test('a wrong code is told, and a server without mail says that nobody can sign in', () => world({ name: 'codes', args: ['--mail-server', 'smtp://127.0.0.1:9', '--mail-from', 'no-reply@example.org'] }, async ({ person }) => {
+  const ada = person('Ada');
+  const page = await ada.open();
+  await page.goto(new URL('/', ada.server.link).href);
+  await page.fill('#sign-name', 'Ada');
+  await page.fill('#sign-email', 'ada@example.org');
+  await page.click('#sign-button');
+  await until(async () => /could not be sent/.test(await page.textContent('#sign-error') ?? ''), { what: 'a sentence about the mail' });
+  // What comes next is the same page with another server behind it.
+  await page.route('**/api', (route) => route.fulfill({ json: { op: 'login', ts: 0, result: route.request().postData()?.includes('code=') ? 'FAIL' : 'OK', error: 'BADCODE' } }));
+  await page.click('#sign-button');
+  await page.waitForSelector('#code-form:not([hidden])');
+  await page.fill('#code', '000000');
+  await until(async () => /wrong or too old/.test(await page.textContent('#code-error') ?? ''), { what: 'a sentence about the code' });
+  await page.route('**/config.json', (route) => route.fulfill({ json: { signal: '', hashes: [] } }));
+  await page.reload();
+  await page.waitForSelector('#sign-off:not([hidden])');
+  assert.ok(await page.isHidden('#sign-form'));
+}));
+
+test('a room number and a pin, or a whole link, are enough to come in', () => world({ name: 'enter' }, async ({ server, person }) => {
+  const page = await person('Bob').open();
+  await page.goto(new URL('/', server.link).href);
+  await page.fill('#enter-room', String(server.gid));
+  await page.fill('#enter-pin', server.pin.replace(/(....)/, '$1 '));
+  await page.keyboard.press('Enter');
+  await page.fill('#name', 'Bob');
+  await page.click('#join-button');
+  await page.waitForSelector('#call:not([hidden]) .tile.local');
+  await page.goBack();
+  await page.waitForSelector('#home:not([hidden])');
+  await page.fill('#enter-room', server.link.href);
+  await page.waitForSelector('#join:not([hidden])');
+}));
