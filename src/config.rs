@@ -21,6 +21,7 @@ pub use self::line::Stop;
 use crate::control::directory::{FileRules, mail_address};
 use crate::control::limits::{Limits, MAX_VOICES};
 use crate::hooks;
+use crate::http::{Network, Proxies};
 use crate::mail::{MailServer, Privacy};
 use crate::net::Io;
 use crate::origin::{Host, Origin};
@@ -146,6 +147,8 @@ pub struct Config {
     pub io: Io,
     /// Addresses for candidates in place of our own; empty where our own do.
     pub advertise: Vec<IpAddr>,
+    /// Who asks for others.
+    pub proxies: Proxies,
     /// HTTPS in place of HTTP.
     pub tls: Option<Tls>,
     /// Origins besides the page's own whose pages may connect, as in `https://example.org`.
@@ -214,6 +217,8 @@ const KEYS: &[(&str, bool)] = &[
     ("advertise", true),
     ("tls-cert", false),
     ("tls-key", false),
+    ("trusted-proxy", true),
+    ("proxy-header", false),
     ("origin", true),
     ("demo", false),
     ("voices", false),
@@ -312,6 +317,20 @@ impl Options {
         let pem = |text: &str| Some(PathBuf::from(text)).filter(|path| fs::File::open(path).is_ok());
         let tls_cert = check.one("tls-cert", readable, pem);
         let tls_key = check.one("tls-key", readable, pem);
+        check.split("trusted-proxy");
+        let networks = check.many(
+            "trusted-proxy",
+            "addresses or networks, as in 127.0.0.1 or 10.0.0.0/8",
+            Network::parse,
+        );
+        let forwarded = check.one("proxy-header", "x-forwarded-for or forwarded", |text| match text {
+            "x-forwarded-for" => Some(false),
+            "forwarded" => Some(true),
+            _ => None,
+        });
+        if let (Some(place), None) = (check.names("proxy-header"), check.names("trusted-proxy")) {
+            check.problem(place, "proxy-header", "needs trusted-proxy, who writes it".to_owned());
+        }
         let origins =
             check.many("origin", "scheme, host and port and no more, as in https://example.org", origin);
         let demo = check.one("demo", "true or false", |text| text.parse::<bool>().ok());
@@ -374,6 +393,7 @@ impl Options {
             shards: shards.unwrap_or_else(one_per_core),
             io: io.unwrap_or_default(),
             advertise,
+            proxies: Proxies { networks, forwarded: forwarded.unwrap_or(false) },
             tls,
             origins,
             demo: demo.unwrap_or(true),

@@ -83,6 +83,7 @@ fn serve(options: &Options) -> Result<(), String> {
                 _ = terminate.recv() => break,
                 _ = again.recv() => {}
             }
+            server.refresh_certificate();
             match options.check_again(&config) {
                 Ok((now, waiting)) => {
                     config = Config { log: now.log, voices: now.voices, ..config };

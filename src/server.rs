@@ -187,7 +187,7 @@ impl Server {
 
         // The ways in for people.
         let hashes = Arc::new(RwLock::new(certificates.hashes()));
-        let page = page.with_media(carrier(&shards));
+        let page = page.behind(config.proxies.clone()).with_media(carrier(&shards));
         let link = demo.map(|(gid, pin)| http::link(page.address(), page.secure(), gid, &pin));
         let uploads =
             Uploads::open(&config.data, config.files.clone()).map_err(refused("the folder of files"))?;
@@ -262,6 +262,11 @@ impl Server {
     /// The data plane.
     pub fn shards(&self) -> &Shards {
         &self.shards
+    }
+
+    /// Reads the page's certificate again if its files changed.
+    pub fn refresh_certificate(&self) {
+        self.page.iter().for_each(Serving::refresh_certificate);
     }
 
     /// Runs something on the control plane's threads and waits for it.

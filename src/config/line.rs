@@ -71,6 +71,16 @@ const SERVE: Command = Command {
         once("tls-cert", "FILE", "Certificate chain (PEM) of the web page, which turns it to HTTPS"),
         once("tls-key", "FILE", "Its private key (PEM)"),
         many(
+            "trusted-proxy",
+            "NET[,NET]",
+            "Proxies before the web page, as 127.0.0.1 or 10.0.0.0/8, that say truly who asks; may be given several times",
+        ),
+        once(
+            "proxy-header",
+            "NAME",
+            "Where they say it: x-forwarded-for or forwarded [default: x-forwarded-for]",
+        ),
+        many(
             "origin",
             "ORIGIN",
             "Further origins whose pages may connect, as `https://example.org`; may be given several times",

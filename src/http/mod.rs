@@ -6,8 +6,10 @@
 mod files;
 mod operations;
 mod pages;
+mod proxy;
 mod site;
 mod socket;
+mod tls;
 mod uploads;
 mod v1;
 mod whip;
@@ -27,22 +29,20 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use self::pages::Pages;
+pub use self::proxy::{Network, Proxies};
 pub use self::site::Site;
+use self::tls::Certificate;
 use self::uploads::FileBody;
 pub use self::uploads::Uploads;
 pub use self::v1::{NodeReport, ShardReport, V1};
 use crate::config::Tls;
-use crate::tls;
 use crate::watch::Watch;
 
 /// What an answer holds.
@@ -94,6 +94,8 @@ const HEAD_FIELDS: usize = 64;
 const LIFE: Duration = Duration::from_secs(600);
 /// The upper half of the length of a connectivity check at most: whatever begins with more is none.
 const LONGEST_CHECK: u8 = 1;
+/// How often to look whether the certificate's files are others.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -122,7 +124,8 @@ pub enum HttpError {
 pub struct Http {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Certificate>>,
+    proxies: Arc<Proxies>,
     media: Option<Media>,
 }
 
@@ -136,17 +139,23 @@ impl std::fmt::Debug for Http {
 }
 
 /// A server that serves.
-#[derive(Debug)]
 pub struct Serving {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    certificate: Option<Arc<Certificate>>,
+}
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Serving({})", self.address)
+    }
 }
 
 impl Http {
     /// Binds an address.
     pub async fn bind(address: SocketAddr, tls: Option<&Tls>) -> Result<Self, HttpError> {
-        let tls = tls.map(acceptor).transpose()?;
+        let tls = tls.map(Certificate::read).transpose()?.map(Arc::new);
         let bound = async {
             let listener = TcpListener::bind(address).await?;
             let address = listener.local_addr()?;
@@ -161,7 +170,7 @@ impl Http {
             };
             HttpError::Bind { address, reason }
         })?;
-        Ok(Self { listener, address, tls, media: None })
+        Ok(Self { listener, address, tls, proxies: Arc::default(), media: None })
     }
 
     /// Where it is bound, with the port that the system chose if it was left to it.
@@ -172,6 +181,12 @@ impl Http {
     /// Whether it serves HTTPS.
     pub const fn secure(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Believes what these proxies say of who asks.
+    #[must_use]
+    pub fn behind(self, proxies: Proxies) -> Self {
+        Self { proxies: Arc::new(proxies), ..self }
     }
 
     /// Hands connections that carry media to `media`; without, they are closed.
@@ -197,9 +212,9 @@ impl Http {
 
     fn serve(self, pages: Pages) -> Serving {
         let (stop, stopped) = watch::channel(false);
-        let address = self.address;
+        let (address, certificate) = (self.address, self.tls.clone());
         let task = tokio::spawn(accept(self, Arc::new(pages), stopped));
-        Serving { address, stop, task }
+        Serving { address, stop, task, certificate }
     }
 }
 
@@ -207,6 +222,11 @@ impl Serving {
     /// Where it serves.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Reads the certificate again if its files changed, now and not a moment later.
+    pub fn refresh_certificate(&self) {
+        self.certificate.iter().for_each(|certificate| certificate.refresh());
     }
 
     /// Takes no more connections, lets requests under way end, and is done.
@@ -231,30 +251,17 @@ pub fn link(http: SocketAddr, secure: bool, gid: crate::control::ids::Gid, pin: 
     format!("{scheme}://{host}:{}/?gid={gid}&pin={pin}", http.port())
 }
 
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor, HttpError> {
-    let problem =
-        |file: &std::path::Path, reason: String| HttpError::Tls { file: file.display().to_string(), reason };
-    let chain = CertificateDer::pem_file_iter(&tls.cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| problem(&tls.cert, error.to_string()))?;
-    if chain.is_empty() {
-        return Err(problem(&tls.cert, "there is no certificate in it".to_owned()));
-    }
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| problem(&tls.key, error.to_string()))?;
-    let config = rustls::ServerConfig::builder_with_provider(tls::provider().into())
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
-    let mut config = config.map_err(|error| problem(&tls.key, error.to_string()))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
 async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut looks = tokio::time::interval(LOOK_EVERY);
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
         let accepted = tokio::select! {
             accepted = http.listener.accept() => accepted,
+            _ = looks.tick(), if http.tls.is_some() => {
+                http.tls.iter().for_each(|certificate| certificate.refresh());
+                continue;
+            }
             _ = stopped.changed() => break,
         };
         let (stream, peer) = match accepted {
@@ -266,13 +273,13 @@ async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>
                 continue;
             }
         };
-        let (site, tls, media, stopped) =
-            (Arc::clone(&site), http.tls.clone(), http.media.clone(), stopped.clone());
+        let (site, media, stopped) = (Arc::clone(&site), http.media.clone(), stopped.clone());
+        let (tls, proxies) = (http.tls.clone(), Arc::clone(&http.proxies));
         tokio::spawn(async move {
             let mut first = [0];
             match tokio::time::timeout(HEAD_TIME, stream.peek(&mut first)).await {
                 Ok(Ok(1)) if first[0] <= LONGEST_CHECK => carry(stream, peer, media),
-                Ok(Ok(1)) => connection(stream, peer, tls, site, stopped).await,
+                Ok(Ok(1)) => connection(stream, peer, (tls, proxies), site, stopped).await,
                 _ => debug!("{peer} said nothing"),
             }
             drop(place);
@@ -296,29 +303,34 @@ fn carry(stream: TcpStream, peer: SocketAddr, media: Option<Media>) {
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    (tls, proxies): (Option<Arc<Certificate>>, Arc<Proxies>),
     site: Arc<Pages>,
     stopped: watch::Receiver<bool>,
 ) {
     // Answers are written whole.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => serve(stream, peer, site, stopped).await,
-        Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve(stream, peer, site, stopped).await,
+        None => serve(stream, peer, proxies, site, stopped).await,
+        Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.acceptor().accept(stream)).await {
+            Ok(Ok(stream)) => serve(stream, peer, proxies, site, stopped).await,
             Ok(Err(error)) => debug!("TLS with {peer}: {error}"),
             Err(_) => debug!("TLS with {peer}: too slow"),
         },
     }
 }
 
-async fn serve<S>(stream: S, peer: SocketAddr, site: Arc<Pages>, mut stopped: watch::Receiver<bool>)
-where
+async fn serve<S>(
+    stream: S,
+    peer: SocketAddr,
+    proxies: Arc<Proxies>,
+    site: Arc<Pages>,
+    mut stopped: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answer = service_fn(|request: Request<Incoming>| {
-        let site = Arc::clone(&site);
-        async move { Ok::<Response<Body>, Infallible>(site.answer(peer.ip(), request).await) }
+        let (site, from) = (Arc::clone(&site), proxies.client(peer.ip(), request.headers()));
+        async move { Ok::<Response<Body>, Infallible>(site.answer(from, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

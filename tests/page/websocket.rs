@@ -1,15 +1,12 @@
 //! Signalling by WebSocket, as a client that knows nothing but the standard meets it: the program, a TCP connection, and
 //! frames written by hand.
 
-#[path = "common/program.rs"]
-mod program;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-use program::{Running, millrace};
+use crate::program::{Running, millrace};
 
 /// Generous: only a test that fails waits this long.
 const LONG: Duration = Duration::from_secs(20);

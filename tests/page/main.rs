@@ -1,0 +1,7 @@
+//! The page's port as it is met from outside: its certificate, the proxies before it, signalling by WebSocket, media by TCP.
+
+mod certificate;
+#[path = "../common/program.rs"]
+mod program;
+mod proxies;
+mod websocket;
