@@ -27,6 +27,7 @@ pub(crate) fn with_owner(loopback: IpAddr, test: impl AsyncFnOnce(String, String
         shards: 2,
         io: Io::Auto,
         advertise: vec![],
+        proxies: Default::default(),
         tls: None,
         origins: vec![],
         metrics: None,
