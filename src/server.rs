@@ -29,7 +29,7 @@ use crate::shard::{ShardConfig, ShardStats, Shards, Sinks};
 use crate::signal::quic::{self, CertificateSlot, Endpoint, ResetKey};
 use crate::signal::quic_socket::{QuicIntake, QuicSocket};
 use crate::signal::webtransport::Origins;
-use crate::watch::Watch;
+use crate::watch::{Watch, process};
 
 /// Threads of the control plane. It is thin, and media has the cores; with a second one each message would wake the
 /// other, and what is said in a row would leave in packets of its own.
@@ -335,7 +335,7 @@ fn report(shards: &Shards) -> Box<dyn Fn() -> NodeReport + Send + Sync> {
     let (shards, started) = (shards.clone(), std::time::Instant::now());
     Box::new(move || {
         let shown = |stats: ShardStats| {
-            let (router, net) = (stats.router, stats.net);
+            let router = stats.router;
             ShardReport {
                 processor_ms: u64::try_from(stats.processor_time.as_millis()).unwrap_or(u64::MAX),
                 packets_in: router.packets_in,
@@ -343,13 +343,17 @@ fn report(shards: &Shards) -> Box<dyn Fn() -> NodeReport + Send + Sync> {
                 packets_out: router.packets_out,
                 bytes_out: router.bytes_out,
                 retransmitted: router.retransmitted,
-                dropped: router.drops.all() + net.full + net.failed + stats.peer_overflow,
+                drops: stats.drops(),
                 panics: stats.panics,
+                sessions: stats.gauges.sessions,
+                subscriptions: stats.gauges.subscriptions,
             }
         };
         NodeReport {
             healthy: shards.turning(),
             uptime_s: started.elapsed().as_secs(),
+            processor_ms: process::cpu_seconds().map(|seconds| (seconds * 1000.0) as u64),
+            memory: process::resident_bytes(),
             shards: shards.stats().into_iter().map(shown).collect(),
         }
     })

@@ -113,6 +113,10 @@ pub enum Command {
         /// How much may come.
         limits: TrackLimits,
     },
+    /// To the owner: tell what passed in each slot and layer of a session, once, as [`Event::Measured`].
+    ///
+    /// [`Event::Measured`]: super::event::Event::Measured
+    Measure(SessionId),
 }
 
 /// How much of a track may come from its publisher.

@@ -22,6 +22,7 @@ fn concerned(command: &Command) -> Option<SessionId> {
         | Command::Watch { session, .. }
         | Command::Crowd { session, .. }
         | Command::LimitSession { session, .. }
+        | Command::Measure(session)
         | Command::SetView { session, .. } => Some(*session),
         Command::AnnounceTrack { .. }
         | Command::WithdrawTrack(_)
@@ -69,6 +70,7 @@ impl Router {
             }
             Command::MuteTrack { track, muted } => self.mute(track, muted),
             Command::LimitTrack { track, limits } => self.limit(track, limits),
+            Command::Measure(session) => self.measure(session),
         }
     }
 

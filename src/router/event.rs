@@ -74,6 +74,43 @@ pub enum Event {
         /// The snapshot.
         stats: SessionStats,
     },
+    /// The answer to [`Command::Measure`].
+    ///
+    /// [`Command::Measure`]: super::command::Command::Measure
+    Measured {
+        /// Which session.
+        session: SessionId,
+        /// What its slots sent, of those that ever sent.
+        slots: Vec<SlotMeasure>,
+        /// The layers that arrive of what it publishes.
+        layers: Vec<LayerMeasure>,
+    },
+}
+
+/// What a slot sent since it began, retransmissions not counted. Both numbers wrap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotMeasure {
+    /// Which slot.
+    pub slot: SlotId,
+    /// The simulcast layer that it sends now.
+    pub layer: Option<LayerId>,
+    /// Packets.
+    pub packets: u32,
+    /// Their bytes, without headers.
+    pub bytes: u32,
+}
+
+/// What arrives of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerMeasure {
+    /// Of which track.
+    pub track: TrackId,
+    /// Which layer.
+    pub layer: LayerId,
+    /// What came of late.
+    pub rate: Bitrate,
+    /// Pictures a second; 0 for sound.
+    pub fps: u16,
 }
 
 /// Why a slot sends the layer it sends.

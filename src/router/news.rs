@@ -1,9 +1,11 @@
 //! What there is to tell the control plane: made of the state when it is asked for, so that a hundred changes between two
 //! turns are one event.
 
-use super::event::{Event, Why};
-use super::id::LayerId;
-use super::{Router, session_at};
+use super::command::Kind;
+use super::event::{Event, LayerMeasure, Why};
+use super::id::{LayerId, SessionId};
+use super::target::ALL;
+use super::{MAX_EVENTS, Router, session_at};
 
 impl Router {
     pub(super) fn next_event(&mut self) -> Option<Event> {
@@ -20,6 +22,29 @@ impl Router {
             return Some(event);
         }
         self.speakers.news().map(Event::Talking)
+    }
+
+    /// Tells what passed in each slot and layer of a session.
+    pub(super) fn measure(&mut self, id: SessionId) {
+        let Some(session) = session_at(&mut self.sessions, id.index).filter(|s| s.params.id == id) else {
+            return;
+        };
+        if self.events.len() >= MAX_EVENTS {
+            return;
+        }
+        let slots = session.slots.iter().filter_map(|slot| slot.measure()).collect();
+        let tracks = session.params.tracks.iter().filter_map(|track| self.tracks.find(track.id));
+        let layers = tracks.flat_map(|track| {
+            let live = track.layers.iter().enumerate().filter(|(_, layer)| layer.live);
+            live.map(|(at, layer)| LayerMeasure {
+                track: track.id,
+                layer: LayerId(at as u8),
+                rate: layer.meter.rate().unwrap_or_default(),
+                fps: if track.kind == Kind::Video { layer.frames.up_to(ALL) } else { 0 },
+            })
+        });
+        let layers = layers.collect();
+        self.events.push_back(Event::Measured { session: id, slots, layers });
     }
 
     fn session_event(&mut self) -> Option<Event> {

@@ -39,6 +39,9 @@ const STUCK: Duration = Duration::from_secs(3);
 /// The most shards there may be: [`ShardId`] is one byte.
 const MOST: usize = 255;
 
+/// For how many reasons something is dropped.
+pub const REASONS: usize = 19;
+
 /// What the threads run with.
 #[derive(Debug)]
 pub struct ShardConfig {
@@ -90,6 +93,34 @@ pub struct ShardStats {
     pub peer_overflow: u64,
     /// Panics; each ended the session concerned and nothing else.
     pub panics: u64,
+}
+
+impl ShardStats {
+    /// Datagrams and packets that were dropped, by reason.
+    pub const fn drops(&self) -> [(&'static str, u64); REASONS] {
+        let (router, net) = (&self.router.drops, &self.net);
+        [
+            ("malformed", router.malformed),
+            ("stranger", router.stranger),
+            ("unknown_ufrag", router.unknown_ufrag),
+            ("wrong_password", router.wrong_password),
+            ("no_keys", router.no_keys),
+            ("auth", router.auth),
+            ("replay", router.replay),
+            ("unknown_source", router.unknown_source),
+            ("muted", router.muted),
+            ("limited", router.limited),
+            ("late", router.late),
+            ("unfit", router.unfit),
+            ("not_resent", router.not_resent),
+            ("behind", router.behind),
+            ("overflow", router.overflow),
+            ("socket_full", net.full),
+            ("socket_refused", net.failed),
+            ("receive_error", net.receive_errors),
+            ("peer_overflow", self.peer_overflow),
+        ]
+    }
 }
 
 /// What a shard's thread shows to others.

@@ -1,7 +1,7 @@
 //! What whoever runs the server sees of it: numbers for Prometheus, and whether it is ready for traffic.
 
 mod exposition;
-mod process;
+pub(crate) mod process;
 mod ready;
 
 use std::net::SocketAddr;
@@ -14,7 +14,6 @@ use tokio::sync::Mutex;
 use self::exposition::{Exposition, Sort};
 use crate::control::Control;
 use crate::control::store::Commits;
-use crate::router::counters::Drops;
 use crate::shard::{BOUNDS_US, ShardStats, Shards};
 
 /// Reads the planes when asked; holds nothing but handles.
@@ -197,30 +196,11 @@ impl Watch {
 }
 
 fn drops(out: &mut Exposition, stats: &[ShardStats]) {
-    let sum = |of: &dyn Fn(&ShardStats) -> u64| stats.iter().map(of).sum::<u64>() as f64;
-    let reason = |of: fn(&Drops) -> u64| sum(&|s| of(&s.router.drops));
-    let values = [
-        ("malformed", reason(|d| d.malformed)),
-        ("stranger", reason(|d| d.stranger)),
-        ("unknown_ufrag", reason(|d| d.unknown_ufrag)),
-        ("wrong_password", reason(|d| d.wrong_password)),
-        ("no_keys", reason(|d| d.no_keys)),
-        ("auth", reason(|d| d.auth)),
-        ("replay", reason(|d| d.replay)),
-        ("unknown_source", reason(|d| d.unknown_source)),
-        ("muted", reason(|d| d.muted)),
-        ("limited", reason(|d| d.limited)),
-        ("late", reason(|d| d.late)),
-        ("unfit", reason(|d| d.unfit)),
-        ("not_resent", reason(|d| d.not_resent)),
-        ("behind", reason(|d| d.behind)),
-        ("overflow", reason(|d| d.overflow)),
-        ("socket_full", sum(&|s| s.net.full)),
-        ("socket_refused", sum(&|s| s.net.failed)),
-        ("receive_error", sum(&|s| s.net.receive_errors)),
-        ("peer_overflow", sum(&|s| s.peer_overflow)),
-    ];
-    let values = values.into_iter().map(|(reason, count)| (Some(("reason", reason)), count));
+    let mut sums = ShardStats::default().drops();
+    for stats in stats {
+        sums.iter_mut().zip(stats.drops()).for_each(|(sum, (_, count))| sum.1 += count);
+    }
+    let values = sums.iter().map(|(reason, count)| (Some(("reason", *reason)), *count as f64));
     out.counter(
         "millrace_dropped_packets_total",
         "Datagrams and packets that were dropped, by reason.",

@@ -33,7 +33,14 @@ pub(super) fn write(out: &mut Exposition, started: f64) {
     }
 }
 
-fn cpu_seconds() -> Option<f64> {
+/// Memory that is resident, in bytes.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    number_after(&status, "VmRSS:").map(|kib| (kib * 1024.0) as u64)
+}
+
+/// Processor time, of all threads.
+pub(crate) fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is the program's name in parentheses, which may hold anything (proc(5)).
     let (_, fields) = stat.rsplit_once(')')?;

@@ -16,7 +16,7 @@ const OFFER: &str = include_str!("../fixtures/sdp/chromium-offer-vp8-simulcast.s
 /// Somebody in a room.
 pub(crate) struct Person {
     pub(crate) uid: u64,
-    token: String,
+    pub(crate) token: String,
     session: SignedIn,
     notices: Notices,
 }
@@ -39,7 +39,7 @@ impl Person {
         person
     }
 
-    async fn ask(&self, server: &Server, request: Request) {
+    pub(crate) async fn ask(&self, server: &Server, request: Request) {
         let session = self.session;
         let asked = server.control.with(move |state, now| state.request(now, &session, &request).map(|_| ()));
         asked.await.expect("answered").expect("granted");
@@ -66,7 +66,7 @@ impl Person {
     }
 }
 
-fn gid_of(gid: u64) -> Gid {
+pub(crate) fn gid_of(gid: u64) -> Gid {
     Gid(u32::try_from(gid).expect("a number"))
 }
 
@@ -127,8 +127,10 @@ async fn people_and_streams_are_shown_with_how_they_do() {
     assert_eq!(streams["items"][0], *stream);
     assert_eq!(server.get(KEY, &format!("{base}/streams/{}/0", ann.uid)).await.must(200), *stream);
     assert_eq!(server.get(KEY, &format!("{base}/streams/{}/1", ann.uid)).await.status, 404);
-    let calls = server.get(KEY, "/v1/calls").await.must(200);
-    assert_eq!(calls["items"], json!([{ "gid": gid, "name": "Room", "people": 2, "streams": 1 }]));
+    let call = json!({ "gid": gid, "name": "Room", "people": 2, "streams": 1, "kbpsIn": 700, "kbpsOut": 0, "limited": 0 });
+    assert_eq!(server.get(KEY, "/v1/calls").await.must(200)["items"], json!([call]));
+    assert_eq!(server.get(&owner, "/v1/calls").await.must(200)["items"], json!([call]));
+    assert_eq!(server.get(&ann.token, "/v1/calls").await.must(200)["items"], json!([]));
     // It is not everybody's business.
     assert_eq!(server.get(&ann.token, &format!("{base}/participants")).await.problem(403), "forbidden");
 

@@ -7,6 +7,7 @@ mod frame;
 mod groups;
 mod hooks;
 mod live;
+mod looked_at;
 
 use std::net::SocketAddr;
 

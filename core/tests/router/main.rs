@@ -20,6 +20,7 @@ mod large_room;
 mod layer_follows_tile;
 mod limits;
 mod loss_recovery;
+mod measured;
 mod mute;
 mod nack_rtx;
 mod no_index_twice;

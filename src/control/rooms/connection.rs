@@ -105,6 +105,7 @@ impl Rooms {
             Event::SlotTrack { session, slot, track, out } => self.slot_track(session, slot, track, out),
             Event::SlotLayer { session, slot, layer, why } => self.slot_layer(session, slot, layer, why),
             Event::Stats { session, stats } => self.measured(now, session, &stats),
+            Event::Measured { session, slots, layers } => self.passed(now, session, slots, layers),
         }
     }
 

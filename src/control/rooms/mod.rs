@@ -15,6 +15,7 @@ mod effect;
 mod group;
 mod limits;
 mod link;
+mod measure;
 mod moderate;
 mod news;
 mod posted;
@@ -40,10 +41,11 @@ pub use self::effect::{Effect, Happened, ToAll};
 use self::group::Group;
 pub use self::link::Attachment;
 use self::link::Link;
+use self::measure::Measures;
 pub use self::posted::{Follow, Restart};
 use self::publish::Published;
 pub use self::quality::Health;
-pub use self::report::{PersonReport, StreamReport, ViewReport};
+pub use self::report::{LayerReport, PersonReport, StreamReport, SummaryReport, Traffic, ViewReport};
 pub use self::seat::{Removal, Seat};
 use self::table::Table;
 use super::directory::TokenId;
@@ -121,6 +123,8 @@ enum Timer {
     Lost(SessionId),
     /// A handshake should have ended.
     Secured(SessionId),
+    /// Nobody may look at a media session any more.
+    Measured(SessionId),
 }
 
 /// What there is in the rooms, and what happened since they began.
@@ -166,6 +170,7 @@ pub struct Rooms {
     talkers: BTreeMap<ShardId, Vec<Talker>>,
     ranking: Ranking,
     admission: Admission,
+    measures: Measures,
     timers: BTreeSet<(Instant, Timer)>,
     effects: Vec<Effect>,
 }
@@ -188,6 +193,7 @@ impl Rooms {
             talkers: BTreeMap::new(),
             ranking: Ranking::default(),
             admission: Admission::default(),
+            measures: Measures::default(),
             timers: BTreeSet::new(),
             effects: Vec::new(),
         }
@@ -227,6 +233,7 @@ impl Rooms {
                 Timer::Claim(session) => self.claim_due(now, session),
                 Timer::Lost(session) => self.lost_over(now, session),
                 Timer::Secured(session) => self.end_securing(session),
+                Timer::Measured(session) => self.measured_over(now, session),
             }
         }
     }

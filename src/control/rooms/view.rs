@@ -63,6 +63,11 @@ impl Wish {
         self.audio
     }
 
+    /// The tile in which its picture is shown, if one is wanted.
+    pub(super) fn tile(&self) -> Option<PictureSize> {
+        (self.video && self.visible).then_some(self.tile)
+    }
+
     /// As a shard is told. A hidden tile is still heard.
     pub(super) fn view(&self, kind: Kind, cap: PictureSize) -> View {
         let (tile, active) = match kind {

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::page::{CURSOR, LIMIT};
 use super::problem::Problem;
-use super::shape::{Kind, Shape, maybe, needed, null};
+use super::shape::{Field, Kind, Shape, maybe, needed, null};
 use super::shown::{self, ANY, EXPIRES, LIMITS, Patch, RESOLUTION};
 use super::{Answer, Call, Object, Reply};
 use crate::control::State;
@@ -174,19 +175,29 @@ fn apply(patch: &Object, group: &mut Group) {
     shown::patch_limits(patch, &mut group.limits);
 }
 
+/// What a request of the list may say.
+pub(super) const QUERY: &[Field] =
+    &[CURSOR, LIMIT, maybe("search", Kind::Line(100), "Only those whose name has this, or whose gid it is.")];
+
 pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let groups = &state.directory;
+    let search = call.query.text("search").map(str::to_lowercase);
+    let found = |(gid, group): &(Gid, &Group)| {
+        let has =
+            |search: &String| group.name.to_lowercase().contains(search) || gid.0.to_string() == *search;
+        search.as_ref().is_none_or(has)
+    };
     let key = |(gid, group): (Gid, _)| (u64::from(gid.0), (gid, group));
     let show = |(gid, group): (Gid, &Group)| show(gid, group);
     Ok(match call.caller.uid() {
         None => {
             let first = call.cursor().map_or(0, |last| u32::try_from(last).unwrap_or(u32::MAX));
-            call.page(groups.groups_from(Gid(first)).map(key), show)
+            call.page(groups.groups_from(Gid(first)).filter(found).map(key), show)
         }
         Some(uid) => {
             let mine = groups.groups_of(uid);
             let mine = mine.into_iter().filter_map(|gid| Some((gid, groups.group(gid)?)));
-            call.page(mine.map(key), show)
+            call.page(mine.filter(found).map(key), show)
         }
     })
 }

@@ -4,16 +4,21 @@ use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::shape::{Kind, Shape, known, maybe, needed, null};
-use super::shown::{self, ANY, COUNT, LIMITS, Patch, SAID};
+use super::shown::{self, ANY, COUNT, LIMITS, MUTED, Patch, SAID};
 use super::{Answer, Call, Reply};
 use crate::control::State;
 use crate::control::ids::{Gid, Sid, Uid};
-use crate::control::rooms::{Health, PersonReport, StreamReport, ViewReport};
+use crate::control::rights::Admin;
+use crate::control::rooms::{Health, LayerReport, PersonReport, StreamReport, Traffic, ViewReport};
 use crate::signal::message::{Muted, StreamId};
 use crate::units::{Bitrate, PictureSize};
 
 const SID: Kind = Kind::Whole(0, 255);
 const SIDE: Kind = Kind::Whole(0, u16::MAX as u64);
+
+const MEASURED: &str =
+    "What of it came of late, in kbit/s; null while it was not measured: ask again in a second.";
+const SENT: &str = "What of it was sent of late, in kbit/s; null where it has no slot, or was not measured: ask again in a second.";
 
 static CONNECTION: Shape = Shape {
     name: "Connection",
@@ -47,12 +52,9 @@ static LAYER: Shape = Shape {
         needed("width", SIDE, "In pixels."),
         needed("height", SIDE, "In pixels."),
         needed("wanted", Kind::Truth, "Whether somebody watches it, or may at once: else it may rest."),
+        known("kbps", COUNT, MEASURED),
+        known("fps", COUNT, "Pictures a second of late; null while it was not measured."),
     ],
-};
-
-static MUTED: Shape = Shape {
-    name: "Muted",
-    fields: &[needed("audio", Kind::Truth, "The sound."), needed("video", Kind::Truth, "The picture.")],
 };
 
 /// A stream as it is shown.
@@ -70,6 +72,7 @@ pub(super) static STREAM: Shape = Shape {
         needed("talking", Kind::Truth, "Whether somebody talks in it now."),
         needed("viewers", COUNT, "How many watch it in this group."),
         needed("layers", Kind::Objects(&LAYER), "Its pictures, from the smallest."),
+        known("kbpsAudio", COUNT, MEASURED),
         known("maxKbps", COUNT, "What its publisher may send at most, in kbit/s; null is no limit."),
         known("maxWidth", SIDE, "Its largest picture; null is no limit."),
         known("maxHeight", SIDE, "Its largest picture; null is no limit."),
@@ -101,6 +104,15 @@ static VIEW: Shape = Shape {
         known("width", SIDE, "The picture that is sent; 0 while none is, null where none is wanted."),
         known("height", SIDE, "See `width`."),
         known("why", WHY, "Why this picture and no other: docs/signalling.md."),
+        known(
+            "layer",
+            COUNT,
+            "The simulcast layer it is of, 0 the smallest; null while it was not measured.",
+        ),
+        known("tileWidth", SIDE, "The tile for which a picture is wanted; null where none is."),
+        known("tileHeight", SIDE, "See `tileWidth`."),
+        known("kbpsVideo", COUNT, SENT),
+        known("kbpsAudio", COUNT, SENT),
     ],
 };
 
@@ -153,10 +165,13 @@ pub(super) static CALL: Shape = Shape {
         needed("name", Kind::Text, "Its name."),
         needed("people", COUNT, "How many are in it."),
         needed("streams", COUNT, "How many streams are published in it."),
+        needed("kbpsIn", COUNT, "What comes in from all of them of late, in kbit/s."),
+        needed("kbpsOut", COUNT, "What goes out to all of them of late, in kbit/s."),
+        needed("limited", COUNT, "Pictures that bandwidth keeps below what their tiles ask for, or pauses."),
     ],
 };
 
-fn kbps(rate: Bitrate) -> u64 {
+pub(super) fn kbps(rate: Bitrate) -> u64 {
     rate.as_bps() / 1000
 }
 
@@ -179,8 +194,12 @@ fn connection(health: &Health) -> Value {
 }
 
 fn stream(report: &StreamReport) -> Value {
-    let StreamReport { shown, viewers, layers, max, talking, connection: health } = report;
-    let layer = |(PictureSize { width, height }, wanted): &(PictureSize, bool)| json!({ "width": width, "height": height, "wanted": wanted });
+    let StreamReport { shown, viewers, layers, sound, max, talking, connection: health } = report;
+    let layer = |layer: &LayerReport| {
+        let LayerReport { size: PictureSize { width, height }, wanted, arrives } = *layer;
+        let (rate, fps) = arrives.unzip();
+        json!({ "width": width, "height": height, "wanted": wanted, "kbps": rate.map(kbps), "fps": fps })
+    };
     let side = |side: u16| (side != u16::MAX).then_some(side);
     json!({
         "uid": shown.uid,
@@ -194,6 +213,7 @@ fn stream(report: &StreamReport) -> Value {
         "talking": talking,
         "viewers": viewers,
         "layers": layers.iter().map(layer).collect::<Vec<_>>(),
+        "kbpsAudio": sound.map(kbps),
         "maxKbps": (max.max_bitrate != Bitrate::MAX).then(|| kbps(max.max_bitrate)),
         "maxWidth": side(max.max_size.width),
         "maxHeight": side(max.max_size.height),
@@ -204,7 +224,7 @@ fn stream(report: &StreamReport) -> Value {
 }
 
 fn view(report: &ViewReport) -> Value {
-    let ViewReport { stream, audio, picture } = report;
+    let ViewReport { stream, audio, picture, layer, tile, picture_rate, sound_rate } = report;
     json!({
         "uid": stream.uid,
         "sid": stream.sid,
@@ -212,6 +232,11 @@ fn view(report: &ViewReport) -> Value {
         "width": picture.map(|(size, _)| size.width),
         "height": picture.map(|(size, _)| size.height),
         "why": picture.map(|(_, why)| why),
+        "layer": layer.map(|layer| layer.0),
+        "tileWidth": tile.map(|tile| tile.width),
+        "tileHeight": tile.map(|tile| tile.height),
+        "kbpsVideo": picture_rate.map(kbps),
+        "kbpsAudio": sound_rate.map(kbps),
     })
 }
 
@@ -228,26 +253,41 @@ fn person(report: &PersonReport) -> Value {
     })
 }
 
+const MAY_LOOK: fn(&Admin) -> bool = |admin| admin.moderate || admin.members || admin.remove;
+
 /// The group, for who may look into its call.
-fn looks(state: &State, call: &Call) -> Result<Gid, Problem> {
+pub(super) fn looks(state: &State, call: &Call) -> Result<Gid, Problem> {
     let gid = call.gid();
-    call.caller.in_group(state, gid, |admin| admin.moderate || admin.members || admin.remove)?;
+    call.caller.in_group(state, gid, MAY_LOOK)?;
     Ok(gid)
 }
 
-fn find(state: &State, call: &Call) -> Result<PersonReport, Problem> {
+fn find(state: &mut State, call: &Call) -> Result<PersonReport, Problem> {
+    state.rooms.look_at_person(call.now.instant, call.gid(), call.uid());
     let report = state.rooms.person(call.now.instant, call.gid(), call.uid());
     report.ok_or_else(|| Problem::not_found("participant"))
 }
 
 pub(super) fn calls(state: &mut State, call: &Call) -> Answer {
-    call.caller.must_be_server()?;
-    let mut live: Vec<_> = state.rooms.live().collect();
+    let may = |(gid, ..): &(Gid, usize, usize)| {
+        call.caller.uid().is_none() || call.caller.in_group(state, *gid, MAY_LOOK).is_ok()
+    };
+    let mut live: Vec<_> = state.rooms.live().filter(may).collect();
     live.sort_unstable();
     let key = |(gid, people, streams): (Gid, usize, usize)| (u64::from(gid.0), (gid, people, streams));
     Ok(call.page(live.into_iter().map(key), |(gid, people, streams)| {
         let name = state.directory.group(gid).map_or("", |group| group.name.as_str());
-        json!({ "gid": gid, "name": name, "people": people, "streams": streams })
+        let all = state.rooms.summaries(call.now.instant, gid);
+        let traffic = all.fold(Traffic::default(), |sum, person| sum.and(person.traffic));
+        json!({
+            "gid": gid,
+            "name": name,
+            "people": people,
+            "streams": streams,
+            "kbpsIn": kbps(traffic.incoming),
+            "kbpsOut": kbps(traffic.outgoing),
+            "limited": traffic.limited.saturating_add(traffic.paused),
+        })
     }))
 }
 
@@ -257,7 +297,10 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let people = state.rooms.people_after(gid, after);
     let people = people.into_iter().map(|uid| (u64::from(uid.0), uid));
     let now = call.now.instant;
-    Ok(call.page(people, |uid| state.rooms.person(now, gid, uid).as_ref().map_or(Value::Null, person)))
+    Ok(call.page(people, |uid| {
+        state.rooms.look_at_person(now, gid, uid);
+        state.rooms.person(now, gid, uid).as_ref().map_or(Value::Null, person)
+    }))
 }
 
 pub(super) fn read(state: &mut State, call: &Call) -> Answer {
@@ -321,7 +364,8 @@ fn stream_of(call: &Call) -> StreamId {
     StreamId { uid: call.uid(), sid: Sid(sid) }
 }
 
-fn find_stream(state: &State, call: &Call) -> Result<StreamReport, Problem> {
+fn find_stream(state: &mut State, call: &Call) -> Result<StreamReport, Problem> {
+    state.rooms.look_at_stream(call.now.instant, stream_of(call));
     let report = state.rooms.stream(call.now.instant, call.gid(), stream_of(call));
     report.ok_or_else(|| Problem::not_found("stream"))
 }
@@ -331,6 +375,7 @@ pub(super) fn streams(state: &mut State, call: &Call) -> Answer {
     let key = |id: StreamId| (u64::from(id.uid.0) << 8 | u64::from(id.sid.0), id);
     let now = call.now.instant;
     Ok(call.page(state.rooms.streams_in(gid).into_iter().map(key), |id| {
+        state.rooms.look_at_stream(now, id);
         state.rooms.stream(now, gid, id).as_ref().map_or(Value::Null, stream)
     }))
 }

@@ -23,6 +23,7 @@ mod replay;
 mod routes;
 mod shape;
 mod shown;
+mod summary;
 mod users;
 
 use std::net::IpAddr;

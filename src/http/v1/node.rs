@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::shape::{Kind, Shape, maybe, needed};
+use super::shape::{Kind, Object, Shape, known, maybe, needed};
 use super::shown::{COUNT, Patch};
 use super::{Answer, Call, Reply};
 use crate::control::State;
+use crate::shard::REASONS;
 
 /// What the server says of itself beside the control plane.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,10 @@ pub struct NodeReport {
     pub healthy: bool,
     /// Seconds since it was started.
     pub uptime_s: u64,
+    /// Processor time of all threads, in milliseconds, if the system tells.
+    pub processor_ms: Option<u64>,
+    /// Memory that is resident, in bytes, if the system tells.
+    pub memory: Option<u64>,
     /// The shards, in their order.
     pub shards: Vec<ShardReport>,
 }
@@ -33,8 +38,12 @@ pub struct ShardReport {
     pub bytes_out: u64,
     /// Retransmissions out.
     pub retransmitted: u64,
-    /// Datagrams and packets dropped, for whatever reason.
-    pub dropped: u64,
+    /// Datagrams and packets dropped, by reason.
+    pub drops: [(&'static str, u64); REASONS],
+    /// Media connections that it has now.
+    pub sessions: u64,
+    /// Slots of viewers that stand for a track now.
+    pub subscriptions: u64,
     /// Panics; each ended the session concerned and nothing else.
     pub panics: u64,
 }
@@ -50,6 +59,34 @@ static SHARD: Shape = Shape {
         needed("retransmitted", COUNT, "Retransmissions among them."),
         needed("dropped", COUNT, "Datagrams and packets that were dropped, for whatever reason."),
         needed("panics", COUNT, "Panics; each ended the session concerned and nothing else."),
+        needed("sessions", COUNT, "Media connections that it has now."),
+        needed("subscriptions", COUNT, "Slots of viewers that stand for a track now."),
+    ],
+};
+
+/// Why datagrams and packets are dropped, in the order of [`crate::shard::ShardStats::drops`].
+static DROPS: Shape = Shape {
+    name: "Drops",
+    fields: &[
+        needed("malformed", COUNT, "Neither STUN, DTLS, RTP nor RTCP, or malformed."),
+        needed("stranger", COUNT, "From an address from which no valid check came."),
+        needed("unknownUfrag", COUNT, "STUN with an unknown user name."),
+        needed("wrongPassword", COUNT, "STUN with a wrong password."),
+        needed("noKeys", COUNT, "Media before the handshake was done."),
+        needed("auth", COUNT, "Media that did not authenticate."),
+        needed("replay", COUNT, "Media that was there before."),
+        needed("unknownSource", COUNT, "Media of a source that no track claims."),
+        needed("muted", COUNT, "Media of a muted track."),
+        needed("limited", COUNT, "Media beyond what the publisher may send."),
+        needed("late", COUNT, "Too old to be of use."),
+        needed("unfit", COUNT, "Too large, or of a payload that the viewer cannot take."),
+        needed("notResent", COUNT, "Asked for again, and gone or over the allowance."),
+        needed("behind", COUNT, "Waited too long for a viewer whose way does not take it."),
+        needed("overflow", COUNT, "A queue was full."),
+        needed("socketFull", COUNT, "The socket took no more."),
+        needed("socketRefused", COUNT, "The socket refused it."),
+        needed("receiveError", COUNT, "An error of the socket at receiving."),
+        needed("peerOverflow", COUNT, "Another shard did not keep up."),
     ],
 };
 
@@ -77,6 +114,9 @@ pub(super) static NODE: Shape = Shape {
         needed("draining", Kind::Truth, "Whether it takes nobody new."),
         needed("counts", Kind::Object(&COUNTS), "What there is now."),
         needed("shards", Kind::Objects(&SHARD), "The threads that carry media."),
+        needed("drops", Kind::Object(&DROPS), "What all of them dropped since they began, by reason."),
+        known("processorMs", COUNT, "Processor time of all threads, in milliseconds; null if not known."),
+        known("memory", COUNT, "Memory that is resident, in bytes; null if it is not known."),
     ],
 };
 
@@ -105,9 +145,18 @@ fn show(state: &State, call: &Call) -> Value {
                 "packetsOut": shard.packets_out,
                 "bytesOut": shard.bytes_out,
                 "retransmitted": shard.retransmitted,
-                "dropped": shard.dropped,
+                "dropped": shard.drops.iter().map(|(_, count)| count).sum::<u64>(),
                 "panics": shard.panics,
+                "sessions": shard.sessions,
+                "subscriptions": shard.subscriptions,
             })
+        })
+        .collect();
+    let drops: Object = (0..)
+        .zip(DROPS.fields)
+        .map(|(at, field)| {
+            let sum: u64 = report.shards.iter().filter_map(|shard| shard.drops.get(at)).map(|d| d.1).sum();
+            (field.name.to_owned(), sum.into())
         })
         .collect();
     json!({
@@ -126,6 +175,9 @@ fn show(state: &State, call: &Call) -> Value {
             "connections": connections,
         },
         "shards": shards,
+        "drops": drops,
+        "processorMs": report.processor_ms,
+        "memory": report.memory,
     })
 }
 
@@ -140,4 +192,17 @@ pub(super) fn patch(state: &mut State, call: &Call) -> Answer {
         state.drain(draining);
     }
     read(state, call)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::ShardStats;
+
+    #[test]
+    fn reasons_are_named_in_their_order() {
+        let named = DROPS.fields.iter().map(|field| field.name.to_lowercase());
+        let counted = ShardStats::default().drops().map(|(name, _)| name.replace('_', ""));
+        assert!(named.eq(counted));
+    }
 }

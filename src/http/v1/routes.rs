@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::page::{CURSOR, LIMIT};
 use super::problem::{Problem, Sort};
 use super::shape::{Field, Object, Shape, Wrong};
-use super::{Handler, apps, groups, live, members, messages, node, pins, shown, users};
+use super::{Handler, apps, groups, live, members, messages, node, pins, shown, summary, users};
 
 /// What a successful answer brings.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +82,7 @@ const TOKENS: &str = "/v1/users/{uid}/tokens";
 const CALLS: &str = "/v1/calls";
 const PEOPLE: &str = "/v1/groups/{gid}/participants";
 const PERSON: &str = "/v1/groups/{gid}/participants/{uid}";
+const SUMMARY: &str = "/v1/groups/{gid}/summary";
 const MUTE: &str = "/v1/groups/{gid}/participants/{uid}/mute";
 const MOVE: &str = "/v1/groups/{gid}/participants/{uid}/move";
 const STREAMS: &str = "/v1/groups/{gid}/streams";
@@ -103,7 +104,7 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
         Page(&groups::GROUP),
         groups::list,
     )
-    .asks(PAGE),
+    .asks(groups::QUERY),
     route(
         "POST",
         GROUPS,
@@ -240,6 +241,15 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
     .asks(PAGE),
     route(
         "GET",
+        SUMMARY,
+        "listSummaries",
+        "Lists who is in a group, a line each, sorted and searched",
+        Page(&summary::SUMMARY),
+        summary::list,
+    )
+    .asks(summary::QUERY),
+    route(
+        "GET",
         PERSON,
         "readParticipant",
         "Shows somebody who is in a group",
@@ -337,7 +347,7 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
     .takes(&apps::PATCH)
     .tagged(),
 ];
-const ROUTE_COUNT: usize = 40;
+const ROUTE_COUNT: usize = 41;
 
 /// A route and the values of its path's parameters.
 pub(super) struct Found<'a> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::shape::{END_OF_TIME, Field, Kind, Object, Shape, maybe, null, whole};
+use super::shape::{END_OF_TIME, Field, Kind, Object, Shape, maybe, needed, null, whole};
 use crate::control::limits::{Codecs, Limits, MAX_LAYERS, MAX_RESOLUTION, MAX_VOICES};
 use crate::control::rights::{Admin, Override, Say};
 
@@ -46,6 +46,12 @@ pub(super) static SAID: Shape = Shape {
         maybe("subscribe", Kind::Say, "Watch streams."),
         maybe("list", Kind::Say, "See the roster."),
     ],
+};
+
+/// What of a stream, or of somebody, is muted.
+pub(super) static MUTED: Shape = Shape {
+    name: "Muted",
+    fields: &[needed("audio", Kind::Truth, "The sound."), needed("video", Kind::Truth, "The picture.")],
 };
 
 /// What one may do, all told.

@@ -10,7 +10,7 @@ use super::sieve::{Fate, Shift, Sieve};
 use crate::batch::TxBatch;
 use crate::router::command::{Kind, SlotParams, View};
 use crate::router::counters::Counters;
-use crate::router::event::Why;
+use crate::router::event::{SlotMeasure, Why};
 use crate::router::history::{Entry, KEEP, KEYFRAME, Log, WIDE_ID};
 use crate::router::id::{LayerId, TrackId};
 use crate::router::target::{ALL, NONE, Target};
@@ -614,6 +614,13 @@ impl Slot {
             }
         };
         Some((ts, self.packets, self.octets))
+    }
+
+    /// What it sent, if it ever did.
+    pub(crate) fn measure(&self) -> Option<SlotMeasure> {
+        let layer = Some(self.layer()).filter(|layer| *layer != NONE).map(LayerId);
+        let Self { packets, octets: bytes, .. } = *self;
+        (packets > 0).then_some(SlotMeasure { slot: self.params.slot, layer, packets, bytes })
     }
 
     /// What it shows now.
