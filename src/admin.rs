@@ -208,7 +208,7 @@ async fn converse(stream: tokio::net::UnixStream, control: &Control) -> io::Resu
 /// Mints a token.
 pub fn token(options: &TokenOptions) -> Result<String, AdminError> {
     perform(&options.data, || {
-        let (name, address, limits) = (options.name.clone(), options.address.clone(), options.limits());
+        let (name, address, limits) = (options.name.clone(), options.address.clone(), options.limits);
         Request::Token { name, address, limits }
     })
 }

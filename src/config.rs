@@ -87,14 +87,8 @@ pub struct TokenOptions {
     pub name: String,
     /// The user's stable address; without one the user is a new one.
     pub address: Option<String>,
-    /// What its holder publishes at most, all layers of a stream together; 0 is without limit.
-    pub max_publish_kbps: u32,
-    /// What its holder is sent at most, all streams together; 0 is without limit.
-    pub max_subscribe_kbps: u32,
-    /// The largest pictures that its holder publishes and is sent, 1 (320x240) to 5 (3840x2160); 0 is without limit.
-    pub max_resolution: u8,
-    /// The voices that its holder hears at once at most; 0 is what the server is set to.
-    pub max_voices: u8,
+    /// What the holder of the token may send and get at most.
+    pub limits: Limits,
 }
 
 /// What `millrace app` was asked for.
@@ -106,19 +100,6 @@ pub struct AppOptions {
     pub appid: String,
     /// Whether a token of its users may be signed in several times at once, if that is to be changed.
     pub several: Option<bool>,
-}
-
-impl TokenOptions {
-    /// What the holder of the token may send and get at most.
-    pub fn limits(&self) -> Limits {
-        Limits {
-            max_publish_kbps: self.max_publish_kbps,
-            max_subscribe_kbps: self.max_subscribe_kbps,
-            max_resolution: self.max_resolution,
-            max_voices: self.max_voices,
-            ..Limits::default()
-        }
-    }
 }
 
 /// Certificate and key of the web page.
@@ -590,7 +571,7 @@ impl Check {
         Some(MailServer { host, port, privacy, account: user.zip(password), from: from?, ca })
     }
 
-    /// What belongs to webhooks: nothing, or at least one endpoint and the secret.
+    /// What belongs to webhooks: endpoints with a secret, or none of both.
     fn webhooks(&mut self) -> Option<hooks::Settings> {
         let endpoints = self.many("webhook", "an address, as in https://example.org/hooks", hooks::endpoint);
         let secret =
@@ -600,15 +581,14 @@ impl Check {
         let ca = self.one("webhook-ca", "the path of a PEM file that can be read", |text| {
             Some(PathBuf::from(text)).filter(|path| fs::File::open(path).is_ok())
         });
-        for (key, needs) in
-            [("webhook", "webhook-secret"), ("webhook-secret", "webhook"), ("webhook-ca", "webhook")]
-        {
+        for (key, needs) in [("webhook", "webhook-secret"), ("webhook-secret", "webhook")] {
             if let (Some(place), None) = (self.names(key), self.names(needs)) {
                 self.problem(place, key, format!("needs {needs}, too"));
             }
         }
-        let secret = secret.filter(|_| !endpoints.is_empty())?;
-        Some(hooks::Settings { endpoints, secret, ca, first_pause: None })
+        // Certificates alone are for the endpoints of apps.
+        let any = !endpoints.is_empty() || ca.is_some();
+        any.then(|| hooks::Settings { endpoints, secret: secret.unwrap_or_default(), ca, first_pause: None })
     }
 
     fn one<T>(&mut self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {

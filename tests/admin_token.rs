@@ -8,18 +8,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use millrace::admin;
-use millrace::config::{AppOptions, TokenOptions};
+use millrace::config::{AppOptions, Invocation, TokenOptions};
 use millrace::control::Control;
+use millrace::control::directory::TokenId;
+use millrace::control::limits::{Codecs, Limits};
 
 fn options(data: &Path, name: &str, address: Option<&str>) -> TokenOptions {
     TokenOptions {
         data: data.to_owned(),
         name: name.to_owned(),
         address: address.map(str::to_owned),
-        max_publish_kbps: 0,
-        max_subscribe_kbps: 600,
-        max_resolution: 0,
-        max_voices: 2,
+        limits: Limits { max_subscribe_kbps: 600, max_voices: 2, ..Limits::default() },
     }
 }
 
@@ -106,4 +105,41 @@ async fn a_running_server_is_found_ready_and_is_drained_and_one_that_does_not_ru
     ready.expect("it is");
     assert_eq!(left.expect("drained"), 0, "nobody is there to wait for");
     assert!(control.with(|state, _| state.draining()).await.expect("answered"));
+}
+
+#[tokio::test]
+async fn a_token_has_every_limit_that_the_command_line_gives() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = data.path().to_str().expect("a text").to_owned();
+    let line = |more: &str| {
+        let words = format!("millrace token --data {folder} --name Ada {more}");
+        Invocation::try_from_line(words.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let given = "--max-publish-kbps 900 --max-subscribe-kbps 3000 --max-resolution 3 --max-voices 5 --max-fps 15 \
+                 --audio-kbps 24 --codecs h264,vp8 --max-streams 2 --max-subscriptions 300 --simulcast-layers 2 --priority 7";
+    let Ok(Invocation::Token(options)) = line(given) else { panic!("a token") };
+    let token = ask(options).await.expect("a token");
+    let (control, _actor) = control_plane::start(data.path(), 100);
+    let held = control.with(move |state, _| state.directory.token_limits(TokenId::of(&token))).await;
+    let expected = Limits {
+        max_publish_kbps: 900,
+        max_subscribe_kbps: 3000,
+        max_resolution: 3,
+        max_voices: 5,
+        max_fps: 15,
+        audio_kbps: 24,
+        codecs: Codecs::parse("vp8,h264").expect("codecs"),
+        max_streams: 2,
+        max_subscriptions: 300,
+        simulcast_layers: 2,
+        priority: 7,
+    };
+    assert_eq!(held.expect("answered"), expected);
+    for wrong in
+        ["--max-fps 256", "--simulcast-layers 5", "--codecs mp3", "--priority -1", "--max-subscriptions x"]
+    {
+        let Err(stop) = line(wrong) else { panic!("{wrong}") };
+        let name = wrong.split_whitespace().next().expect("a name");
+        assert!(stop.to_string().contains(name), "{stop}");
+    }
 }

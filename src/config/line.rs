@@ -1,13 +1,15 @@
 //! The command line: which command, which options, and what is said of those that are none.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process;
+use std::str::FromStr;
 
 use super::{AppOptions, DEFAULT_DATA, EXIT_CODE, Invocation, Options, TokenOptions};
 use crate::control::directory::DEFAULT_APP;
-use crate::control::limits::{MAX_RESOLUTION, MAX_VOICES};
+use crate::control::limits::{Codecs, Limits, MAX_LAYERS, MAX_RESOLUTION, MAX_VOICES};
 
 /// Why a command line leads to nothing that could be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,6 +168,41 @@ const TOKEN: Command = Command {
             "N",
             "Let its holder hear at most so many voices at once; 0 is what the server is set to [default: 0]",
         ),
+        once(
+            "max-fps",
+            "N",
+            "Let its holder publish at most so many pictures a second; 0 is without limit [default: 0]",
+        ),
+        once(
+            "audio-kbps",
+            "KBPS",
+            "Let the sound of what its holder publishes be at most so much; 0 is without limit [default: 0]",
+        ),
+        once(
+            "codecs",
+            "CODEC[,CODEC]",
+            "Let its holder publish pictures in these alone, of vp8, vp9, h264 and av1 [default: any]",
+        ),
+        once(
+            "max-streams",
+            "N",
+            "Let its holder publish at most so many streams at once; 0 is without limit [default: 0]",
+        ),
+        once(
+            "max-subscriptions",
+            "N",
+            "Let its holder watch at most so many streams at once; 0 is without limit [default: 0]",
+        ),
+        once(
+            "simulcast-layers",
+            "0-4",
+            "Let its holder publish at most so many layers of a picture; 0 is without limit [default: 0]",
+        ),
+        once(
+            "priority",
+            "N",
+            "Let what its holder publishes count higher than other streams, the more the higher; 0 is as usual [default: 0]",
+        ),
     ],
 };
 
@@ -290,11 +327,33 @@ fn token(mut given: Given) -> Result<Invocation, Stop> {
         data: given.one("data").map_or_else(|| PathBuf::from(DEFAULT_DATA), PathBuf::from),
         name,
         address: given.one("address"),
+        limits: limits(&mut given)?,
+    }))
+}
+
+/// What the holder of a token may send and get at most.
+fn limits(given: &mut Given) -> Result<Limits, Stop> {
+    Ok(Limits {
         max_publish_kbps: given.number("max-publish-kbps", u32::MAX)?,
         max_subscribe_kbps: given.number("max-subscribe-kbps", u32::MAX)?,
-        max_resolution: u8::try_from(given.number("max-resolution", MAX_RESOLUTION.into())?).unwrap_or(0),
-        max_voices: u8::try_from(given.number("max-voices", MAX_VOICES.into())?).unwrap_or(0),
-    }))
+        max_resolution: given.number("max-resolution", MAX_RESOLUTION)?,
+        max_voices: given.number("max-voices", MAX_VOICES)?,
+        max_fps: given.number("max-fps", u8::MAX)?,
+        audio_kbps: given.number("audio-kbps", u32::MAX)?,
+        codecs: match given.one("codecs") {
+            None => Codecs::default(),
+            Some(names) => Codecs::parse(&names).ok_or_else(|| {
+                let text = format!(
+                    "'{names}' is no value for '--codecs <CODEC[,CODEC]>': expected vp8, vp9, h264, av1"
+                );
+                wrong(text, given.usage)
+            })?,
+        },
+        max_streams: given.number("max-streams", u8::MAX)?,
+        max_subscriptions: given.number("max-subscriptions", u16::MAX)?,
+        simulcast_layers: given.number("simulcast-layers", MAX_LAYERS)?,
+        priority: given.number("priority", u8::MAX)?,
+    })
 }
 
 /// The options of a command line, in their order.
@@ -350,8 +409,13 @@ impl Given {
     }
 
     /// A number that is 0 if it is not given.
-    fn number(&mut self, name: &str, most: u32) -> Result<u32, Stop> {
-        let Some(at) = self.options.iter().position(|(flag, _)| flag.name == name) else { return Ok(0) };
+    fn number<N>(&mut self, name: &str, most: N) -> Result<N, Stop>
+    where
+        N: FromStr + Default + PartialOrd + Display,
+    {
+        let Some(at) = self.options.iter().position(|(flag, _)| flag.name == name) else {
+            return Ok(N::default());
+        };
         let (flag, value) = self.options.swap_remove(at);
         value.parse().ok().filter(|number| *number <= most).ok_or_else(|| {
             let text = format!("'{value}' is no value for '{}': expected 0 to {most}", shown(flag));

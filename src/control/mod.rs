@@ -348,7 +348,10 @@ impl Actor {
             Effect::Shards(to_all) => self.data_plane.broadcast(&|| to_all.command()),
             Effect::Expect(session, fingerprints) => self.handshakes.expect(session, fingerprints),
             Effect::Forget(session) => self.handshakes.forget(session),
-            Effect::Report(gid, happened) => self.hooks.tell(unix, gid, &happened),
+            Effect::Report(gid, happened) => {
+                let app = self.state.directory.webhook_of(gid);
+                self.hooks.tell(unix, gid, app, &happened);
+            }
         }
     }
 

@@ -132,6 +132,52 @@ impl Override {
             list: self.list.or(other.list),
         }
     }
+
+    /// This, changed.
+    pub fn changed(self, by: &SayChanges) -> Self {
+        Self {
+            send: by.send.unwrap_or(self.send),
+            receive: by.receive.unwrap_or(self.receive),
+            publish: by.publish.unwrap_or(self.publish),
+            subscribe: by.subscribe.unwrap_or(self.subscribe),
+            list: by.list.unwrap_or(self.list),
+        }
+    }
+}
+
+/// What is to be changed of what is said of each right; `None` leaves it as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SayChanges {
+    /// Of sending messages.
+    pub send: Option<Say>,
+    /// Of receiving messages.
+    pub receive: Option<Say>,
+    /// Of publishing.
+    pub publish: Option<Say>,
+    /// Of watching.
+    pub subscribe: Option<Say>,
+    /// Of seeing the roster.
+    pub list: Option<Say>,
+}
+
+impl SayChanges {
+    /// Whether there is nothing to change.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<Override> for SayChanges {
+    /// All of it.
+    fn from(said: Override) -> Self {
+        Self {
+            send: Some(said.send),
+            receive: Some(said.receive),
+            publish: Some(said.publish),
+            subscribe: Some(said.subscribe),
+            list: Some(said.list),
+        }
+    }
 }
 
 /// Whom a group gives a right to, of those whose record says nothing.

@@ -1,4 +1,5 @@
-//! Webhooks: what happens in groups is told to servers of the operator, signed as Standard Webhooks has it.
+//! Webhooks: what happens in groups is told to servers of the operator, and to the app's whose group it is, signed as
+//! Standard Webhooks has it.
 //!
 //! 1. The control task hands over what happened, and never waits: [`Hooks::tell`].
 //! 2. Each endpoint has a line of its own: one that is dead holds up no other.
@@ -17,20 +18,23 @@ use bytes::Bytes;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 pub use self::post::{Endpoint, endpoint};
 use self::post::{Post, Request};
 use crate::base64;
-use crate::control::directory::hex;
+use crate::control::directory::{Webhook, hex};
 use crate::control::ids::Gid;
 use crate::control::rooms::Happened;
 use crate::signal::message::Secret;
 
-/// What waits for one endpoint; what comes beyond is dropped.
+/// What waits for one endpoint of the operator, or of an app; what comes beyond is dropped.
 const WAITING: usize = 10_000;
+const WAITING_OF_APP: usize = 1_000;
+/// What waits for the endpoints of all apps together.
+const WAITING_OF_APPS: usize = 100_000;
 /// Requests at once to one endpoint.
 const AT_ONCE: usize = 16;
 /// How long something is tried to be delivered.
@@ -41,12 +45,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The shortest secret.
 pub const SECRET_BYTES: usize = 24;
 
-/// Where webhooks go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where webhooks go, but for those of apps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The endpoints.
+    /// The endpoints of the operator.
     pub endpoints: Vec<Endpoint>,
-    /// What all are signed with: `whsec_` and base 64, or a text of [`SECRET_BYTES`] bytes or more.
+    /// What is signed with that goes there: `whsec_` and base 64, or a text of [`SECRET_BYTES`] bytes or more.
     pub secret: Secret,
     /// The certificates to trust (PEM) in place of the system's.
     pub ca: Option<PathBuf>,
@@ -66,7 +70,20 @@ pub fn secret_bytes(secret: &str) -> Option<Vec<u8>> {
 /// The way to all endpoints.
 #[derive(Debug)]
 pub struct Hooks {
+    settings: Settings,
     endpoints: Vec<mpsc::Sender<Event>>,
+    /// The lines of apps, made when there is something to tell.
+    apps: HashMap<String, AppLine>,
+    /// Room for what waits in the lines of apps.
+    room: Arc<Semaphore>,
+    /// The apps of the groups with somebody in them: a group that is deleted is over only after that.
+    live: HashMap<Gid, String>,
+}
+
+#[derive(Debug)]
+struct AppLine {
+    webhook: Webhook,
+    line: mpsc::Sender<Event>,
 }
 
 /// Something that happened, ready to be sent.
@@ -76,6 +93,8 @@ struct Event {
     id: String,
     body: Bytes,
     since: Instant,
+    /// What it takes of the room that apps share.
+    _place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// What a line needs to send.
@@ -84,30 +103,35 @@ struct Way {
     key: hmac::Key,
     places: Semaphore,
     first_pause: Duration,
+    /// What waits for it at most.
+    waiting: usize,
 }
 
 impl Hooks {
-    /// Starts a line to each endpoint on the current tokio runtime.
+    /// Starts a line to each endpoint of the operator on the current tokio runtime.
     pub fn start(settings: Option<&Settings>) -> Self {
-        let Some(settings) = settings else { return Self { endpoints: Vec::new() } };
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret_bytes(&settings.secret.0).unwrap_or_default());
-        let start = |endpoint: &Endpoint| {
-            let (line, events) = mpsc::channel(WAITING);
-            let way = Way {
-                post: Post::new(endpoint.clone(), settings.ca.clone()),
-                key: key.clone(),
-                places: Semaphore::new(AT_ONCE),
-                first_pause: settings.first_pause.unwrap_or(FIRST_PAUSE),
-            };
-            tokio::spawn(run(Arc::new(way), events));
-            line
-        };
-        Self { endpoints: settings.endpoints.iter().map(start).collect() }
+        let settings = settings.cloned().unwrap_or_default();
+        let start = |endpoint: &Endpoint| settings.line(endpoint.clone(), &settings.secret, WAITING);
+        Self {
+            endpoints: settings.endpoints.iter().map(start).collect(),
+            apps: HashMap::new(),
+            room: Arc::new(Semaphore::new(WAITING_OF_APPS)),
+            live: HashMap::new(),
+            settings,
+        }
     }
 
-    /// Tells all endpoints what happened, at this time since 1970. Never waits.
-    pub fn tell(&self, unix: Duration, gid: Gid, happened: &Happened) {
-        if self.endpoints.is_empty() {
+    /// Tells all endpoints what happened in a group, at this time since 1970; `app` is the group's, unless the group is
+    /// gone, and where it is told. Never waits.
+    pub fn tell(
+        &mut self,
+        unix: Duration,
+        gid: Gid,
+        app: Option<(&str, Option<&Webhook>)>,
+        happened: &Happened,
+    ) {
+        let to_app = self.app_line(gid, app, happened);
+        if self.endpoints.is_empty() && to_app.is_none() {
             return;
         }
         let mut id = [0; 16];
@@ -118,12 +142,62 @@ impl Hooks {
         let (kind, data) = happened.told();
         let ts = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         let body = json!({ "id": id, "type": kind, "ts": ts, "gid": gid, "data": data }).to_string().into();
-        let event = Event { gid, id, body, since: Instant::now() };
+        let event = Event { gid, id, body, since: Instant::now(), _place: None };
         for line in &self.endpoints {
             if line.try_send(event.clone()).is_err() {
                 debug!(%gid, kind, "webhooks: an endpoint is behind, and something was not told to it");
             }
         }
+        let Some(line) = to_app else { return };
+        let place = Arc::clone(&self.room).try_acquire_owned().ok().map(Arc::new);
+        if place.is_none() || line.try_send(Event { _place: place, ..event }).is_err() {
+            debug!(%gid, kind, "webhooks: an app's endpoint is behind, and something was not told to it");
+        }
+    }
+
+    /// The line of a group's app, if it has one. Where the app is told something else now, what waited is dropped.
+    fn app_line(
+        &mut self,
+        gid: Gid,
+        app: Option<(&str, Option<&Webhook>)>,
+        happened: &Happened,
+    ) -> Option<mpsc::Sender<Event>> {
+        let ends = matches!(happened, Happened::End);
+        let Some((appid, webhook)) = app else {
+            let appid = if ends { self.live.remove(&gid) } else { self.live.get(&gid).cloned() };
+            return Some(self.apps.get(&appid?)?.line.clone());
+        };
+        let Some(webhook) = webhook else {
+            self.apps.remove(appid);
+            self.live.remove(&gid);
+            return None;
+        };
+        if ends {
+            self.live.remove(&gid);
+        } else if matches!(happened, Happened::Join(_)) && !self.live.contains_key(&gid) {
+            self.live.insert(gid, appid.to_owned());
+        }
+        if self.apps.get(appid).is_none_or(|before| before.webhook != *webhook) {
+            let line = self.settings.line(endpoint(&webhook.url.0)?, &webhook.secret, WAITING_OF_APP);
+            self.apps.insert(appid.to_owned(), AppLine { webhook: webhook.clone(), line });
+        }
+        Some(self.apps.get(appid)?.line.clone())
+    }
+}
+
+impl Settings {
+    /// A line to an endpoint.
+    fn line(&self, endpoint: Endpoint, secret: &Secret, waiting: usize) -> mpsc::Sender<Event> {
+        let (line, events) = mpsc::channel(waiting);
+        let way = Way {
+            post: Post::new(endpoint, self.ca.clone()),
+            key: hmac::Key::new(hmac::HMAC_SHA256, &secret_bytes(&secret.0).unwrap_or_default()),
+            places: Semaphore::new(AT_ONCE),
+            first_pause: self.first_pause.unwrap_or(FIRST_PAUSE),
+            waiting,
+        };
+        tokio::spawn(run(Arc::new(way), events));
+        line
     }
 }
 
@@ -136,7 +210,7 @@ async fn run(way: Arc<Way>, mut events: mpsc::Receiver<Event>) {
         tokio::select! {
             event = events.recv() => {
                 let Some(event) = event else { return };
-                if waiting >= WAITING {
+                if waiting >= way.waiting {
                     debug!("webhooks: an endpoint is behind, and something was not told to it");
                     continue;
                 }

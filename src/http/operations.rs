@@ -16,7 +16,7 @@ use crate::control::directory::{
 };
 use crate::control::ids::Gid;
 use crate::control::limits::{Codecs, LimitChanges, MAX_LAYERS, MAX_RESOLUTION, MAX_VOICES};
-use crate::control::rights::{Admin, Choice, ChoiceChanges, Override, Preset, Receivers, Say};
+use crate::control::rights::{Admin, Choice, ChoiceChanges, Override, Preset, Receivers, Say, SayChanges};
 use crate::signal::message::Secret;
 
 /// Parameters of the query and of the form; the form's win.
@@ -128,23 +128,30 @@ impl Parameters {
         Ok(Some(admin))
     }
 
-    /// What is said of the rights; one that is absent is unset. `None` if all are.
-    fn rights(&self) -> Result<Option<Override>, Refusal> {
+    /// What is said of the rights: 0, 1, or `inherit`, which leaves one to the group.
+    fn rights(&self) -> Result<SayChanges, Refusal> {
         let say = |name| {
-            Ok::<_, Refusal>(match self.choice(name)? {
-                None => Say::Unset,
-                Some(true) => Say::Allow,
-                Some(false) => Say::Deny,
+            Ok::<_, Refusal>(match self.text(name) {
+                None => None,
+                Some("inherit") => Some(Say::Unset),
+                Some("1") => Some(Say::Allow),
+                Some("0") => Some(Say::Deny),
+                Some(_) => return Err(Refusal::BadArg),
             })
         };
-        let said = Override {
+        Ok(SayChanges {
             send: say("cs")?,
             receive: say("cr")?,
             publish: say("canpub")?,
             subscribe: say("cansub")?,
             list: say("canlist")?,
-        };
-        Ok((said != Override::default()).then_some(said))
+        })
+    }
+
+    /// The same of a member: where one is named, those that are not are unset. `None` if none is.
+    fn said(&self) -> Result<Option<Override>, Refusal> {
+        let rights = self.rights()?;
+        Ok((!rights.is_none()).then(|| Override::default().changed(&rights)))
     }
 
     /// Seconds from now, as a time; 0 is never.
@@ -313,7 +320,7 @@ fn edit_members(directory: &mut Directory, now: Duration, who: &Asker, parameter
         return Ok(Map::new());
     }
     let changes = MemberChanges {
-        said: parameters.rights()?,
+        said: parameters.said()?,
         resolution: parameters.up_to("resolution", MAX_RESOLUTION)?,
         call_flags: parameters.number("callFlags")?,
         expires: parameters.expires(now)?,
@@ -327,7 +334,7 @@ fn edit_members(directory: &mut Directory, now: Duration, who: &Asker, parameter
 
 fn pin_changes(now: Duration, parameters: &Parameters) -> Result<PinChanges, Refusal> {
     Ok(PinChanges {
-        rights: parameters.rights()?.unwrap_or_default(),
+        rights: parameters.rights()?,
         expires: parameters.expires(now)?,
         count: parameters.number("count")?,
         limits: parameters.limits()?,

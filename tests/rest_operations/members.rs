@@ -57,6 +57,16 @@ async fn members_are_edited_and_listed_with_their_rights() {
     assert_eq!(found, expected);
     assert_eq!(member("owner")["rights"], rights(true), "whatever is said of the owner");
 
+    // Where one right is named, those that are not are left to the group; `inherit` names one and leaves it to the group.
+    for (named, left) in [(("canlist", "0"), vec!["canlist"]), (("canlist", "inherit"), vec![])] {
+        own(edit(&[("m", "ada"), named]).await);
+        let listed = own(list(&owner).await);
+        let members = listed["members"].as_array().expect("a list");
+        let ada = members.iter().find(|member| member["address"] == "ada").expect("listed");
+        let said =
+            ["cs", "cr", "canpub", "cansub", "canlist"].into_iter().filter(|name| ada.get(*name).is_some());
+        assert_eq!(said.collect::<Vec<_>>(), left);
+    }
     assert_eq!(failed(&list(&ada).await), "BADGROUP");
     assert_eq!(failed(&edit(&[("m", "nobody")]).await), "BADUSER");
     assert_eq!(failed(&edit(&[("canpub", "1")]).await), "BADARG");

@@ -99,3 +99,30 @@ async fn nobody_but_the_owner_has_to_do_with_pins() {
         );
     }
 }
+
+/// What a pin says of publishing, what the group chooses, and what follows for who came with it.
+#[tokio::test]
+async fn a_right_that_a_pin_says_something_of_can_be_left_to_the_group_again() {
+    let pins = Pins::new().await;
+    let pin = pins.add(&[("canpub", "0"), ("cs", "1")]).await;
+    let ada = pins.server.token("ada").await;
+    pins.publishes(&ada, &pin).await;
+    for (said, choice, shown, may) in [
+        ("0", "members", Some(0), 0),
+        ("1", "members", Some(1), 1),
+        ("inherit", "members", None, 1),
+        ("0", "selected", Some(0), 0),
+        ("1", "selected", Some(1), 1),
+        ("inherit", "selected", None, 0),
+        ("0", "anyone", Some(0), 0),
+        ("1", "anyone", Some(1), 1),
+        ("inherit", "anyone", None, 1),
+    ] {
+        own(pins.op(&pins.owner, "setgroup", &[("publish", choice)]).await);
+        own(pins.op(&pins.owner, "editpin", &[("pin", &pin), ("canpub", said)]).await);
+        let listed = pins.list().await[2].clone();
+        assert_eq!(listed.get("canpub"), shown.map(|number| json!(number)).as_ref(), "{said}");
+        assert_eq!(listed["cs"], 1, "what is not named stays");
+        assert_eq!(pins.publishes(&ada, "").await, may, "{said} {choice}");
+    }
+}

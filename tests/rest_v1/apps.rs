@@ -120,3 +120,160 @@ async fn a_registered_public_key_verifies_and_an_unregistered_one_no_more() {
     let got = server.ask(KEY, "POST", "/v1/apps", bad).await;
     assert_eq!(got.body["errors"].as_array().map(Vec::len), Some(2));
 }
+
+#[tokio::test]
+async fn an_apps_secret_rules_its_own_users_and_groups() {
+    let server = Server::start().await;
+    let shop = server.app("shop").await;
+    let ann =
+        server.ask(&shop, "POST", "/v1/users", json!({ "name": "Ann", "address": "ann" })).await.must(201);
+    assert_eq!(ann["appid"], "shop");
+    let uid = ann["uid"].as_u64().expect("a number");
+    let token = server.ask(&shop, "POST", &format!("/v1/users/{uid}/tokens"), json!({})).await.must(201);
+    let new = json!({ "name": "Standup", "owner": uid });
+    let gid = server.ask(&shop, "POST", "/v1/groups", new).await.must(201)["gid"].as_u64().expect("a number");
+    let group = format!("/v1/groups/{gid}");
+    server.get(token["token"].as_str().expect("a text"), &group).await.must(200);
+    server.ask(&shop, "PATCH", &group, json!({ "limits": { "maxPublishKbps": 800 } })).await.must(200);
+    let pins = server.get(&shop, &format!("{group}/pins")).await.must(200);
+    assert_eq!(pins["items"].as_array().map(Vec::len), Some(2));
+
+    // Whoever is there, and what is said.
+    let mut bob =
+        server.ask(&shop, "POST", "/v1/users", json!({ "name": "Bob", "address": "bob" })).await.must(201);
+    let member = format!("{group}/members/{}", bob["uid"].take());
+    server.ask(&shop, "PUT", &member, json!({ "rights": { "publish": false } })).await.must(201);
+    server
+        .ask(&shop, "POST", &format!("{group}/messages"), json!({ "text": "Hi", "from": uid }))
+        .await
+        .must(201);
+    assert_eq!(server.get(&shop, &format!("{group}/participants")).await.must(200)["items"], json!([]));
+    assert_eq!(server.get(&shop, "/v1/calls").await.must(200)["items"], json!([]));
+
+    // All there is for it is its own.
+    server.user("plain").await;
+    let listed = |list: Value, name: &str| -> Vec<Value> {
+        list["items"].as_array().expect("a list").iter().map(|item| item[name].clone()).collect()
+    };
+    let users = server.get(&shop, "/v1/users").await.must(200);
+    assert_eq!(listed(users, "name"), ["Ann", "Bob"]);
+    assert_eq!(listed(server.get(&shop, "/v1/groups").await.must(200), "gid"), [json!(gid)]);
+    assert_eq!(listed(server.get(&shop, "/v1/apps").await.must(200), "appid"), ["shop"]);
+    let keys = json!({ "publicKeys": [encode(&[1; 32])] });
+    server.ask(&shop, "PATCH", "/v1/apps/shop", keys).await.must(200);
+    server.send(&shop, "DELETE", &group, None, &[]).await.must(204);
+    server.send(&shop, "DELETE", &format!("/v1/users/{uid}"), None, &[]).await.must(204);
+}
+
+#[tokio::test]
+async fn an_apps_secret_reaches_nothing_of_others() {
+    let server = Server::start().await;
+    let (shop, school) = (server.app("shop").await, server.app("school").await);
+    let user = |app: String, address: &'static str| {
+        let server = &server;
+        async move {
+            let made = json!({ "name": address, "address": address });
+            server.ask(&app, "POST", "/v1/users", made).await.must(201)["uid"].as_u64().expect("a number")
+        }
+    };
+    let (ann, bob) = (user(shop.clone(), "ann").await, user(school.clone(), "bob").await);
+    let (plain, token) = server.user("plain").await;
+    let new = |name: &str, owner: u64| json!({ "name": name, "owner": owner });
+    let own = server.ask(&shop, "POST", "/v1/groups", new("Own", ann)).await.must(201)["gid"].clone();
+    let theirs = server.ask(&school, "POST", "/v1/groups", new("Theirs", bob)).await.must(201)["gid"].clone();
+    let servers = server.group(&token).await;
+
+    for uid in [bob, plain] {
+        let path = format!("/v1/users/{uid}");
+        assert_eq!(server.get(&shop, &path).await.problem(404), "not-found");
+        for (method, path, body) in [
+            ("PATCH", path.clone(), Some(json!({ "name": "Mine" }))),
+            ("DELETE", path.clone(), None),
+            ("POST", format!("{path}/tokens"), Some(json!({}))),
+            ("DELETE", format!("{path}/tokens"), None),
+            ("POST", "/v1/groups".to_owned(), Some(new("Room", uid))),
+            ("PUT", format!("/v1/groups/{own}/members/{uid}"), Some(json!({}))),
+            ("POST", format!("/v1/groups/{own}/messages"), Some(json!({ "text": "Hi", "from": uid }))),
+        ] {
+            let got = server.send(&shop, method, &path, body, &[]).await;
+            assert_eq!(got.problem(404), "not-found", "{method} {path}");
+        }
+    }
+    for gid in [theirs, json!(servers)] {
+        let group = format!("/v1/groups/{gid}");
+        for path in ["", "/pins", "/members", "/participants", "/streams", "/messages"] {
+            assert_eq!(
+                server.get(&shop, &format!("{group}{path}")).await.problem(404),
+                "not-found",
+                "{path}"
+            );
+        }
+        let patch = json!({ "name": "Mine" });
+        assert_eq!(server.ask(&shop, "PATCH", &group, patch).await.problem(404), "not-found");
+        assert_eq!(server.send(&shop, "DELETE", &group, None, &[]).await.problem(404), "not-found");
+    }
+    assert_eq!(server.get(&shop, "/v1/apps/school").await.problem(404), "not-found");
+    let nameless = server.ask(&shop, "POST", "/v1/groups", json!({ "name": "Room" })).await;
+    assert_eq!(
+        (nameless.problem(422), &nameless.body["errors"][0]["pointer"]),
+        ("invalid", &json!("/owner"))
+    );
+
+    // What belongs to who runs the server.
+    let hook = json!({ "webhook": { "url": "http://127.0.0.1:9/", "secret": "s".repeat(24) } });
+    for (method, path, body) in [
+        ("GET", "/v1/node", None),
+        ("PATCH", "/v1/node", Some(json!({ "draining": true }))),
+        ("POST", "/v1/apps", Some(json!({ "appid": "third" }))),
+        ("PATCH", "/v1/apps/shop", Some(hook)),
+        ("POST", "/v1/users", Some(json!({ "name": "X", "address": "x", "appid": "school" }))),
+    ] {
+        let got = server.send(&shop, method, path, body, &[]).await;
+        assert_eq!(got.problem(403), "forbidden", "{method} {path}");
+    }
+    // And the secret is one of /v1 alone.
+    for wrong in ["shop:", "shop:x", "nobody:x", &format!("school:{}", shop.split_once(':').expect("two").1)]
+    {
+        assert_eq!(server.get(wrong, "/v1/groups").await.problem(401), "unauthorized", "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn who_guesses_secrets_has_to_wait_and_locks_out_nobody_with_a_token() {
+    let server = Server::start().await;
+    let (shop, (_, token)) = (server.app("shop").await, server.user("ann").await);
+    let room = [("op", "setgroup"), ("token", token.as_str()), ("name", "Room"), ("guests", "1")];
+    let room = server.client.get(server.url("/api")).query(&room).send().await.expect("an answer");
+    let room: Value = room.json().await.expect("JSON");
+    let (gid, pin) = (room["gid"].clone(), room["pin"].clone());
+    for _ in 0..20 {
+        assert_eq!(server.get("shop:x", "/v1/groups").await.problem(401), "unauthorized");
+    }
+    assert_eq!(server.get("shop:x", "/v1/groups").await.problem(429), "too-many-requests");
+    assert_eq!(server.get(&shop, "/v1/groups").await.problem(429), "too-many-requests", "also the right one");
+    server.get(&token, "/v1/groups").await.must(200);
+    // Pins are another matter: somebody else behind the same address still comes in.
+    let come = |pin: String| {
+        let (server, gid) = (&server, gid.to_string());
+        async move {
+            let query = [("op", "guest"), ("gid", gid.as_str()), ("pin", pin.as_str()), ("name", "Eve")];
+            let got = server.client.get(server.url("/api")).query(&query).send().await.expect("an answer");
+            let got: Value = got.json().await.expect("JSON");
+            got.get("error")
+                .or_else(|| got.get("result"))
+                .expect("a result")
+                .as_str()
+                .expect("a text")
+                .to_owned()
+        }
+    };
+    let right = pin.as_str().expect("a text").to_owned();
+    assert_eq!(come(right.clone()).await, "OK");
+    // And the other way round.
+    for _ in 0..20 {
+        come("00000000".to_owned()).await;
+    }
+    assert_eq!(come(right).await, "RATELIMIT");
+    let school = server.app("school").await;
+    assert_eq!(server.get(&school, "/v1/groups").await.status.as_u16(), 429, "the secrets' own");
+}

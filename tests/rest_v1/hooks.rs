@@ -120,3 +120,65 @@ async fn what_happens_is_told_in_order_signed_and_again_until_it_is_taken() {
     }
     assert_eq!(kinds, ["join", "join", "join", "publish", "message", "unpublish", "leave", "end"]);
 }
+
+/// The kinds of what came until the call was over, all of one group.
+async fn until_end(coming: &mut mpsc::UnboundedReceiver<Came>, gid: u64) -> Vec<String> {
+    let mut kinds = Vec::new();
+    while kinds.last().is_none_or(|kind| kind != "end") {
+        let came = coming.recv().await.expect("told");
+        assert!(came.holds(), "{}", came.head);
+        assert_eq!(came.json()["gid"], gid);
+        kinds.push(came.json()["type"].as_str().expect("a text").to_owned());
+    }
+    kinds
+}
+
+#[tokio::test]
+async fn an_app_is_told_what_happens_in_its_own_groups_alone() {
+    let (address, mut coming) = listen(&[503]).await;
+    // The operator has no endpoint.
+    let settings = Settings { first_pause: Some(Duration::from_millis(20)), ..Settings::default() };
+    let server = Server::start_telling(Some(&settings)).await;
+    let shop = server.app("shop").await;
+    let short = json!({ "webhook": { "url": "ftp://example.org", "secret": "short" } });
+    let got = server.ask(KEY, "PATCH", "/v1/apps/shop", short).await;
+    let wrong: Vec<_> =
+        got.body["errors"].as_array().expect("a list").iter().map(|e| e["pointer"].clone()).collect();
+    assert_eq!(wrong, ["/webhook/url", "/webhook/secret"]);
+    let hook = json!({ "webhook": { "url": address, "secret": SECRET } });
+    let app = server.ask(KEY, "PATCH", "/v1/apps/shop", hook).await.must(200);
+    assert_eq!(app["webhook"], json!({ "url": address }), "the secret is not shown");
+    assert_eq!(server.get(&shop, "/v1/apps/shop").await.must(200), app);
+
+    // Something happens in another app's group, and in one of its own, which is deleted in the middle of a call.
+    let (_, token) = server.user("owner").await;
+    Person::enter(&server, "ann", server.group(&token).await).await;
+    let user = json!({ "name": "Sue", "address": "sue" });
+    let sue = server.ask(&shop, "POST", "/v1/users", user).await.must(201)["uid"].clone();
+    let room = json!({ "name": "Room", "owner": sue });
+    let own = server.ask(&shop, "POST", "/v1/groups", room.clone()).await.must(201)["gid"]
+        .as_u64()
+        .expect("a number");
+    Person::enter(&server, "bob", own).await;
+    server.send(&shop, "DELETE", &format!("/v1/groups/{own}"), None, &[]).await.must(204);
+    assert_eq!(
+        until_end(&mut coming, own).await,
+        ["join", "join", "leave", "end"],
+        "the first was not taken"
+    );
+
+    // From now on elsewhere, then nowhere.
+    let (address, mut elsewhere) = listen(&[]).await;
+    let hook = json!({ "webhook": { "url": address, "secret": SECRET } });
+    server.ask(KEY, "PATCH", "/v1/apps/shop", hook).await.must(200);
+    let next =
+        server.ask(&shop, "POST", "/v1/groups", room).await.must(201)["gid"].as_u64().expect("a number");
+    let carl = Person::enter(&server, "carl", next).await;
+    let out = format!("/v1/groups/{next}/participants/{}", carl.uid);
+    server.send(&shop, "DELETE", &out, None, &[]).await.must(204);
+    assert_eq!(until_end(&mut elsewhere, next).await, ["join", "leave", "end"]);
+    let gone = server.ask(KEY, "PATCH", "/v1/apps/shop", json!({ "webhook": null })).await.must(200);
+    assert_eq!(gone["webhook"], Value::Null);
+    Person::enter(&server, "dora", next).await;
+    assert!(coming.try_recv().is_err() && elsewhere.try_recv().is_err());
+}

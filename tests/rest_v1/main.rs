@@ -102,9 +102,12 @@ impl Server {
     ) -> Got {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = self.client.request(method, self.url(path));
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
+        request = match token.split_once(':') {
+            // An app's id and secret.
+            Some((appid, secret)) => request.basic_auth(appid, Some(secret)),
+            None if token.is_empty() => request,
+            None => request.bearer_auth(token),
+        };
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -132,6 +135,12 @@ impl Server {
         let uid = self.ask(KEY, "POST", "/v1/users", user).await.must(201)["uid"].as_u64().expect("a number");
         let token = self.ask(KEY, "POST", &format!("/v1/users/{uid}/tokens"), json!({})).await.must(201);
         (uid, token["token"].as_str().expect("a text").to_owned())
+    }
+
+    /// An app, and what its backend shows.
+    pub(crate) async fn app(&self, appid: &str) -> String {
+        let app = self.ask(KEY, "POST", "/v1/apps", json!({ "appid": appid })).await.must(201);
+        format!("{appid}:{}", app["secret"].as_str().expect("a text"))
     }
 
     /// A group of a user.

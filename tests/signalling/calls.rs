@@ -154,7 +154,7 @@ async fn a_member_and_who_came_with_a_pin_that_expires_go_alone() {
     let gid = server.gid;
     let pin = server.edit(move |directory, owner, now| {
         let leaving = PinChanges {
-            rights: Override::PARTICIPANT,
+            rights: Override::PARTICIPANT.into(),
             expires: Some(now + 3),
             leave: Some(true),
             ..PinChanges::default()
@@ -194,8 +194,11 @@ async fn a_call_lasts_as_long_as_group_pin_or_member_say() {
     let gid = server.gid;
     server.settings(gid, |_| Settings { call_duration: Some(3600), ..Settings::default() }).await;
     let pin = server.edit(move |directory, owner, _| {
-        let changes =
-            PinChanges { rights: Override::PARTICIPANT, call_duration: Some(1), ..PinChanges::default() };
+        let changes = PinChanges {
+            rights: Override::PARTICIPANT.into(),
+            call_duration: Some(1),
+            ..PinChanges::default()
+        };
         directory.add_pin(owner, gid, &changes)
     });
     let pin = pin.await.expect("a pin");

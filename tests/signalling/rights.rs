@@ -89,7 +89,7 @@ impl Room {
     async fn say(&self, said: Override) -> String {
         let (gid, member) = (self.gid, self.member.0);
         let changes = MemberChanges { said: Some(said), ..MemberChanges::default() };
-        let given = PinChanges { rights: said, ..PinChanges::default() };
+        let given = PinChanges { rights: said.into(), ..PinChanges::default() };
         self.change(move |directory, owner| {
             directory.edit_member(gid, member, Override::default(), &changes)?;
             directory.add_pin(owner, gid, &given)

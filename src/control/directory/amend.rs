@@ -1,19 +1,20 @@
 //! Changes of users, groups, pins and members as a whole, for REST in resource style: whoever asks must have been found
 //! to be allowed to.
 
+use super::apps::kept_appid;
 use super::{Change, Directory, Failure, Group, GroupEntry, Happening, Member, Pin, TokenId, User, tidy};
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
 
 impl Directory {
-    /// Makes a user; the address must be free.
-    pub fn create_user(&mut self, name: &str, address: &str) -> Result<Uid, Failure> {
+    /// Makes a user of an app; the address must be free.
+    pub fn create_user(&mut self, appid: &str, name: &str, address: &str) -> Result<Uid, Failure> {
         let name = tidy(name).ok_or(Failure::MissingName)?;
         let address = tidy(address).ok_or(Failure::BadUser)?;
         if self.addresses.contains_key(&address) {
             return Err(Failure::TooMany);
         }
-        Ok(self.add_user(User { name, address, guest_of: None, app: None }, true))
+        Ok(self.add_user(User { name, address, guest_of: None, app: kept_appid(appid) }, true))
     }
 
     /// Gives a user another name.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 use super::limit::network;
-use super::{App, Change, Directory, Failure, Minted, TokenId, User, random, tidy};
-use crate::control::ids::Uid;
+use super::{App, Change, Directory, Failure, Minted, TokenId, User, Webhook, random, tidy};
+use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
 use crate::signal::message::Secret;
 
@@ -31,7 +31,13 @@ impl Directory {
                 return Err(Failure::TooMany);
             }
             let mut secret = || Secret(random::token(self.entropy.as_mut()));
-            let app = App { secret: secret(), key: secret(), several: false, public_keys: Vec::new() };
+            let app = App {
+                secret: secret(),
+                key: secret(),
+                several: false,
+                public_keys: Vec::new(),
+                webhook: None,
+            };
             self.put_app(appid, app);
         }
         self.app(appid).ok_or(Failure::BadApp)
@@ -65,6 +71,26 @@ impl Directory {
         self.apps.get(appid)
     }
 
+    /// The app whose a user is; a guest is of the app whose group it came for.
+    pub fn appid_of_user(&self, uid: Uid) -> Option<&str> {
+        let user = self.user(uid)?;
+        match user.guest_of {
+            None => Some(appid_of(user)),
+            Some(gid) => self.appid_of_group(gid),
+        }
+    }
+
+    /// The app whose a group is: that of its owner.
+    pub fn appid_of_group(&self, gid: Gid) -> Option<&str> {
+        self.user(self.group(gid)?.owner).map(appid_of)
+    }
+
+    /// The app whose a group is, and where it is told what happens there.
+    pub fn webhook_of(&self, gid: Gid) -> Option<(&str, Option<&Webhook>)> {
+        let appid = self.appid_of_group(gid)?;
+        Some((appid, self.app(appid).and_then(|app| app.webhook.as_ref())))
+    }
+
     /// The app whose user this is.
     pub(super) fn app_of(&self, user: &User) -> Option<&App> {
         self.app(appid_of(user))
@@ -79,7 +105,7 @@ impl Directory {
         secret: &str,
     ) -> Result<(), Failure> {
         let from = network(from);
-        if self.guesses_by_address.exhausted(&from, now) {
+        if self.secrets_by_address.exhausted(&from, now) {
             return Err(Failure::RateLimit);
         }
         let app = self.app(appid);
@@ -87,7 +113,7 @@ impl Directory {
         let known = TokenId::of(app.map_or("", |app| app.secret.0.as_str()));
         let right = bool::from(known.0.ct_eq(&TokenId::of(secret).0));
         if app.is_none() || !right {
-            self.guesses_by_address.wrong(from, now);
+            self.secrets_by_address.wrong(from, now);
             return Err(Failure::AuthFail);
         }
         Ok(())
@@ -110,9 +136,8 @@ impl Directory {
                 uid
             }
             None => {
-                let app = (appid != DEFAULT_APP).then(|| appid.to_owned());
                 let (name, address) = (name.clone(), address.clone());
-                self.add_user(User { name, address, guest_of: None, app }, true)
+                self.add_user(User { name, address, guest_of: None, app: kept_appid(appid) }, true)
             }
         };
         let token = self.add_token(uid, expires);
@@ -140,6 +165,11 @@ impl Directory {
         let user = self.user(uid).filter(|user| user.guest_of.is_none() && appid_of(user) == appid);
         user.map(|_| uid).ok_or(Failure::BadUser)
     }
+}
+
+/// As a user's record names an app.
+pub(super) fn kept_appid(appid: &str) -> Option<String> {
+    (appid != DEFAULT_APP).then(|| appid.to_owned())
 }
 
 fn appid_of(user: &User) -> &str {

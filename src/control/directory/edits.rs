@@ -185,7 +185,7 @@ impl MemberChanges {
 
 impl PinChanges {
     fn apply(&self, pin: &mut Pin) {
-        pin.rights = self.rights.or(pin.rights);
+        pin.rights = pin.rights.changed(&self.rights);
         pin.expires = self.expires.unwrap_or(pin.expires);
         pin.count = self.count.unwrap_or(pin.count);
         pin.limits = pin.limits.changed(&self.limits);

@@ -149,6 +149,7 @@ mod tests {
             key: Secret::default(),
             several: false,
             public_keys: vec![encode(pair().public_key().as_ref())],
+            webhook: None,
         }
     }
 

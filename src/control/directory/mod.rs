@@ -56,6 +56,8 @@ const UNKEPT_UIDS: u32 = 1 << 31;
 const TOKEN_RATE: Rate = Rate { burst: 10, every: Duration::from_secs(6) };
 /// Wrong pins from one address, which an office may share.
 const ADDRESS_RATE: Rate = Rate { burst: 20, every: Duration::from_secs(3) };
+/// Wrong secrets of apps from one address: apart, so that an app's backend that has an old one locks out nobody who joins.
+const SECRET_RATE: Rate = Rate { burst: 20, every: Duration::from_secs(3) };
 
 /// Who asks: pins are limited per token and per address.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +108,7 @@ pub struct Directory {
     guests: usize,
     guesses_by_token: Guesses<TokenId>,
     guesses_by_address: Guesses<IpAddr>,
+    secrets_by_address: Guesses<IpAddr>,
     sign_ins: SignIns,
     signed: Signed,
     entropy: Box<dyn Entropy>,
@@ -130,6 +133,7 @@ impl Directory {
             guests: 0,
             guesses_by_token: Guesses::new(TOKEN_RATE),
             guesses_by_address: Guesses::new(ADDRESS_RATE),
+            secrets_by_address: Guesses::new(SECRET_RATE),
             sign_ins: SignIns::default(),
             signed: Signed::default(),
             entropy,

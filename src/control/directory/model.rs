@@ -6,7 +6,7 @@ use super::files::File;
 use super::random::{hex, unhex};
 use crate::control::ids::{Gid, MessageId, Uid};
 use crate::control::limits::{LimitChanges, Limits};
-use crate::control::rights::{Admin, ChoiceChanges, Choices, Override, Preset, Rights};
+use crate::control::rights::{Admin, ChoiceChanges, Choices, Override, Preset, Rights, SayChanges};
 use crate::signal::message::Secret;
 
 /// Call flags of a group that sets none: valid, audio, video, screen, talking (platform API section 4).
@@ -40,6 +40,18 @@ pub struct App {
     /// The Ed25519 keys by which its signed tokens are verified: `x` of their JWK (RFC 8037), base64url.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub public_keys: Vec<String>,
+    /// Who is told what happens in groups of its users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
+}
+
+/// Where an app is told what happens, and what that is signed with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// The address of the web that is posted to.
+    pub url: Secret,
+    /// As in the settings of the server.
+    pub secret: Secret,
 }
 
 /// Names a token without being it: its SHA-256.
@@ -461,8 +473,8 @@ pub struct Listed {
 /// What an owner changes of a pin; `None` leaves it as it is, or at nothing in a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PinChanges {
-    /// The rights it gives; what is unset here stays as it is.
-    pub rights: Override,
+    /// The rights it gives.
+    pub rights: SayChanges,
     /// When it ceases to open.
     pub expires: Option<u64>,
     /// How many may come with it.

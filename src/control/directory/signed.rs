@@ -5,8 +5,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::apps::kept_appid;
 use super::jwt::{self, Verified};
-use super::{DEFAULT_APP, Directory, Token, TokenId, User, past, tidy};
+use super::{Directory, Token, TokenId, User, past, tidy};
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
 use crate::control::rights::Override;
@@ -76,16 +77,13 @@ impl Directory {
             }
             return Some(uid);
         }
-        let app = (appid != DEFAULT_APP).then(|| appid.to_owned());
         let name = name.unwrap_or_else(|| address.clone());
-        Some(self.add_user(User { name, address, guest_of: None, app }, true))
+        Some(self.add_user(User { name, address, guest_of: None, app: kept_appid(appid) }, true))
     }
 
     /// Makes the user a member with these rights, as a pin would, in a group of the same app.
     fn enter_signed(&mut self, appid: &str, gid: Gid, uid: Uid, given: Override) {
-        let owner = self.groups.get(&gid).map(|entry| entry.group.owner);
-        let owner = owner.and_then(|owner| self.users.get(&owner));
-        let same = owner.is_some_and(|owner| owner.user.app.as_deref().unwrap_or(DEFAULT_APP) == appid);
+        let same = self.appid_of_group(gid) == Some(appid);
         let before = self.groups.get(&gid).and_then(|entry| entry.members.get(&uid));
         let known = before.is_some_and(|known| known.member.given == given && known.member.pin.is_none());
         if same && !known {

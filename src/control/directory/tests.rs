@@ -361,7 +361,8 @@ fn limits_of_group_pin_member_and_token_hold_together() {
     let (gid, ..) = room(&mut directory, &owner, Preset::Conference);
     let ada = user(&mut directory, "ada");
     let kbps = |kbps| LimitChanges { max_publish_kbps: Some(kbps), ..LimitChanges::default() };
-    let given = PinChanges { rights: Override::PARTICIPANT, limits: kbps(800), ..PinChanges::default() };
+    let given =
+        PinChanges { rights: Override::PARTICIPANT.into(), limits: kbps(800), ..PinChanges::default() };
     assert_eq!(directory.add_pin(ada.uid, gid, &given), Err(Failure::BadGroup));
     let pin = directory.add_pin(owner.uid, gid, &given).expect("a pin");
     let joined = directory.join_group(NOW, &ada, gid, Some(&pin)).expect("joins");

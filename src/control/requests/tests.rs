@@ -49,7 +49,7 @@ impl Call {
         let owner = state.directory.mint_token("owner", Some("owner")).expect("a token").uid;
         let settings = Settings { name: Some("Room".to_owned()), ..Settings::default() };
         let gid = state.directory.create_group(owner, &settings).expect("a group").gid;
-        let given = PinChanges { rights: Override::PARTICIPANT, ..PinChanges::default() };
+        let given = PinChanges { rights: Override::PARTICIPANT.into(), ..PinChanges::default() };
         let pin = state.directory.add_pin(owner, gid, &given).expect("a pin");
         let none = TokenId([0; 32]);
         let mut call = Self { state, owner, gid, pin, ada: none, bob: none };

@@ -110,6 +110,9 @@ pub(super) fn put(state: &mut State, call: &Call) -> Answer {
     let (gid, uid) = (call.gid(), call.uid());
     may(state, call)?;
     let before = state.directory.is_member(gid, uid);
+    if !before && call.caller.appid().is_some() && !call.caller.has_user(state, uid) {
+        return Err(Problem::not_found("user"));
+    }
     match state.directory.member(gid, uid) {
         Some(listed) => call.guard(&show(state, gid, &listed))?,
         None if call.if_match.is_some() => {

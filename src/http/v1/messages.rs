@@ -27,11 +27,7 @@ pub(super) static NEW: Shape = Shape {
     fields: &[
         needed("text", TEXT, "What is said."),
         maybe("to", ANY, "To whom: a uid; to the group unless told."),
-        maybe(
-            "from",
-            ANY,
-            "In whose name: a uid. With the admin token alone; the group's owner unless told.",
-        ),
+        maybe("from", ANY, "In whose name: a uid. Not for users; the group's owner unless told."),
     ],
 };
 
@@ -80,7 +76,10 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
     let owner = call.caller.sees(state, gid)?.owner;
     let asked = call.body.small("from").map(Uid);
     let from = match call.caller.uid() {
-        None => asked.unwrap_or(owner),
+        None => asked.filter(|asked| *asked != owner).map_or(Ok(owner), |asked| {
+            let own = call.caller.has_user(state, asked).then_some(asked);
+            own.ok_or_else(|| Problem::not_found("user as `from` says"))
+        })?,
         Some(uid) if asked.is_some_and(|asked| asked != uid) => {
             return Err(Problem::forbidden("Leave `from` out: speak in your own name."));
         }
@@ -89,9 +88,6 @@ pub(super) fn create(state: &mut State, call: &Call) -> Answer {
         }
         Some(uid) => uid,
     };
-    if state.directory.user(from).is_none() {
-        return Err(Problem::not_found("user as `from` says"));
-    }
     let text = call.body.text("text").unwrap_or_default();
     let to = call.body.small("to").map(Uid);
     let (id, message) =

@@ -200,6 +200,9 @@ impl V1 {
         }
         let Found { route, path: names } = find(&parts.method, &path)?;
         let caller = self.callers.identify(control, from, &parts.headers).await?;
+        if route.of_server {
+            caller.must_be_server()?;
+        }
         let path_values = route.read_path(&names)?;
         let query = route.read_query(parts.uri.query().unwrap_or_default());
         let (bytes, object) = read_body(route, &parts.headers, body).await?;

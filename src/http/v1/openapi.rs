@@ -59,7 +59,7 @@ fn make() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
-        "security": [{ "token": [] }],
+        "security": [{ "token": [] }, { "app": [] }],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -68,6 +68,11 @@ fn make() -> Value {
                     "type": "http",
                     "scheme": "bearer",
                     "description": "The server's admin token, or a user's token.",
+                },
+                "app": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "An app's id and secret, for its own users and groups.",
                 },
             },
             "responses": failures(),
@@ -88,6 +93,9 @@ fn operation(route: &Route) -> Value {
         "parameters": parameters(route),
         "responses": responses(route),
     });
+    if let Some(operation) = operation.as_object_mut().filter(|_| route.of_server) {
+        operation.insert("security".to_owned(), json!([{ "token": [] }]));
+    }
     if let (Some(operation), Some(shape)) = (operation.as_object_mut(), route.body) {
         let mut content = json!({ "application/json": { "schema": reference(shape) } });
         if let Some(content) = content.as_object_mut().filter(|_| route.method == "PATCH") {

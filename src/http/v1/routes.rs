@@ -37,6 +37,8 @@ pub(super) struct Route {
     pub(super) tagged: bool,
     /// Whether it needs what the server says of itself.
     pub(super) reports: bool,
+    /// Whether it is for who runs the server alone.
+    pub(super) of_server: bool,
     pub(super) run: Handler,
 }
 
@@ -48,7 +50,19 @@ const fn route(
     brings: Brings,
     run: Handler,
 ) -> Route {
-    Route { method, path, id, about, query: &[], body: None, brings, tagged: false, reports: false, run }
+    Route {
+        method,
+        path,
+        id,
+        about,
+        query: &[],
+        body: None,
+        brings,
+        tagged: false,
+        reports: false,
+        of_server: false,
+        run,
+    }
 }
 
 impl Route {
@@ -66,6 +80,10 @@ impl Route {
 
     const fn reports(self) -> Self {
         Self { reports: true, ..self }
+    }
+
+    const fn of_server(self) -> Self {
+        Self { of_server: true, ..self }
     }
 }
 
@@ -100,7 +118,7 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
         "GET",
         GROUPS,
         "listGroups",
-        "Lists one's groups, or all with the admin token",
+        "Lists one's groups: an app's all of its own, the admin token's all there are",
         Page(&groups::GROUP),
         groups::list,
     )
@@ -321,7 +339,8 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
         One(&node::NODE),
         node::read,
     )
-    .reports(),
+    .reports()
+    .of_server(),
     route(
         "PATCH",
         NODE,
@@ -331,16 +350,18 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
         node::patch,
     )
     .takes(&node::PATCH)
-    .reports(),
+    .reports()
+    .of_server(),
     route("GET", APPS, "listApps", "Lists apps", Page(&apps::APP), apps::list).asks(PAGE),
     route("POST", APPS, "createApp", "Makes an app, with a secret", Made(&apps::APP, true), apps::create)
-        .takes(&apps::NEW),
+        .takes(&apps::NEW)
+        .of_server(),
     route("GET", APP, "readApp", "Shows an app", One(&apps::APP), apps::read).tagged(),
     route(
         "PATCH",
         APP,
         "changeApp",
-        "Changes an app: the keys of tokens that it signs",
+        "Changes an app: the keys of tokens that it signs, and who is told what happens",
         One(&apps::APP),
         apps::patch,
     )

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::hooks::{SECRET_BYTES, endpoint, secret_bytes};
+
 /// The members of a JSON object.
 pub(super) type Object = Map<String, Value>;
 
@@ -33,6 +35,10 @@ pub(super) enum Kind {
     Slug,
     /// Public keys: at most four texts of 43 characters of base64url.
     Keys,
+    /// Where webhooks go: `http` or `https`, a host, and so on.
+    Url,
+    /// A secret of 24 to 100 characters of ASCII.
+    Key,
     /// An object.
     Object(&'static Shape),
     /// Objects, in answers alone.
@@ -197,6 +203,11 @@ impl Kind {
                 keys.len() <= 4
                     && keys.iter().all(|key| key.as_str().is_some_and(|key| slug(key, 43, 43, "_-")))
             }
+            (Self::Url, Value::String(text)) => url(text),
+            (Self::Key, Value::String(text)) => {
+                let plain = text.len() <= 100 && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+                plain && secret_bytes(text).is_some()
+            }
             (Self::Object(shape), Value::Object(object)) => return shape.check(object, at, wrong),
             _ => false,
         };
@@ -223,6 +234,10 @@ impl Kind {
             Self::Say => "expected true, false or null".to_owned(),
             Self::Slug => "expected 1 to 64 letters, digits, dots, dashes and underscores".to_owned(),
             Self::Keys => "expected at most four texts of 43 characters of base64url".to_owned(),
+            Self::Url => "expected an address, as in https://example.org/hooks".to_owned(),
+            Self::Key => format!(
+                "expected whsec_ and base 64, or a text, of {SECRET_BYTES} bytes or more, and 100 characters at most"
+            ),
             Self::Object(_) => "expected an object".to_owned(),
             Self::Objects(_) => "expected a list".to_owned(),
         }
@@ -249,6 +264,10 @@ impl Kind {
                 "maxItems": 4,
                 "items": { "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$" },
             }),
+            Self::Url => json!({ "type": "string", "pattern": URL }),
+            Self::Key => {
+                json!({ "type": "string", "pattern": format!("^[ -~]{{{SECRET_BYTES},100}}$") })
+            }
             Self::Object(shape) => reference(shape),
             Self::Objects(shape) => json!({ "type": "array", "items": reference(shape) }),
         }
@@ -258,6 +277,21 @@ impl Kind {
 /// [`Kind::Line`] and [`Kind::Prose`], as regular expressions (ECMA-262).
 const LINE: &str = r"^[^\s\u0000-\u0020\u007f-\u00a0][^\u0000-\u001f\u007f-\u009f]*$";
 const PROSE: &str = r"^[^\s\u0000-\u0020\u007f-\u00a0][^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$";
+
+/// [`Kind::Url`], likewise.
+const URL: &str = r#"^https?://[A-Za-z0-9._-]{1,253}(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[!"$-~]{0,1000})?$"#;
+
+fn url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let short = |port: &str| port.len() < 5 || port.len() == 5 && !port.starts_with('0');
+    let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    slug(host, 1, 253, "._-")
+        && port.is_none_or(|port| digits(port) && short(port) && port.parse::<u16>().is_ok())
+        && path.len() <= 1001
+        && endpoint(text).is_some()
+}
 
 fn line(text: &str, most: usize, bad: impl Fn(char) -> bool) -> bool {
     text.chars().next().is_some_and(|first| !first.is_whitespace() && !first.is_control())
