@@ -347,7 +347,9 @@ async fn config_tells_where_signalling_is() {
     assert!(types.as_array().is_some_and(|types| types.contains(&json!("image/*"))), "{config}");
     let files = json!({"maxBytes": 100 * 1024, "types": types});
     let signal = "https://127.0.0.1:4433/signal";
-    assert_eq!(config, json!({"appid": "default", "signal": signal, "hashes": ["aa", "bb"], "files": files}));
+    let expected =
+        json!({"appid": "default", "codes": "log", "signal": signal, "hashes": ["aa", "bb"], "files": files});
+    assert_eq!(config, expected);
 }
 
 #[tokio::test]

@@ -196,12 +196,8 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     Ok(match call.caller.uid() {
         None => {
             let first = call.cursor().map_or(0, |last| u32::try_from(last).unwrap_or(u32::MAX));
-<<<<<<< HEAD
-            call.page(groups.groups_from(Gid(first)).filter(found).map(key), show)
-=======
             let own = groups.groups_from(Gid(first)).filter(|(gid, _)| call.caller.has_group(state, *gid));
-            call.page(own.map(key), show)
->>>>>>> 12c5008 (An app's secret opens /v1 for the app's users and groups, and an app has a webhook of its own; wrong secrets are counted apart from wrong pins; millrace token gives every limit, and a pin's right can be left to the group again; examples of the documents are run)
+            call.page(own.filter(found).map(key), show)
         }
         Some(uid) => {
             let mine = groups.groups_of(uid);
