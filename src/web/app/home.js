@@ -104,8 +104,8 @@ export class Home {
     element('code-error').textContent = '';
     try {
       await signIn(this.#applicant, input('code').value.replace(/\s/g, ''));
-      this.#onSignedIn();
       this.#step('sign-form');
+      this.#onSignedIn();
     } catch (error) {
       element('code-error').textContent = sentenceOf(error);
       input('code').select();

@@ -146,7 +146,7 @@ function stamp(watch) {
   const shown = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
   shown.dataset.for = watch ? 'viewers' : 'participants';
   within(shown, 'h3').textContent = watch ? 'Viewers' : 'Participants';
-  within(shown, '.dim').textContent = watch ? 'They watch, listen and write.' : 'They speak, are seen and share their screen.';
+  within(shown, '.dim').textContent = watch ? 'They watch, listen and write.' : 'They speak and are seen.';
   return shown;
 }
 

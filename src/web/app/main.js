@@ -67,6 +67,9 @@ function linked() {
 function go(path) {
   history.pushState(null, '', path);
   route();
+  // Who reads by ear hears where this led.
+  const view = document.body.dataset.view ?? '';
+  if (['home', 'rooms', 'room'].includes(view)) element(`${view}-title`).focus();
 }
 
 /** Shows what the address says. */
@@ -103,7 +106,7 @@ function show(view) {
  */
 function open(view, fill) {
   show(view);
-  document.title = 'millrace';
+  document.title = view === 'rooms' ? 'My rooms · millrace' : 'millrace';
   element('outside').scrollTop = 0;
   fill();
 }

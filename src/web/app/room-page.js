@@ -62,6 +62,7 @@ export class RoomPage {
   #show(group) {
     this.#group = group;
     element('room-title').textContent = group.name;
+    document.title = `${group.name} · millrace`;
     element('room-kind').textContent = `${kindOf(group.type)} · room ${group.gid}`;
     /** @type {HTMLAnchorElement} */ (element('room-join')).href = `/?gid=${group.gid}`;
     fillRoom(this.#form, group);

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { askForCode, giveCode, makeRoom } from '../lib/account.js';
 import { assert, note, test } from '../lib/check.js';
 import { world } from '../lib/world.js';
 
@@ -47,6 +48,44 @@ test('axe finds nothing serious in any view', () => world({ name: 'accessible' }
   await page.click('#leave');
   await page.waitForSelector('#ended:not([hidden])');
   all.push(...await findings(page, 'ended'));
+  assert.deepEqual(all, []);
+}));
+
+test('axe finds nothing serious before the call', () => world({ name: 'accessible-outside' }, async ({ server, person }) => {
+  const ada = person('Ada');
+  const page = await ada.open();
+  await page.addInitScript(AXE);
+  await page.goto(new URL('/', server.link).href);
+  const all = await findings(page, 'home');
+  await askForCode(ada);
+  all.push(...await findings(page, 'code'));
+  await giveCode(ada);
+  await page.waitForSelector('#rooms-empty:not([hidden])');
+  all.push(...await findings(page, 'no rooms'));
+  await page.click('#room-first');
+  await page.click('#create summary');
+  all.push(...await findings(page, 'create'));
+  await page.click('#create-cancel');
+  await makeRoom(page, 'Garden club');
+  all.push(...await findings(page, 'room'));
+  await page.click('.invite .more');
+  await page.click('#menu >> text=New pin');
+  all.push(...await findings(page, 'question'));
+  await page.click('#ask-no');
+  await page.click('.back');
+  await page.click('.room .more');
+  all.push(...await findings(page, 'rooms'));
+  await page.keyboard.press('Escape');
+  await page.click('.room-open');
+  // Where the browser was allowed before, it looks by itself.
+  await page.dispatchEvent('#preview-start', 'click');
+  await page.waitForSelector('#preview.live');
+  all.push(...await findings(page, 'lobby'));
+  await page.click('#join-button');
+  await page.waitForSelector('#call:not([hidden])');
+  await page.click('#copy');
+  await page.waitForSelector('#invite .invite .primary');
+  all.push(...await findings(page, 'invite'));
   assert.deepEqual(all, []);
 }));
 

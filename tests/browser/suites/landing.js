@@ -1,67 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Before the call: signing in by e-mail, one's rooms, a new one, and the invitations by which others come in.
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copied, come, linkIn, makeRoom, signIn } from '../lib/account.js';
 import { assert, test, until } from '../lib/check.js';
-import { OUTPUT } from '../lib/server.js';
 import { world } from '../lib/world.js';
-
-/** @import { Page } from 'playwright-core' */
-
-/** The code that was sent last: without a mail server, on a server that nobody else reaches, it is in the log. @param {string} name */
-function lastCode(name) {
-  const log = readFileSync(join(OUTPUT, `${name}.log`), 'utf8');
-  return [...log.matchAll(/the code that signs \S+ in is (\d{6})/g)].at(-1)?.[1];
-}
-
-/**
- * Signs in on the first page.
- * @param {import('../lib/people.js').Person} person
- * @param {string} log
- */
-async function signIn(person, log) {
-  const page = await person.open({ permissions: ['clipboard-read', 'clipboard-write', 'camera', 'microphone'] });
-  await page.goto(new URL('/', person.server.link).href);
-  await page.fill('#sign-name', person.name);
-  await page.fill('#sign-email', `${person.name.toLowerCase()}@example.org`);
-  await page.click('#sign-button');
-  await page.waitForSelector('#code-form:not([hidden])');
-  const code = await until(() => lastCode(log), { what: 'a code in the log' });
-  await page.fill('#code', code);
-  await page.waitForSelector('#rooms:not([hidden])');
-  return page;
-}
-
-/** Makes a room, and is on its page then. @param {Page} page @param {string} name */
-async function makeRoom(page, name) {
-  await page.click('#room-first:visible, #room-new:visible');
-  await page.fill('#create [name=name]', name);
-  await page.click('#create [type=submit]');
-  await page.waitForSelector('#room .invite[data-for=viewers] .primary');
-}
-
-/** What the button of an invitation copies. @param {Page} page @param {string} whom */
-async function copied(page, whom) {
-  await page.evaluate(() => navigator.clipboard.writeText(''));
-  await page.click(`.invite[data-for=${whom}]:visible .primary`);
-  return until(() => page.evaluate(() => navigator.clipboard.readText()), { what: 'a text in the clipboard' });
-}
-
-/** @param {string} text */
-const linkIn = (text) => /https?:\/\/\S+gid=\S+/.exec(text)?.[0] ?? '';
 
 test('signed in by a code one makes a room, and both invitations lead in with the right rights', () => world({ name: 'landing' }, async ({ person }) => {
   const ada = person('Ada');
-  const page = await signIn(ada, 'landing');
+  const page = await signIn(ada);
   assert.ok(await page.isVisible('#rooms-empty'));
   await makeRoom(page, 'Garden club');
   const texts = { participants: await copied(page, 'participants'), viewers: await copied(page, 'viewers') };
   for (const text of Object.values(texts)) assert.match(text, /Garden club[^]*https?:\/\/\S+gid=\d+&pin=\d{8}[^]*room \d+ with pin \d{4} \d{4}/);
   assert.notEqual(linkIn(texts.participants), linkIn(texts.viewers));
 
-  const bob = await person('Bob').joinRoom({ link: linkIn(texts.participants) });
-  const eve = await person('Eve').joinRoom({ link: linkIn(texts.viewers) });
+  const bob = await come(person('Bob'), linkIn(texts.participants));
+  const eve = await come(person('Eve'), linkIn(texts.viewers));
   await bob.tile('Bob').waitFor();
   await eve.tile('Bob').waitFor();
   assert.ok(await bob.page.isVisible('#mic'));
@@ -97,10 +51,10 @@ test('signed in by a code one makes a room, and both invitations lead in with th
 
 test('a room is renamed, its pin made anew and its call ended by deleting it', () => world({ name: 'my-rooms' }, async ({ person }) => {
   const ada = person('Ada');
-  const page = await signIn(ada, 'my-rooms');
+  const page = await signIn(ada);
   await makeRoom(page, 'Draft');
   const before = linkIn(await copied(page, 'participants'));
-  const bob = await person('Bob').joinRoom({ link: before });
+  const bob = await come(person('Bob'), before);
   await bob.tile('Bob').waitFor();
 
   await page.click('.invite[data-for=participants] .more');
@@ -110,9 +64,9 @@ test('a room is renamed, its pin made anew and its call ended by deleting it', (
     const link = linkIn(await page.textContent('.invite[data-for=participants] .invite-text').catch(() => '') ?? '');
     return link !== before && link;
   }, { what: 'another link' });
-  const eve = await person('Eve').joinRoom({ link: before });
+  const eve = await come(person('Eve'), before);
   await until(() => eve.page.textContent('#join-error'), { what: 'the old link is refused' });
-  const dan = await person('Dan').joinRoom({ link: after });
+  const dan = await come(person('Dan'), after);
   await dan.tile('Bob').waitFor();
 
   await page.click('.invite[data-for=viewers] .more');
@@ -121,10 +75,16 @@ test('a room is renamed, its pin made anew and its call ended by deleting it', (
   await page.waitForSelector('.invite[data-for=viewers] >> text=Make a pin');
 
   await page.goto(new URL('/', ada.server.link).href);
-  await page.click('.room .more');
-  await page.click('#menu >> text=Rename');
-  await page.fill('#ask-input', 'Final');
-  await page.click('#ask-yes');
+  // By the keyboard alone.
+  await page.focus('.room .more');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#menu [role=menuitem]:focus');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowUp');
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Rename');
+  await page.keyboard.press('Enter');
+  await page.keyboard.type('Final');
+  await page.keyboard.press('Enter');
   await page.waitForSelector('.room b:text-is("Final")');
   await page.reload();
   await page.waitForSelector('.room b:text-is("Final")');
@@ -137,7 +97,7 @@ test('a room is renamed, its pin made anew and its call ended by deleting it', (
 }));
 
 test('a webinar is made with the limits behind more, and renamed on its page', () => world({ name: 'webinar-page' }, async ({ person }) => {
-  const page = await signIn(person('Ada'), 'webinar-page');
+  const page = await signIn(person('Ada'));
   await page.click('#room-first');
   await page.fill('#create [name=name]', 'Lecture');
   await page.check('#create [name=type][value="1"]');
@@ -146,7 +106,7 @@ test('a webinar is made with the limits behind more, and renamed on its page', (
   await page.click('#create [type=submit]');
   await page.waitForSelector('#room .invite[data-for=participants] .primary');
   assert.match(await page.textContent('#room-kind'), /Webinar/);
-  const bob = await person('Bob').joinRoom({ link: linkIn(await copied(page, 'participants')) });
+  const bob = await come(person('Bob'), linkIn(await copied(page, 'participants')));
   await bob.tile('Bob').waitFor();
   await page.fill('#room-form [name=name]', 'Lecture 2');
   assert.equal(await page.inputValue('#room-form [name=resolution]'), '2');
