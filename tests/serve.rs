@@ -29,7 +29,7 @@ fn it_prints_one_link_serves_and_drains() {
     let token = token.expect("it runs, also while the server does");
     assert!(token.status.success());
     assert_eq!(token.stdout.len(), 65, "a token of 64 characters and nothing else");
-    let (status, log) = server.terminate();
+    let (status, log) = server.end("TERM");
     assert!(status.success(), "{log}");
     assert!(log.contains("datagrams are moved by") && !log.contains("ERROR"), "{log}");
 }
@@ -40,13 +40,13 @@ fn the_same_link_opens_the_same_room_after_a_restart() {
     let room = |server: &Running| server.link.split("/?").nth(1).map(str::to_owned).expect("a room");
     let first = Running::start(data.path(), &["--io", "mmsg", "--shards", "1"]);
     let (before, hashes) = (room(&first), first.get("/config.json"));
-    let (_, log) = first.terminate();
+    let (_, log) = first.end("TERM");
     assert!(log.contains("recvmmsg and sendmmsg"), "{log}");
     let second = Running::start(data.path(), &[]);
     assert_eq!(room(&second), before);
     let hash = |config: &str| config.split("\"hashes\":[\"").nth(1).map(|rest| rest[..64].to_owned());
     assert_eq!(hash(&second.get("/config.json")), hash(&hashes), "the certificate is kept");
-    second.terminate();
+    second.end("TERM");
 }
 
 #[test]
@@ -83,8 +83,8 @@ fn one_data_folder_is_for_one_server() {
     let folder = data.path().to_str().expect("plain");
     let told = refused(&["--data", folder, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
     assert!(told.contains("in use by another millrace"), "{told}");
-    server.kill();
-    Running::start(data.path(), &[]).terminate();
+    server.end("KILL");
+    Running::start(data.path(), &[]).end("TERM");
 }
 
 #[test]

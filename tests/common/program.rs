@@ -48,10 +48,10 @@ impl Running {
         authority.split('/').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 
-    /// Asks it to end, as an operator's service manager does; its status and its log.
-    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+    /// Sends it a signal and waits for its end: TERM as an operator's service manager does, KILL for a crash. Its status and its log.
+    pub(crate) fn end(mut self, signal: &str) -> (ExitStatus, String) {
         // The shell's own kill: a bare system has no other.
-        let kill = format!("kill -TERM {}", self.child.id());
+        let kill = format!("kill -{signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
         let asked = Instant::now();
         let status = loop {
@@ -61,18 +61,8 @@ impl Running {
             assert!(asked.elapsed() < PATIENCE, "it does not end");
             std::thread::sleep(Duration::from_millis(10));
         };
-        (status, self.log())
-    }
-
-    /// Ends it as a crash does; its log.
-    pub(crate) fn kill(mut self) -> String {
-        self.child.kill().expect("it was alive");
-        self.child.wait().expect("a child");
-        self.log()
-    }
-
-    fn log(&mut self) -> String {
-        self.log.take().expect("read once").join().expect("read")
+        let log = self.log.take().expect("read once").join().expect("read");
+        (status, log)
     }
 }
 
@@ -86,8 +76,14 @@ impl Drop for Running {
 
 /// What a page server of this machine answers, head and all; nothing if it went away.
 pub(crate) fn get(port: u16, path: &str) -> Option<String> {
+    ask(port, path, "")
+}
+
+/// The same with more lines in the request's head.
+pub(crate) fn ask(port: u16, path: &str, more: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\n\r\n").ok()?;
+    let head = format!("GET {path} HTTP/1.1\r\nhost: localhost:{port}\r\nconnection: close\r\n{more}\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     Some(answer)

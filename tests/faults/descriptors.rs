@@ -26,6 +26,6 @@ fn without_descriptors_old_connections_go_on_and_new_ones_wait_for_them() {
     assert!(ask(&mut old).starts_with("HTTP/1.1 200"), "who is there is served");
     limit(&server, "--nofile=1024:");
     assert!(ask(&mut new).starts_with("HTTP/1.1 200"), "who waited is served");
-    let (status, log) = server.terminate();
+    let (status, log) = server.end("TERM");
     assert!(status.success() && log.contains("Too many open files"), "{log}");
 }

@@ -69,7 +69,7 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
             }
             // Spread over what a commit takes, which is 20 ms and more.
             thread::sleep(Duration::from_micros(20_000 + u64::from(kill) * 7_919 % 60_000));
-            running.kill();
+            running.end("KILL");
         });
         written = acknowledged.iter().map(|n| n.load(Ordering::Relaxed)).sum();
     }

@@ -24,7 +24,7 @@ fn without_room_changes_are_refused_and_with_room_again_nothing_is_amiss() {
 
     limit(&server, "--fsize=unlimited:");
     assert_eq!(make("After")["result"], "OK");
-    let log = server.kill();
+    let log = server.end("KILL").1;
     assert!(log.contains("are not kept yet") && log.contains("keeps changes again"), "{log}");
 
     let again = Running::start(data.path(), &[]);
