@@ -57,6 +57,7 @@ fn check(options: Options) -> Result<(), String> {
 
 fn serve(options: &Options) -> Result<(), String> {
     net::small_pages();
+    net::all_descriptors();
     let mut config = options.clone().check().map_err(|e| e.to_string())?;
     let set_filter = log::start(&config.log);
     info!(

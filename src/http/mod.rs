@@ -6,6 +6,7 @@
 mod files;
 mod operations;
 mod pages;
+mod places;
 mod proxy;
 mod site;
 mod socket;
@@ -31,11 +32,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
 use self::pages::Pages;
+use self::places::{Place, Places};
 pub use self::proxy::{Network, Proxies};
 pub use self::site::Site;
 use self::tls::Certificate;
@@ -82,8 +84,8 @@ fn body(bytes: impl Into<Bytes>) -> Body {
     Content::Whole(Full::new(bytes.into()))
 }
 
-/// Connections at once; further ones wait in the kernel's queue.
-const CONNECTIONS: usize = 4096;
+/// Connections at once; for further ones others have to go.
+const CONNECTIONS: usize = 2048;
 /// How long a client may take for a TLS handshake, and for the head of a request, idle time before it included.
 const HEAD_TIME: Duration = Duration::from_secs(15);
 /// Longest head of a request.
@@ -252,10 +254,10 @@ pub fn link(http: SocketAddr, secure: bool, gid: crate::control::ids::Gid, pin: 
 }
 
 async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS);
     let mut looks = tokio::time::interval(LOOK_EVERY);
     loop {
-        let place = Arc::clone(&places).acquire_owned().await;
+        let place = places.take().await;
         let accepted = tokio::select! {
             accepted = http.listener.accept() => accepted,
             _ = looks.tick(), if http.tls.is_some() => {
@@ -277,18 +279,21 @@ async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>
         let (tls, proxies) = (http.tls.clone(), Arc::clone(&http.proxies));
         tokio::spawn(async move {
             let mut first = [0];
-            match tokio::time::timeout(HEAD_TIME, stream.peek(&mut first)).await {
-                Ok(Ok(1)) if first[0] <= LONGEST_CHECK => carry(stream, peer, media),
-                Ok(Ok(1)) => connection(stream, peer, (tls, proxies), site, stopped).await,
-                _ => debug!("{peer} said nothing"),
+            let attended = async {
+                match tokio::time::timeout(HEAD_TIME, stream.peek(&mut first)).await {
+                    Ok(Ok(1)) if first[0] <= LONGEST_CHECK => carry(stream, peer, media),
+                    Ok(Ok(1)) => connection(stream, peer, (tls, proxies), site, &place, stopped).await,
+                    _ => debug!("{peer} said nothing"),
+                }
+            };
+            tokio::select! {
+                () = attended => {}
+                () = place.needed() => debug!("{peer} was slow when others came"),
             }
-            drop(place);
         });
     }
     drop(http);
-    // All places are free again once every connection is done.
-    let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(DRAIN, places.acquire_many(all)).await;
+    let _ = tokio::time::timeout(DRAIN, places.empty()).await;
 }
 
 /// Hands a connection over to who moves media.
@@ -305,14 +310,15 @@ async fn connection(
     peer: SocketAddr,
     (tls, proxies): (Option<Arc<Certificate>>, Arc<Proxies>),
     site: Arc<Pages>,
+    place: &Place,
     stopped: watch::Receiver<bool>,
 ) {
     // Answers are written whole.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => serve(stream, peer, proxies, site, stopped).await,
+        None => serve(stream, peer, proxies, site, place, stopped).await,
         Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => serve(stream, peer, proxies, site, stopped).await,
+            Ok(Ok(stream)) => serve(stream, peer, proxies, site, place, stopped).await,
             Ok(Err(error)) => debug!("TLS with {peer}: {error}"),
             Err(_) => debug!("TLS with {peer}: too slow"),
         },
@@ -324,13 +330,19 @@ async fn serve<S>(
     peer: SocketAddr,
     proxies: Arc<Proxies>,
     site: Arc<Pages>,
+    place: &Place,
     mut stopped: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answer = service_fn(|request: Request<Incoming>| {
         let (site, from) = (Arc::clone(&site), proxies.client(peer.ip(), request.headers()));
-        async move { Ok::<Response<Body>, Infallible>(site.answer(from, request).await) }
+        async move {
+            place.is_answered(true);
+            let answer = site.answer(from, request).await;
+            place.is_answered(false);
+            Ok::<Response<Body>, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub use interfaces::addresses;
 pub use sockets::{BindError, ShardSockets, Sockets, bind};
 pub use streams::{Places, Stream};
-pub use thread::{now, pin, processor_time, raise_priority, small_pages};
+pub use thread::{all_descriptors, now, pin, processor_time, raise_priority, small_pages};
 pub use transmit::Sender;
 pub use waker::Waker;
 

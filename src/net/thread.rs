@@ -31,6 +31,18 @@ pub fn small_pages() {
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, yes, none, none, none) };
 }
 
+/// Takes as many descriptors as the process may have: many systems give 1024 unasked, for the sake of old programs that use `select`.
+pub fn all_descriptors() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is written by the first call and read by the second, and outlives both.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
 /// Keeps the calling thread on the `nth` of the cores that the process may use, counted round.
 pub fn pin(nth: usize) -> io::Result<()> {
     // SAFETY: all-zero is an empty set of processors.

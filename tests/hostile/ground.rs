@@ -29,11 +29,13 @@ pub(crate) struct Ground {
     data: TempDir,
     pub(crate) room: Room,
     pub(crate) runtime: Runtime,
+    /// The honest call with nobody beside it.
+    quiet: Call,
     _alone: MutexGuard<'static, ()>,
 }
 
 /// How the honest call fared.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 struct Call {
     loss_percent: f64,
     p99_ms: f64,
@@ -43,8 +45,9 @@ struct Call {
 /// How it fared alone and beside the attack.
 #[derive(Debug)]
 pub(crate) struct Figures {
-    quiet: Call,
     beside: Call,
+    /// How long the attack took.
+    pub(crate) seconds: f64,
     pub(crate) tally: Tally,
     /// What the server's memory grew by at most, the honest call's own share included.
     grown_kb: u64,
@@ -58,7 +61,9 @@ impl Ground {
         let server = Running::start(data.path(), &["--shards", "1"]);
         let room = Room::from_link(&server.link).expect("a link");
         let runtime = Runtime::new().expect("a runtime");
-        Self { server, data, room, runtime, _alone: alone }
+        let mut ground = Self { server, data, room, runtime, quiet: Call::default(), _alone: alone };
+        ground.quiet = ground.call();
+        ground
     }
 
     /// Where its page is.
@@ -66,9 +71,9 @@ impl Ground {
         self.server.port()
     }
 
-    /// Plays the honest call alone, then beside the attack, which goes on until it is told that it is over.
+    /// Plays the honest call beside the attack, which goes on until it is told that it is over.
     pub(crate) fn beside(&self, name: &str, attack: impl FnOnce(&AtomicBool) -> Tally + Send) -> Figures {
-        let quiet = self.call();
+        let quiet = self.quiet.clone();
         let before = self.counters();
         let resident = self.kilobytes("VmRSS");
         let over = AtomicBool::new(false);
@@ -98,7 +103,7 @@ impl Ground {
                 "p99Ms": {"alone": quiet.p99_ms, "beside": beside.p99_ms}, "grownKb": grown_kb, "drops": drops,
             })
         );
-        Figures { quiet, beside, tally, grown_kb, counted }
+        Figures { beside, tally, seconds: took.as_secs_f64(), grown_kb, counted }
     }
 
     /// One publisher and eight viewers, who all must get in.
@@ -175,8 +180,8 @@ impl Figures {
         assert!(dropped > of as f64 / 2.0, "{dropped} of {of} for {reason}: {self:?}");
     }
 
-    /// Keyframes that the honest publisher was asked for, alone and beside the attack.
-    pub(crate) const fn keyframes(&self) -> (u64, u64) {
-        (self.quiet.keyframes, self.beside.keyframes)
+    /// Keyframes that the honest publisher was asked for.
+    pub(crate) const fn keyframes(&self) -> u64 {
+        self.beside.keyframes
     }
 }

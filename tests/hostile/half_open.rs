@@ -13,8 +13,10 @@ use crate::flood::flood;
 use crate::ground::Ground;
 use crate::intruder::socket;
 
-/// Distinct beginnings; each is a connection of its own to the server.
-const BEGUN: usize = 100_000;
+/// Distinct beginnings, which take time to make, ...
+const BEGUN: usize = 10_000;
+/// ... each sent from so many ports: to the server a connection of its own unless the last one still waits.
+const PORTS: u64 = 10;
 
 /// First packets of connections, each padded to 1200 bytes (RFC 9000 section 14.1).
 fn initials(server: SocketAddr) -> Vec<Vec<u8>> {
@@ -45,16 +47,18 @@ fn a_hundred_thousand_half_open_connections_are_bounded_and_others_still_get_in(
         Shared::new(&ground.room, Engine::new(1).expect("an engine")).await.expect("a server").server()
     });
     let initials = initials(server);
-    let attacker = socket(server);
     let figures = ground.beside("half-open connections", |over| {
-        let next = |n: u64, out: &mut Vec<u8>| match initials.get(n as usize) {
-            Some(initial) => {
-                out.extend_from_slice(initial);
-                true
-            }
-            None => false,
+        let from_one_port = |_| {
+            let next = |n: u64, out: &mut Vec<u8>| match initials.get(n as usize) {
+                Some(initial) => {
+                    out.extend_from_slice(initial);
+                    true
+                }
+                None => false,
+            };
+            flood(&socket(server), over, next, |_| ())
         };
-        flood(&attacker, over, next, |_| ())
+        (0..PORTS).map(from_one_port).sum()
     });
     let figures = figures.hold(64 * 1024);
     assert!(figures.tally.bytes_in <= 3 * figures.tally.bytes_out, "RFC 9000 section 8.1: {figures:?}");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use millrace::control::ids::{Gid, Sid};
 use millrace::signal::message::{Muted, Notice, Publish, Request, Watch};
+use millrace::wire::demux::{Kind, classify};
 use millrace_load::client::Shared;
 use millrace_load::drive::Engine;
 use millrace_load::identity;
@@ -28,6 +29,9 @@ pub(crate) struct Intruder {
     pub(crate) peer: Peer,
     pub(crate) remote: Remote,
     pub(crate) extensions: Extensions,
+    /// Whether it keeps DTLS to itself, and what it kept.
+    pub(crate) holds: bool,
+    pub(crate) held: Vec<Vec<u8>>,
     /// What it said it would send.
     pub(crate) encodings: Vec<OfferedEncoding>,
 }
@@ -58,7 +62,17 @@ impl Intruder {
             let server = remote.reached(shared.server());
             let peer = Peer::new(Instant::now(), &own, &certificate, &remote).expect("a peer");
             let (socket, encodings) = (socket(server), offering.video);
-            Self { _session: session, socket, server, peer, remote, extensions, encodings }
+            Self {
+                _session: session,
+                socket,
+                server,
+                peer,
+                remote,
+                extensions,
+                holds: false,
+                held: vec![],
+                encodings,
+            }
         })
     }
 
@@ -99,7 +113,17 @@ impl Intruder {
             session.request("answer", &Request::Answer { rev, sdp }).await.expect("taken");
             let (remote, extensions) = (offered.remote, offered.extensions);
             let (socket, encodings) = (socket(server), vec![]);
-            Self { _session: session, socket, server, peer, remote, extensions, encodings }
+            Self {
+                _session: session,
+                socket,
+                server,
+                peer,
+                remote,
+                extensions,
+                holds: false,
+                held: vec![],
+                encodings,
+            }
         });
         intruder.connect();
         intruder
@@ -135,7 +159,11 @@ impl Intruder {
     /// Sends what waits.
     pub(crate) fn send(&mut self) {
         while let Some(datagram) = self.peer.poll_transmit() {
-            let _ = self.socket.send(&datagram);
+            if self.holds && classify(&datagram) == Some(Kind::Dtls) {
+                self.held.push(datagram);
+            } else {
+                let _ = self.socket.send(&datagram);
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ fn lines_too_long_too_deep_or_of_no_sense_end_their_session_alone() {
             abuses.into_iter().map(|abuse| abuse.join().expect("the attack itself is sound")).sum()
         })
     });
-    let figures = figures.hold(8192);
+    let figures = figures.hold(16 * 1024);
     assert!(figures.tally.sent >= 6, "each was tried: {figures:?}");
     assert!(figures.tally.bytes_in < figures.tally.bytes_out, "{figures:?}");
     ground.end();
