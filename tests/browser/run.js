@@ -13,6 +13,8 @@ await import('./suites/rooms.js');
 await import('./suites/recovery.js');
 await import('./suites/blocked.js');
 await import('./suites/publisher.js');
+await import('./suites/devices.js');
+await import('./suites/autoplay.js');
 await import('./suites/audience.js');
 await import('./suites/sound.js');
 await import('./suites/chat.js');

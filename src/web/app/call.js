@@ -64,9 +64,15 @@ export class Call {
     element('asked-no').addEventListener('click', () => { element('asked').hidden = true; }, { signal });
     room.on('removed', ({ reason }) => this.#finish('You are no longer in this room', reason === 'EXPIRED' ? 'Your time in it is over.' : 'It was closed, or you were removed.'), { signal });
     client.on('state', ({ state, error }) => this.#onState(state, error), { signal });
+    client.playback.on('blocked', (blocked) => { element('sound').hidden = !blocked; }, { signal });
+    client.devices.on('changed', ({ added }) => {
+      const [news] = added.filter(({ kind }) => kind !== 'output');
+      if (news) this.#toast(`${news.label} was plugged in: choose it in the settings.`);
+    }, { signal });
     this.#bindButtons(signal);
     bindSettings({
       signal,
+      devices: client.devices,
       onColumns: (columns) => grid.setColumns(columns),
       onDevice: (kind, id) => this.#camera?.setDevice(kind, id).catch((error) => this.#toast(deviceProblem(error, kind === 'audio' ? 'microphone' : 'camera'))),
       current: (kind) => this.#camera?.media.getTracks().find((track) => track.kind === kind)?.getSettings().deviceId,
@@ -136,7 +142,7 @@ export class Call {
       cam: () => this.#toggle('video'),
       screen: () => this.#toggleScreen(),
       leave: () => this.leave(),
-      sound: () => this.#unmuteAll(),
+      sound: () => this.#client.playback.resume(),
       copy: this.#invite,
     };
     for (const [id, action] of Object.entries(actions)) element(id).addEventListener('click', action, { signal });
@@ -220,6 +226,10 @@ export class Call {
       paint();
     }, { signal });
     publisher.on('muted', paint, { signal });
+    publisher.on('device', ({ lost, label, error }) => {
+      if (lost !== undefined && label) this.#toast(`${lost} went away: ${label} is used now.`);
+      else if (error) this.#toast(`${lost} went away, and there is no other.`);
+    }, { signal });
     publisher.on('state', (state) => {
       this.#own.get(publisher)?.setStale(state === 'reconnecting');
       this.#paintSwitches();
@@ -274,9 +284,7 @@ export class Call {
     tile.onPinned = (on) => view.update({ priority: on ? ON_STAGE : 1 });
     if (screen && !grid.pinned) grid.pin(tile);
     view.on('layer', (layer) => tile.setLayer(layer), { signal });
-    view.attach(tile.video, { tile: tile.element }).then((how) => {
-      if (how === 'muted') element('sound').hidden = false;
-    });
+    view.attach(tile.video, { tile: tile.element });
   }
 
   /** @param {Stream} stream */
@@ -293,14 +301,6 @@ export class Call {
     this.#tiles.delete(stream);
     tile.video.srcObject = null;
     grid.remove(tile);
-  }
-
-  #unmuteAll() {
-    element('sound').hidden = true;
-    for (const { video } of this.#tiles.values()) {
-      video.muted = false;
-      video.play().catch(() => { element('sound').hidden = false; });
-    }
   }
 
   #paintName() {

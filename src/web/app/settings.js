@@ -4,6 +4,8 @@ import { fillDevices } from './devices.js';
 import { element } from './dom.js';
 import { browser } from './storage.js';
 
+/** @import { Devices } from '../sdk/millrace.js' */
+
 const theme = /** @type {HTMLSelectElement} */ (element('theme'));
 const columns = /** @type {HTMLSelectElement} */ (element('columns'));
 const details = /** @type {HTMLInputElement} */ (element('details'));
@@ -36,16 +38,18 @@ export function startSettings() {
 
 /**
  * The settings of a call: its columns and its devices.
- * @param {{signal: AbortSignal, onColumns: (columns: number) => void,
+ * @param {{signal: AbortSignal, devices: Devices, onColumns: (columns: number) => void,
  *   onDevice: (kind: 'audio' | 'video', id: string) => void, current: (kind: 'audio' | 'video') => string | undefined}} call
  */
-export function bindSettings({ signal, onColumns, onDevice, current }) {
+export function bindSettings({ signal, devices, onColumns, onDevice, current }) {
   onColumns(Number(columns.value));
   columns.addEventListener('change', () => onColumns(Number(columns.value)), { signal });
   for (const kind of /** @type {const} */ (['audio', 'video'])) {
     const select = /** @type {HTMLSelectElement} */ (element(`set-${kind}`));
     select.addEventListener('change', () => onDevice(kind, select.value), { signal });
-    element('settings-open').addEventListener('click', () => fillDevices(select, current(kind)), { signal });
+    const fill = () => fillDevices(select, current(kind));
+    element('settings-open').addEventListener('click', fill, { signal });
+    devices.on('changed', fill, { signal });
   }
   signal.addEventListener('abort', () => dialog.close());
 }

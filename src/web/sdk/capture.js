@@ -3,7 +3,7 @@
 import { RESOLUTIONS, STREAM_RESOLUTION_DEFAULT } from './constants.js';
 
 /**
- * @typedef {{audio?: boolean, video?: boolean, resolution?: number, audioDevice?: string, videoDevice?: string}} CameraOptions
+ * @typedef {{audio?: boolean, video?: boolean, resolution?: number, audioDevice?: string, videoDevice?: string, signal?: AbortSignal}} CameraOptions
  */
 
 /**
@@ -12,12 +12,14 @@ import { RESOLUTIONS, STREAM_RESOLUTION_DEFAULT } from './constants.js';
  * @returns {Promise<{stream: MediaStream, errors: {audio?: DOMException, video?: DOMException}}>}
  */
 export async function captureCamera(options) {
+  const { signal } = options;
+  signal?.throwIfAborted();
   const audio = options.audio ? audioConstraints(options) : false;
   const video = options.video ? videoConstraints(options) : false;
   try {
-    return { stream: await navigator.mediaDevices.getUserMedia({ audio, video }), errors: {} };
+    return { stream: await opened(navigator.mediaDevices.getUserMedia({ audio, video }), signal), errors: {} };
   } catch (error) {
-    if (!audio || !video) throw error;
+    if (!audio || !video || signal?.aborted) throw error;
   }
   // One of the two is missing, taken or refused: have the other.
   const stream = new MediaStream();
@@ -25,9 +27,13 @@ export async function captureCamera(options) {
   const errors = {};
   for (const [kind, constraints] of /** @type {const} */ ([['audio', audio], ['video', video]])) {
     try {
-      const one = await navigator.mediaDevices.getUserMedia({ [kind]: constraints });
+      const one = await opened(navigator.mediaDevices.getUserMedia({ [kind]: constraints }), signal);
       for (const track of one.getTracks()) stream.addTrack(track);
     } catch (error) {
+      if (signal?.aborted) {
+        stop(stream);
+        throw error;
+      }
       errors[kind] = /** @type {DOMException} */ (error);
     }
   }
@@ -37,13 +43,14 @@ export async function captureCamera(options) {
 
 /**
  * Asks for a screen, window or tab.
- * @param {{audio?: boolean}} options
+ * @param {{audio?: boolean, signal?: AbortSignal}} options
  */
-export async function captureScreen({ audio }) {
-  const stream = await navigator.mediaDevices.getDisplayMedia({
+export async function captureScreen({ audio, signal }) {
+  signal?.throwIfAborted();
+  const stream = await opened(navigator.mediaDevices.getDisplayMedia({
     video: { frameRate: { ideal: 15, max: 30 } },
     audio: audio ?? false,
-  });
+  }), signal);
   for (const track of stream.getVideoTracks()) track.contentHint = 'detail';
   return { stream, errors: {} };
 }
@@ -67,4 +74,27 @@ function videoConstraints({ resolution = STREAM_RESOLUTION_DEFAULT, videoDevice 
     frameRate: { ideal: 30 },
     ...(videoDevice && { deviceId: { exact: videoDevice } }),
   };
+}
+
+/**
+ * A capture that can be given up: the browser goes on asking, and what it opens then is closed at once.
+ * @param {Promise<MediaStream>} opening
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<MediaStream>}
+ */
+function opened(opening, signal) {
+  if (!signal) return opening;
+  return new Promise((resolve, reject) => {
+    const giveUp = () => {
+      reject(signal.reason);
+      opening.then(stop, () => {});
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+    opening.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+  });
+}
+
+/** @param {MediaStream} stream */
+function stop(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }

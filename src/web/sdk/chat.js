@@ -153,9 +153,12 @@ export class Chat extends Emitter {
     this.#count();
   }
 
-  /** @param {boolean} [up] */
-  async raiseHand(up = true) {
-    await this.#signal.request('hand', { gid: this.#gid, up });
+  /**
+   * @param {boolean} [up]
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  async raiseHand(up = true, options) {
+    await this.#signal.request('hand', { gid: this.#gid, up }, options);
   }
 
   /** Whether our own hand is up. */
@@ -163,9 +166,13 @@ export class Chat extends Emitter {
     return this.hands.has(this.#signal.hello?.uid ?? -1);
   }
 
-  /** Shows others a reaction for a moment: a picture character. @param {string} text */
-  async react(text) {
-    await this.#signal.request('react', { gid: this.#gid, text });
+  /**
+   * Shows others a reaction for a moment: a picture character.
+   * @param {string} text
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  async react(text, options) {
+    await this.#signal.request('react', { gid: this.#gid, text }, options);
     this.emit('reaction', { uid: this.#signal.hello?.uid ?? 0, name: this.#signal.hello?.name ?? '', text });
   }
 
@@ -209,6 +216,20 @@ export class Chat extends Emitter {
   /** @param {{uid: number, name: string, text: string}} reaction */
   onReaction({ uid, name, text }) {
     this.emit('reaction', { uid, name, text });
+  }
+
+  /** The room goes on in another group, where other things were said. @param {number} gid */
+  move(gid) {
+    clearTimeout(this.#receipt);
+    this.#receipt = undefined;
+    this.#gid = gid;
+    this.messages = [];
+    this.more = undefined;
+    this.#marks.clear();
+    this.#delivered = this.#read = 0;
+    this.emit('cleared');
+    this.#count();
+    this.onHands({ all: true });
   }
 
   close() {

@@ -9,9 +9,11 @@
 //   await client.publish({ source: 'camera' });
 
 import { Chat } from './chat.js';
+import { Devices } from './devices.js';
 import { Emitter } from './emitter.js';
 import { Failure } from './failure.js';
 import { strictest } from './limits.js';
+import { Playback } from './playback.js';
 import { Publisher } from './publisher.js';
 import { Room } from './room.js';
 import { Signal } from './signal.js';
@@ -23,7 +25,7 @@ import { View } from './view.js';
 /** @import { PublishOptions } from './publisher.js' */
 
 export * from './constants.js';
-export { Chat, Failure, Publisher, Room, View };
+export { Chat, Devices, Failure, Playback, Publisher, Room, View };
 export { Stream } from './stream.js';
 export { Tile } from './tile.js';
 export { GroupCall, Mesibo, Mesibo as mesibo } from './mesibo.js';
@@ -48,6 +50,8 @@ export class Millrace extends Emitter {
   rooms = new Map();
   /** @type {Map<number, Publisher>} */
   publishers = new Map();
+  /** Microphones, cameras and loudspeakers. */
+  devices = new Devices();
 
   #signal;
   #viewer;
@@ -61,6 +65,10 @@ export class Millrace extends Emitter {
     this.#signal.on('message', (message) => this.#onMessage(message));
     this.#signal.on('restarted', () => this.#onRestarted());
     this.#signal.on('failed', (detail) => this.emit('failed', detail));
+    this.devices.on('changed', ({ removed }) => {
+      const { output } = this.playback;
+      if (removed.some(({ kind, deviceId }) => kind === 'output' && deviceId === output)) this.playback.setOutput('').catch(() => {});
+    });
   }
 
   /**
@@ -91,6 +99,11 @@ export class Millrace extends Emitter {
     return this.#viewer;
   }
 
+  /** How what we watch is played: whether the browser lets it be heard, and where it comes out. */
+  get playback() {
+    return this.#viewer.playback;
+  }
+
   /** The lowest quality level of all connections, 0 to 4; 4 while nothing is known. */
   get level() {
     const all = [this.#viewer.quality, ...[...this.publishers.values()].map(({ quality }) => quality)];
@@ -103,8 +116,15 @@ export class Millrace extends Emitter {
    */
   async connect({ signal } = {}) {
     signal?.throwIfAborted();
-    signal?.addEventListener('abort', () => this.#signal.hello || this.close(), { once: true });
-    return this.#signal.start();
+    const giveUp = () => this.close();
+    signal?.addEventListener('abort', giveUp);
+    try {
+      return await this.#signal.start();
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : error;
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
+    }
   }
 
   /**
@@ -120,10 +140,12 @@ export class Millrace extends Emitter {
       await room.join(signal);
     } catch (error) {
       if (this.rooms.get(gid) === room) this.rooms.delete(gid);
+      // The server may have let us in already.
+      if (signal?.aborted && !before) await room.leave();
       throw error;
     }
     before?.close();
-    room.on('removed', () => this.rooms.delete(gid));
+    room.on('removed', () => this.rooms.delete(room.gid));
     return room;
   }
 
@@ -155,7 +177,11 @@ export class Millrace extends Emitter {
       if (state === 'connecting') before?.endedByServer('complete');
     });
     this.publishers.set(publisher.sid, publisher);
-    publisher.on('ended', () => {
+    // What a page may see of devices depends on what it was allowed to open.
+    publisher.on('media', () => this.devices.list());
+    publisher.on('ended', ({ reason }) => {
+      // What it was to replace is not to stay at the server.
+      if (reason === 'error' && before) this.#signal.request('unpublish', { sid: publisher.sid }).catch(() => {});
       if (this.publishers.get(publisher.sid) === publisher) this.publishers.delete(publisher.sid);
     });
     return publisher;
@@ -184,6 +210,7 @@ export class Millrace extends Emitter {
       for (const publisher of [...this.publishers.values()]) publisher.endedByServer('complete');
       for (const room of this.rooms.values()) room.close();
       this.#viewer.close();
+      this.devices.close();
     }
     this.emit('state', detail);
   }
@@ -197,6 +224,30 @@ export class Millrace extends Emitter {
       room.onRemoved(error.code ?? 'ERROR');
     })));
     await Promise.all([...this.publishers.values()].map((publisher) => publisher.republish()));
+  }
+
+  /**
+   * An admin sent us from one group to another: the room goes on as that one, and so does what we publish.
+   * @param {number} gid
+   * @param {number} to
+   */
+  async #onMoved(gid, to) {
+    const room = this.rooms.get(gid);
+    if (!room) return;
+    this.rooms.delete(gid);
+    const before = this.rooms.get(to);
+    this.rooms.set(to, room);
+    const ours = [...this.publishers.values()].filter(({ gids }) => gids.includes(gid));
+    const moved = ours.map((publisher) => publisher.move(gid, to));
+    try {
+      await room.move(to);
+      before?.close();
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'RESTARTED') return;
+      this.rooms.delete(to);
+      room.onRemoved('MOVED');
+    }
+    await Promise.all(moved.map((follow) => follow()));
   }
 
   /** @param {any} message */
@@ -229,6 +280,7 @@ export class Millrace extends Emitter {
       }
       case 'removed':
         return room?.onRemoved(message.reason);
+      case 'moved': return this.#onMoved(message.gid, message.to);
       case 'offer': return this.#viewer.onOffer(message);
       case 'slots': return this.#viewer.onSlots(message.slots);
       case 'layer':

@@ -3,6 +3,7 @@
 import { captureCamera, captureScreen } from './capture.js';
 import { connection, statsOf } from './connection.js';
 import { RESOLUTIONS, STREAM_CAMERA, STREAM_RESOLUTION_DEFAULT, STREAM_SCREEN } from './constants.js';
+import { enumerate } from './devices.js';
 import { Emitter } from './emitter.js';
 import { codecsBy, layersOf, offerCaptureTime, preferRedundancy } from './encodings.js';
 import { Failure } from './failure.js';
@@ -34,21 +35,24 @@ const KINDS = ['audio', 'video'];
  * @property {string} [videoDevice]
  * @property {MediaStream} [stream] one's own media in place of a capture
  * @property {MediaStream} [preview] what is captured already: its tracks are taken over
- * @property {AbortSignal} [signal]
+ * @property {AbortSignal} [signal] gives it up until it is published
  */
 
 /**
  * @typedef {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} PublisherState
  * @typedef {'closed' | 'error' | 'notallowed' | 'complete'} EndReason
  * @typedef {{state: PublisherState, muted: Media, ended: {reason: EndReason, error?: unknown}, viewer: Watching, quality: Quality,
- *   media: MediaStream}} PublisherEvents
+ *   media: MediaStream, device: DeviceChange}} PublisherEvents
+ * @typedef {{kind: 'audio' | 'video', lost?: string, deviceId?: string, label?: string, error?: unknown}} DeviceChange what is captured
+ *   from now on, nothing where `error` says why; `lost` is the label of a device that went away
  */
 
 /**
  * A stream that we publish, on a connection of its own.
  *
  * Events: `state` ('connecting', 'connected', 'reconnecting', 'ended'), `muted` (Media), `ended` ({reason, error}),
- * `viewer`, `quality`, `media` (MediaStream: it changed).
+ * `viewer`, `quality`, `media` (MediaStream: it changed), `device` (a DeviceChange: another is captured, by `setDevice` or since the
+ * last one went away).
  * @extends {Emitter<PublisherEvents>}
  */
 export class Publisher extends Emitter {
@@ -132,7 +136,9 @@ export class Publisher extends Emitter {
     } catch (error) {
       // After a restart of the server every stream is published again anyway.
       if (error instanceof Failure && error.code === 'RESTARTED') return this;
-      this.#end('error', error);
+      // Who gives up does not know how far the server got.
+      if (signal?.aborted && this.#asked) await this.close();
+      else this.#end('error', error);
       throw error;
     }
     return this;
@@ -162,23 +168,20 @@ export class Publisher extends Emitter {
     const silent = {};
     for (const kind of KINDS) if (wanted[kind]) silent[kind] = true;
     const told = this.#tell(silent);
-    const settled = this.#settled.then(() => this.#settle());
-    this.#settled = settled.catch(() => {});
-    await Promise.all([told, settled]);
+    await Promise.all([told, this.#after(() => this.#settle())]);
   }
 
   /**
-   * Changes the microphone or camera while the stream goes on.
+   * Changes the microphone or camera while the stream goes on: the one that is used stays until the other is open, and if that
+   * cannot be opened. What is muted is opened when it is unmuted.
    * @param {'audio' | 'video'} kind
    * @param {string} deviceId
+   * @param {{signal?: AbortSignal}} [options]
    */
-  async setDevice(kind, deviceId) {
-    if (kind === 'audio') this.#options.audioDevice = deviceId;
-    else this.#options.videoDevice = deviceId;
-    const old = this.media.getTracks().find((track) => track.kind === kind);
-    if (!old || this.muted[kind]) return;
-    this.#remove(old);
-    await this.#open(kind);
+  async setDevice(kind, deviceId, { signal } = {}) {
+    signal?.throwIfAborted();
+    if (!this.#ownsMedia) throw new Failure('BADARG', 'This media is your own: replace its tracks.');
+    await this.#after(() => this.#switchDevice(kind, deviceId, signal));
   }
 
   /** What this stream sends: one entry a layer. */
@@ -196,9 +199,10 @@ export class Publisher extends Emitter {
   /**
    * Shows the stream in further groups: the same connection carries it to all of them.
    * @param {number[]} gids
+   * @param {{signal?: AbortSignal}} [options]
    */
-  async share(gids) {
-    await this.#signal.request('share', { sid: this.sid, gids });
+  async share(gids, options) {
+    await this.#signal.request('share', { sid: this.sid, gids }, options);
     this.gids = [...new Set([...this.gids, ...gids])];
     this.limitsChanged();
   }
@@ -206,13 +210,28 @@ export class Publisher extends Emitter {
   /**
    * Ends the stream in one group; with the last one it ends.
    * @param {number} gid
+   * @param {{signal?: AbortSignal}} [options]
    */
-  async unshare(gid) {
+  async unshare(gid, options) {
     if (this.gids.every((other) => other === gid)) return this.close();
     this.gids = this.gids.filter((other) => other !== gid);
-    await this.#signal.request('unpublish', { sid: this.sid, gid });
+    await this.#signal.request('unpublish', { sid: this.sid, gid }, options);
     this.limitsChanged();
     return undefined;
+  }
+
+  /**
+   * One of its groups is another one now. Answers what shows it there, once we are in it.
+   * @param {number} from
+   * @param {number} to
+   * @returns {() => Promise<void>}
+   */
+  move(from, to) {
+    const others = this.gids.filter((gid) => gid !== from);
+    this.gids = [...new Set([...others, to])];
+    if (others.includes(to)) return async () => {};
+    // With its only group the server has ended the stream.
+    return () => (others.length ? this.share([to]).catch(() => this.endedByServer('complete', to)) : this.republish());
   }
 
   /**
@@ -257,7 +276,7 @@ export class Publisher extends Emitter {
   }
 
   async #capture() {
-    const { stream, audio, video, resolution, audioDevice, videoDevice } = this.#options;
+    const { stream, audio, video, signal } = this.#options;
     if (stream) {
       this.#ownsMedia = false;
       this.#options.audio = stream.getAudioTracks().length > 0;
@@ -268,7 +287,7 @@ export class Publisher extends Emitter {
     // A muted camera is not opened: its lamp stays off.
     const wanted = { audio: audio && !this.muted.audio, video: video && !this.muted.video };
     if (this.source === 'screen') {
-      const captured = await captureScreen({ audio });
+      const captured = await captureScreen({ audio, signal });
       for (const track of captured.stream.getTracks()) this.#add(track);
       this.#options.audio = captured.stream.getAudioTracks().length > 0;
       this.emit('media', this.media);
@@ -285,7 +304,7 @@ export class Publisher extends Emitter {
       wanted[kind] = false;
     }
     if (wanted.audio || wanted.video) {
-      const captured = await captureCamera({ ...wanted, resolution, audioDevice, videoDevice });
+      const captured = await this.#openCamera(wanted, signal);
       this.errors = captured.errors;
       for (const track of captured.stream.getTracks()) this.#add(track);
       for (const kind of KINDS) {
@@ -297,8 +316,19 @@ export class Publisher extends Emitter {
     this.emit('media', this.media);
   }
 
+  /**
+   * @param {{audio?: boolean, video?: boolean}} wanted
+   * @param {AbortSignal} [signal]
+   */
+  #openCamera(wanted, signal) {
+    const { resolution, audioDevice, videoDevice } = this.#options;
+    return captureCamera({ ...wanted, resolution, audioDevice, videoDevice, signal });
+  }
+
   /** @param {MediaStreamTrack} track */
   #add(track) {
+    // Who closes the stream while a device opens does not want it any more.
+    if (this.state === 'ended' && this.#ownsMedia) return track.stop();
     this.media.addTrack(track);
     track.addEventListener('ended', () => this.#onTrackEnded(track));
   }
@@ -313,7 +343,31 @@ export class Publisher extends Emitter {
   #onTrackEnded(track) {
     if (this.state === 'ended' || !this.media.getTracks().includes(track)) return;
     if (this.source === 'screen') this.close().then(() => {});
-    else this.mute({ [track.kind]: true }).catch(() => {});
+    else if (!this.#ownsMedia) this.mute({ [track.kind]: true }).catch(() => {});
+    else this.#after(() => this.#onDeviceLost(track)).catch(() => {});
+  }
+
+  /** A device went away: another takes its place. Where there is none we are muted, and the page is told. @param {MediaStreamTrack} track */
+  async #onDeviceLost(track) {
+    const kind = /** @type {'audio' | 'video'} */ (track.kind);
+    if (this.state === 'ended' || !this.media.getTracks().includes(track)) return;
+    this.#remove(track);
+    const lost = track.label;
+    if (this.muted[kind]) return this.emit('device', { kind, lost });
+    const { deviceId } = track.getSettings();
+    const option = kind === 'audio' ? 'audioDevice' : 'videoDevice';
+    const there = await enumerate();
+    // A device that is still there only failed, and may be had again.
+    if (!there.some((device) => device.kind === kind && device.deviceId === deviceId)) this.#options[option] = undefined;
+    try {
+      await this.#open(kind, { lost });
+    } catch (error) {
+      this.#options[option] = undefined;
+      this.errors[kind] = /** @type {DOMException} */ (error);
+      this.emit('device', { kind, lost, error });
+      // What waits behind us in line is not waited for.
+      this.mute({ [kind]: true }).catch(() => {});
+    }
   }
 
   async #publish() {
@@ -443,6 +497,17 @@ export class Publisher extends Emitter {
     if (changed) await sender.setParameters(parameters);
   }
 
+  /**
+   * Changes of devices come one after the other.
+   * @template T
+   * @param {() => Promise<T>} change
+   */
+  #after(change) {
+    const changed = this.#settled.then(change);
+    this.#settled = changed.then(() => {}, () => {});
+    return changed;
+  }
+
   /** Brings the devices to what was asked for last. */
   async #settle() {
     const failed = [];
@@ -486,16 +551,55 @@ export class Publisher extends Emitter {
     await this.#senders.audio?.replaceTrack(on && track ? track : null);
   }
 
-  /** @param {'audio' | 'video'} kind */
-  async #open(kind) {
-    const { resolution, audioDevice, videoDevice } = this.#options;
-    const { stream } = await captureCamera({ [kind]: true, resolution, audioDevice, videoDevice });
+  /**
+   * @param {'audio' | 'video'} kind
+   * @param {string} deviceId
+   * @param {AbortSignal} [signal]
+   */
+  async #switchDevice(kind, deviceId, signal) {
+    const option = kind === 'audio' ? 'audioDevice' : 'videoDevice';
+    const before = this.#options[option];
+    this.#options[option] = deviceId;
+    const old = this.media.getTracks().find((track) => track.kind === kind);
+    if (!old || this.source === 'screen') return;
+    if (this.muted[kind]) return this.#remove(old);
+    try {
+      await this.#open(kind, { old, signal });
+    } catch (error) {
+      if (!signal?.aborted && /** @type {Error} */ (error).name === 'NotReadableError') {
+        // Telephones open one camera at a time.
+        this.#remove(old);
+        try {
+          return await this.#open(kind, { signal });
+        } catch {
+          this.#options[option] = before;
+          await this.#open(kind).catch(() => void this.mute({ [kind]: true }).catch(() => {}));
+          throw error;
+        }
+      }
+      this.#options[option] = before;
+      throw error;
+    }
+  }
+
+  /**
+   * Captures and sends; what was sent before goes once this one does.
+   * @param {'audio' | 'video'} kind
+   * @param {{old?: MediaStreamTrack, lost?: string, signal?: AbortSignal}} [instead]
+   */
+  async #open(kind, { old, lost, signal } = {}) {
+    const { stream } = await this.#openCamera({ [kind]: true }, signal);
     const track = stream.getTracks()[0];
     if (!track) return;
-    this.#add(track);
     await this.#senders[kind]?.replaceTrack(track);
+    if (old) this.#remove(old);
+    this.#add(track);
     delete this.errors[kind];
     this.emit('media', this.media);
+    const { deviceId } = track.getSettings();
+    if (old || lost !== undefined) this.emit('device', { kind, deviceId, label: track.label, ...(lost !== undefined && { lost }) });
+    // The layers are of the picture's size.
+    if (kind === 'video') this.#steered = this.#steered.then(() => this.#steer()).catch(() => {});
   }
 
   /** @param {Publisher['state']} state */

@@ -19,7 +19,7 @@ const GRACE_MS = 8000;
 /**
  * @typedef {{joined: Stream[], changed: Stream[], left: Stream[]}} RosterNews
  * @typedef {{roster: RosterNews, people: {count: number, joined: Person[], left: number[]}, talking: Stream[], rights: Rights,
- *   limits: LimitChanges, settings: void, asked: Asked, muted: {sid: number, by: number} & Media, joined: void,
+ *   limits: LimitChanges, settings: void, asked: Asked, muted: {sid: number, by: number} & Media, joined: void, moved: {from: number, to: number},
  *   removed: {reason: string}}} RoomEvents
  */
 
@@ -27,7 +27,9 @@ const GRACE_MS = 8000;
  * A group that we are in.
  *
  * Events: `roster` ({joined, changed, left}: Streams), `people` ({count, joined, left}), `talking` (Streams, loudest first),
- * `rights`, `limits`, `settings` (name, type, resolution or call flags changed), `asked` (an Asked: an admin wants something of us), `muted` ({sid, by, audio, video}: an admin muted us), `joined` (again, after a restart), `removed` ({reason}).
+ * `rights`, `limits`, `settings` (name, type, resolution or call flags changed), `asked` (an Asked: an admin wants something of us),
+ * `muted` ({sid, by, audio, video}: an admin muted us), `joined` (again, after a restart), `moved` ({from, to}: an admin sent us to
+ * another group, and this room is that one now), `removed` ({reason}).
  * @extends {Emitter<RoomEvents>}
  */
 export class Room extends Emitter {
@@ -81,6 +83,29 @@ export class Room extends Emitter {
     return this;
   }
 
+  /**
+   * Goes on in another group, of which we are a member now.
+   * @param {number} to
+   */
+  async move(to) {
+    const from = this.gid;
+    this.gid = to;
+    this.#pin = undefined;
+    clearTimeout(this.#grace);
+    // What was published in the first group is not in this one.
+    const left = [...this.streams.values()];
+    this.streams.clear();
+    for (const stream of left) stream.leave();
+    if (left.length) this.emit('roster', { joined: [], changed: [], left });
+    this.onPeople({ all: true, count: 0 });
+    this.chat.move(to);
+    await this.join();
+    this.emit('settings');
+    this.emit('rights', this.rights);
+    this.emit('limits', this.limits);
+    this.emit('moved', { from, to });
+  }
+
   /** @param {Joined} settings */
   #settle({ name, type, resolution, callFlags, rights, admin = NO_ADMIN, limits = {}, people }) {
     Object.assign(this, { name, type, resolution, callFlags, rights, admin, limits, count: people });
@@ -114,12 +139,15 @@ export class Room extends Emitter {
    * @returns {View}
    */
   watch(stream, options = {}) {
+    options.signal?.throwIfAborted();
     if (stream.gone) throw new Failure('NOSTREAM', 'This stream has ended.');
     if (stream.view) {
-      const { tile, ...rest } = options;
-      stream.view.update(rest);
-      if (tile) stream.view.setTile(tile);
-      return stream.view;
+      const { view } = stream;
+      const { tile, signal, ...rest } = options;
+      view.update(rest);
+      if (tile) view.setTile(tile);
+      signal?.addEventListener('abort', () => view.close(), { once: true });
+      return view;
     }
     const key = View.key(this.gid, stream.uid, stream.sid);
     const view = new View({
@@ -127,6 +155,7 @@ export class Room extends Emitter {
       gid: this.gid,
       stream,
       options,
+      playback: this.#viewer.playback,
       forget: () => {
         this.#viewer.views.delete(key);
         stream.view = undefined;

@@ -113,8 +113,14 @@ export class Signal extends Emitter {
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
       const line = JSON.stringify({ t, id, ...members });
-      this.#pending.set(id, { id, line, refused: 0, resolve, reject });
-      signal?.addEventListener('abort', () => this.#pending.delete(id) && reject(signal.reason), { once: true });
+      // One signal may outlive many requests.
+      const done = new AbortController();
+      signal?.addEventListener('abort', () => this.#pending.delete(id) && reject(signal.reason), { signal: done.signal });
+      const settled = (/** @type {(outcome: any) => void} */ settle) => (/** @type {any} */ outcome) => {
+        done.abort();
+        settle(outcome);
+      };
+      this.#pending.set(id, { id, line, refused: 0, resolve: settled(resolve), reject: settled(reject) });
       if (this.#greeted) this.#post(line);
     });
   }

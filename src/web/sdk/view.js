@@ -4,6 +4,7 @@ import { Emitter } from './emitter.js';
 import { Failure } from './failure.js';
 import { Tile } from './tile.js';
 
+/** @import { Playback } from './playback.js' */
 /** @import { Layer, Why } from './types.js' */
 /** @import { Signal } from './signal.js' */
 /** @import { Stream } from './stream.js' */
@@ -16,6 +17,7 @@ import { Tile } from './tile.js';
  * @property {number} [width] where there is no tile: the wanted size in pixels
  * @property {number} [height]
  * @property {number} [priority] 0 to 255
+ * @property {AbortSignal} [signal] until when it is watched
  */
 
 /**
@@ -45,6 +47,9 @@ export class View extends Emitter {
   #tile;
   #told = '';
   #forget;
+  #playback;
+  /** What it plays in. @type {Set<HTMLMediaElement>} */
+  #elements = new Set();
 
   /**
    * @param {number} gid
@@ -56,14 +61,15 @@ export class View extends Emitter {
   }
 
   /**
-   * @param {{signal: Signal, gid: number, stream: Stream, options: ViewOptions, forget: () => void}} init
+   * @param {{signal: Signal, gid: number, stream: Stream, options: ViewOptions, playback: Playback, forget: () => void}} init
    */
-  constructor({ signal, gid, stream, options, forget }) {
+  constructor({ signal, gid, stream, options, playback, forget }) {
     super();
     this.#signal = signal;
     this.#gid = gid;
     this.stream = stream;
     this.#forget = forget;
+    this.#playback = playback;
     this.#wanted = {
       audio: options.audio ?? true,
       video: options.video ?? true,
@@ -74,6 +80,7 @@ export class View extends Emitter {
     };
     if (options.tile) this.setTile(options.tile);
     else this.#tell();
+    options.signal?.addEventListener('abort', () => this.close(), { once: true });
   }
 
   /** What is asked of the server now. */
@@ -101,23 +108,30 @@ export class View extends Emitter {
 
   /**
    * Plays the stream in a media element and takes that element for the tile.
-   * Where the browser refuses to play sound without a gesture, it plays muted and answers `muted`.
+   * Where the browser refuses to play sound without a gesture, it plays muted and answers `muted`, until somebody clicks.
    * @param {HTMLMediaElement} element
-   * @param {{tile?: Element}} [options]
+   * @param {{tile?: Element, signal?: AbortSignal}} [options] `signal`: takes it out of the element again
    * @returns {Promise<'playing' | 'muted'>}
    */
-  async attach(element, { tile = element } = {}) {
+  async attach(element, { tile = element, signal } = {}) {
+    signal?.throwIfAborted();
     if (element.srcObject !== this.media) element.srcObject = this.media;
+    this.#elements.add(element);
+    signal?.addEventListener('abort', () => this.detach(element), { once: true });
     this.setTile(tile);
-    try {
-      await element.play();
-      return 'playing';
-    } catch (error) {
-      if (/** @type {Error} */ (error).name !== 'NotAllowedError') return 'playing';
-      element.muted = true;
-      await element.play().catch(() => {});
-      return 'muted';
-    }
+    const how = await this.#playback.play(element);
+    signal?.throwIfAborted();
+    return how;
+  }
+
+  /**
+   * Plays no more in a media element.
+   * @param {HTMLMediaElement} element
+   */
+  detach(element) {
+    if (!this.#elements.delete(element)) return;
+    this.#playback.forget(element);
+    if (element.srcObject === this.media) element.srcObject = null;
   }
 
   /** Ceases to watch. */
@@ -126,6 +140,7 @@ export class View extends Emitter {
     this.closed = true;
     this.#tile?.close();
     this.setTracks([]);
+    for (const element of this.#elements) this.#playback.forget(element);
     this.#forget();
     const { uid, sid } = this.stream;
     if (this.#signal.state !== 'closed' && !this.stream.gone) {

@@ -3,6 +3,7 @@
 import { connection, statsOf } from './connection.js';
 import { Emitter } from './emitter.js';
 import { Failure } from './failure.js';
+import { Playback } from './playback.js';
 import { View } from './view.js';
 
 /** @import { Signal } from './signal.js' */
@@ -18,6 +19,8 @@ import { View } from './view.js';
 export class Viewer extends Emitter {
   /** @type {Map<string, View>} */
   views = new Map();
+  /** What they are played in. */
+  playback = new Playback();
   /** @type {Quality | undefined} */
   quality;
 
@@ -77,6 +80,7 @@ export class Viewer extends Emitter {
 
   close() {
     for (const view of [...this.views.values()]) view.close();
+    this.playback.close();
     this.#pc?.close();
     this.#pc = undefined;
   }

@@ -58,10 +58,15 @@ export class Person {
     return this.bareIn(page);
   }
 
-  /** The same in a page that is open. @param {import('playwright-core').Page} page */
-  async bareIn(page) {
+  /** Opens a document of the server from which /harness.js can be imported. @param {import('playwright-core').Page} page */
+  async serveHarness(page) {
     await page.route('**/harness.js', (route) => route.fulfill({ contentType: 'text/javascript', body: HARNESS }));
     await page.goto(new URL('/healthz', this.server.link).href);
+  }
+
+  /** The same in a page that is open. @param {import('playwright-core').Page} page */
+  async bareIn(page) {
+    await this.serveHarness(page);
     await page.evaluate(() => import('/harness.js'));
     return this;
   }

@@ -19,21 +19,23 @@ export async function closeChromium() {
 
 /**
  * Runs a test with a server and people of its own; at its end nobody's page may have thrown, and the server lives.
- * @param {{args?: string[], name?: string}} options
+ * @param {{args?: string[], name?: string, chromium?: string[]}} options `chromium`: arguments, for a browser of its own
  * @param {(world: {server: Server, person: (name: string) => Person}) => Promise<void>} run
  */
-export async function world({ args, name }, run) {
+export async function world({ args, name, chromium: more }, run) {
   const server = await Server.start({ args, name });
   const people = [];
-  const shared = await chromium();
+  const own = more && await launchChromium(more);
+  const used = own ?? await chromium();
   const person = (/** @type {string} */ who) => {
-    const one = new Person(shared, server, who);
+    const one = new Person(used, server, who);
     people.push(one);
     return one;
   };
   const remove = async () => {
     leftovers.delete(remove);
     await Promise.all(people.map((one) => one.close().catch(() => {})));
+    await own?.close();
     await server.remove();
   };
   leftovers.add(remove);
