@@ -11,7 +11,7 @@ import { operation, resource } from './rest.js';
  * @typedef {{name: string, type: number, resolution: number, guests: boolean, callDuration: number}} Settings
  */
 
-/** Members who are asked after at most, so that a page of many rooms asks little. */
+/** Rooms that are asked after at most, so that a page of many rooms asks little. */
 const ASKED_AFTER = 20;
 
 /** @returns {Promise<Group[]>} the latest first */
@@ -66,7 +66,15 @@ export async function whoIsIn(groups) {
 }
 
 /**
- * The pins of a group, for who may see them; a guest who is an admin has a token of their own.
+ * The same for who may not be signed in: a guest who is an admin.
+ * @param {string} token
+ * @param {number} gid
+ * @returns {Promise<Group>}
+ */
+export const groupOf = (token, gid) => resource(token, 'GET', `groups/${gid}`);
+
+/**
+ * The pins of a group, for who may see them.
  * @param {string} token
  * @param {number} gid
  * @returns {Promise<Pin[]>}

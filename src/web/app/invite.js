@@ -3,12 +3,12 @@
 
 import { ask } from './ask.js';
 import { element, within } from './dom.js';
-import { addPin, pinsOf, removePin } from './groups.js';
+import { addPin, groupOf, pinsOf, removePin } from './groups.js';
 import { menuButton } from './menu.js';
 import { sentenceOf } from './rest.js';
 
 /** @import { Pin } from './groups.js' */
-/** @typedef {{gid: number, name: string, type: number}} Target a room's number, name and type */
+/** @typedef {{gid: number, name: string, type?: number, guests?: boolean}} Target */
 /** How long a button says that it has copied. */
 const SAID_MS = 2500;
 
@@ -34,15 +34,15 @@ element('invite-close').addEventListener('click', () => dialog.close());
 const spaced = (pin) => pin.replace(/(\d{4})(?=\d)/g, '$1 ');
 
 /**
- * @param {{gid: number, name: string}} room
+ * @param {Target} room
  * @param {string} pin
  * @param {boolean} watch
  */
-export function inviteText({ gid, name }, pin, watch) {
+function inviteText({ gid, name, guests = true }, pin, watch) {
   return [
     watch ? `You are invited to watch “${name}”.` : `You are invited to “${name}”.`,
     '',
-    'Open this link in your browser and say your name. There is nothing to install:',
+    `Open this link in your browser and ${guests ? 'say your name' : 'sign in with your e-mail address'}. There is nothing to install:`,
     linkTo(gid, pin, watch),
     '',
     `Or go to ${location.origin} and enter room ${gid} with pin ${spaced(pin)}.`,
@@ -52,13 +52,13 @@ export function inviteText({ gid, name }, pin, watch) {
 /**
  * Shows the invitations of a room.
  * @param {HTMLElement} place
- * @param {Target} room
+ * @param {number} gid
  * @param {string} token of one who may see the pins
  */
-export async function showInvites(place, room, token) {
-  const again = () => showInvites(place, room, token);
+export async function showInvites(place, gid, token) {
+  const again = () => showInvites(place, gid, token);
   try {
-    const pins = await pinsOf(token, room.gid);
+    const [room, pins] = await Promise.all([groupOf(token, gid), pinsOf(token, gid)]);
     const watches = (/** @type {Pin} */ { rights: { publish } }) => publish === false || (publish === null && room.type !== 0);
     place.replaceChildren(...[false, true].flatMap((watch) => {
       const these = pins.filter((pin) => watches(pin) === watch);
@@ -77,7 +77,7 @@ export async function showInvites(place, room, token) {
 export function openInvite(room, { token, pin, watch }) {
   const place = element('invite-list');
   place.replaceChildren();
-  if (room.admin.pins) showInvites(place, room, token);
+  if (room.admin.pins) showInvites(place, room.gid, token);
   else if (pin) showOwnInvite(place, room, pin, watch);
   else place.replaceChildren(paragraph('dim', `Who runs this room invites people. It has the number ${room.gid}.`));
   dialog.showModal();
@@ -86,7 +86,7 @@ export function openInvite(room, { token, pin, watch }) {
 /**
  * Shows the one invitation that somebody has who may not see the pins: their own.
  * @param {HTMLElement} place
- * @param {{gid: number, name: string}} room
+ * @param {Target} room
  * @param {string} pin
  * @param {boolean} watch
  */
@@ -152,7 +152,7 @@ function stamp(watch) {
 
 /**
  * @param {HTMLElement} shown
- * @param {{gid: number, name: string}} room
+ * @param {Target} room
  * @param {string} pin
  * @param {boolean} watch
  */
@@ -178,7 +178,7 @@ function copyButton(word, look, label, text) {
     try {
       await navigator.clipboard.writeText(text);
       copy.textContent = 'Copied';
-      element('said').textContent = 'Copied.';
+      say(copy, 'Copied.', 'unseen');
     } catch {
       // No clipboard without HTTPS: then it is marked, and the keyboard copies it.
       const shown = copy.closest('.invite')?.querySelector('.invite-text');
@@ -187,7 +187,7 @@ function copyButton(word, look, label, text) {
     }
     setTimeout(() => {
       copy.textContent = word;
-      element('said').textContent = '';
+      say(copy, '', 'unseen');
     }, SAID_MS);
   });
   copy.setAttribute('aria-label', label);
@@ -204,8 +204,21 @@ function button(word, look, act) {
   made.type = 'button';
   made.className = look;
   made.textContent = word;
-  made.addEventListener('click', () => act().catch((error) => { element('said').textContent = sentenceOf(error); }));
+  made.addEventListener('click', () => act().catch((error) => say(made, sentenceOf(error), 'error')));
   return made;
+}
+
+/**
+ * Tells something in the invitation of a button.
+ * @param {HTMLElement} at
+ * @param {string} text
+ * @param {'unseen' | 'error'} look
+ */
+function say(at, text, look) {
+  const said = at.closest('.invite')?.querySelector('.said');
+  if (!said) return;
+  said.className = `said ${look}`;
+  said.textContent = text;
 }
 
 /** @param {string} look @param {string} text */

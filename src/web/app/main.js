@@ -20,7 +20,13 @@ const VIEWS = /** @type {const} */ (['home', 'rooms', 'room', 'join', 'call', 'e
 const SIGNED_OUT = 'You are signed out. Sign in again.';
 
 const dialog = new JoinDialog(join);
-const home = new Home(go, route);
+const home = new Home(go, () => {
+  // Back to where one wanted to go in.
+  const next = tab.get('next');
+  tab.set('next', null);
+  if (next) go(next);
+  else route();
+});
 const rooms = new Rooms(go);
 const roomPage = new RoomPage(go);
 /** @type {Millrace | undefined} */
@@ -50,6 +56,11 @@ element('sign-out').addEventListener('click', async () => {
   await signOut();
   go('/');
 });
+element('mast-in').addEventListener('click', () => tab.set('next', location.pathname + location.search));
+addEventListener('storage', ({ key }) => {
+  // Signed in or out in another tab.
+  if (key === 'millrace:account' && document.body.dataset.view !== 'call') route();
+});
 document.addEventListener('click', (event) => {
   const anchor = event.target instanceof Element ? event.target.closest('a') : null;
   if (!anchor || anchor.origin !== location.origin || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -77,6 +88,7 @@ function route() {
   const link = linked();
   const room = Number(new URLSearchParams(location.search).get('room'));
   if (link.gid) {
+    tab.set('next', null);
     const before = tab.get(`joined:${link.gid}`);
     if (before?.pin !== link.pin) return ask(link);
     // A reload in the middle of a call: back in at once.
@@ -97,6 +109,7 @@ function show(view) {
   if (view !== 'rooms') rooms.close();
   const me = account();
   element('mast-who').hidden = !me;
+  element('mast-in').hidden = me !== null || view === 'home';
   element('mast-name').textContent = me?.name ?? '';
 }
 
@@ -155,7 +168,7 @@ async function join(wish) {
     client = undefined;
     tab.set(`joined:${wish.gid}`, null);
     ask(linked());
-    dialog.setError(error instanceof Failure ? sentence(error) : 'The server cannot be reached. Try again in a moment.');
+    dialog.setError(error instanceof Failure ? sentence(error, !wish.token) : 'The server cannot be reached. Try again in a moment.');
   }
 }
 
@@ -185,11 +198,14 @@ async function enter(wish) {
   }
 }
 
-/** @param {Failure} error */
-function sentence({ code, message }) {
+/**
+ * @param {Failure} error
+ * @param {boolean} guest
+ */
+function sentence({ code, message }, guest) {
   switch (code) {
     case 'BADGROUP':
-    case 'BADPIN': return 'There is no such room, or the pin is wrong.';
+    case 'BADPIN': return `There is no such room, or the pin is wrong.${guest ? ' Some rooms also want you to sign in.' : ''}`;
     case 'EXPIRED': return 'This room is closed.';
     case 'RATELIMIT': return 'Too many attempts. Wait a minute and try again.';
     case 'NOTALLOWED': return 'This room does not let guests in.';

@@ -51,7 +51,7 @@ export class RoomPage {
       const present = (await whoIsIn([group])).get(gid) ?? [];
       element('room-live').textContent = whoWords(present);
       element('room-live').hidden = !present.length;
-      await showInvites(element('room-invites'), group, account()?.token ?? '');
+      await showInvites(element('room-invites'), group.gid, account()?.token ?? '');
     } catch (error) {
       element('room-title').textContent = `Room ${gid}`;
       element('room-error').textContent = /** @type {{code?: string}} */ (error).code === 'not-found' ? 'There is no such room, or it is not yours.' : sentenceOf(error);
@@ -78,7 +78,7 @@ export class RoomPage {
       this.#show(await changeGroup(group.gid, readRoom(this.#form)));
       saved.className = 'dim';
       saved.textContent = 'Saved.';
-      await showInvites(element('room-invites'), /** @type {Group} */ (this.#group), account()?.token ?? '');
+      await showInvites(element('room-invites'), group.gid, account()?.token ?? '');
     } catch (error) {
       saved.className = 'error';
       saved.textContent = sentenceOf(error);

@@ -20,14 +20,15 @@ export async function askForCode({ page, name, server }) {
 /**
  * Gives the code: without a mail server, on a server that nobody else reaches, it is in the log.
  * @param {import('./people.js').Person} person
+ * @param {string} [then] what is there then
  */
-export async function giveCode({ page, server }) {
+export async function giveCode({ page, server }, then = '#rooms:not([hidden])') {
   const code = await until(() => {
     const log = readFileSync(join(OUTPUT, `${server.name}.log`), 'utf8');
     return [...log.matchAll(/the code that signs \S+ in is (\d{6})/g)].at(-1)?.[1];
   }, { what: 'a code in the log' });
   await page.fill('#code', code);
-  await page.waitForSelector('#rooms:not([hidden])');
+  await page.waitForSelector(then);
 }
 
 /** @param {import('./people.js').Person} person */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Before the call: signing in by e-mail, one's rooms, a new one, and the invitations by which others come in.
 
-import { copied, come, linkIn, makeRoom, signIn } from '../lib/account.js';
+import { come, copied, giveCode, linkIn, makeRoom, signIn } from '../lib/account.js';
 import { assert, test, until } from '../lib/check.js';
 import { world } from '../lib/world.js';
 
@@ -20,6 +20,10 @@ test('signed in by a code one makes a room, and both invitations lead in with th
   await eve.tile('Bob').waitFor();
   assert.ok(await bob.page.isVisible('#mic'));
   assert.ok(await eve.page.isHidden('#mic'), 'a viewer has no microphone button');
+  // Who may not see the pins passes on the one they have.
+  await eve.page.click('#copy');
+  assert.deepEqual(await eve.page.locator('#invite .invite').evaluateAll((all) => all.map((one) => /** @type {HTMLElement} */ (one).dataset.for)), ['viewers']);
+  assert.equal(linkIn(await eve.page.textContent('#invite .invite-text')), linkIn(texts.viewers));
 
   // My rooms, after a reload: the room, and who is in it.
   await page.goto(new URL('/', ada.server.link).href);
@@ -149,4 +153,69 @@ test('a room number and a pin, or a whole link, are enough to come in', () => wo
   await page.waitForSelector('#home:not([hidden])');
   await page.fill('#enter-room', server.link.href);
   await page.waitForSelector('#join:not([hidden])');
+}));
+
+test('a room without guests wants people signed in, who come back to it and have it in their list', () => world({ name: 'no-guests' }, async ({ server, person }) => {
+  const page = await signIn(person('Ada'));
+  await page.click('#room-first');
+  await page.fill('#create [name=name]', 'Board');
+  await page.click('#create summary');
+  await page.uncheck('#create [name=guests]');
+  await page.click('#create [type=submit]');
+  await page.waitForSelector('#room .invite[data-for=participants] .primary');
+  const text = await copied(page, 'participants');
+  assert.match(text, /sign in with your e-mail/);
+  const bob = await come(person('Bob'), linkIn(text));
+  await until(async () => /sign in/.test(await bob.page.textContent('#join-error') ?? ''), { what: 'a sentence about it' });
+  await bob.page.click('#mast-in');
+  await bob.page.waitForSelector('#home:not([hidden])');
+  await bob.page.fill('#sign-name', 'Bob');
+  await bob.page.fill('#sign-email', 'bob@example.org');
+  await bob.page.click('#sign-button');
+  await bob.page.waitForSelector('#code-form:not([hidden])');
+  await giveCode(bob, '#join:not([hidden])');
+  assert.equal(await bob.page.textContent('#join-as'), 'You come as Bob.');
+  await bob.page.click('#join-button');
+  await bob.tile('Bob').waitFor();
+  await bob.page.goto(new URL('/', server.link).href);
+  await bob.page.waitForSelector('.room');
+  assert.match(await bob.page.textContent('.room') ?? '', /Board.*Member/s);
+  await bob.page.click('.room .more');
+  await bob.page.click('#menu >> text=Take off my list');
+  await bob.page.click('#ask-yes');
+  await bob.page.waitForSelector('#rooms-empty:not([hidden])');
+}));
+
+test('what is wrong with a device is said in the lobby, with what to do', () => world({ name: 'lobby' }, async ({ server, person }) => {
+  const page = await person('Ada').open();
+  await page.addInitScript(() => {
+    const { mediaDevices } = navigator;
+    const open = mediaDevices.getUserMedia.bind(mediaDevices);
+    mediaDevices.getUserMedia = async (wanted) => {
+      const failure = window.fails?.[wanted?.video ? 'video' : 'audio'];
+      if (failure) throw new DOMException('no', failure);
+      return open(wanted);
+    };
+  });
+  await page.goto(server.link.href);
+  const said = async (/** @type {Record<string, string>} */ fails, /** @type {RegExp} */ sentence) => {
+    await page.evaluate((all) => { window.fails = all; }, fails);
+    await page.dispatchEvent('#preview-start', 'click');
+    await until(async () => sentence.test(await page.textContent('#device-error') ?? ''), { what: String(sentence) });
+  };
+  await said({ audio: 'NotAllowedError', video: 'NotAllowedError' }, /^Your browser blocks the camera and microphone: allow them/);
+  await said({ audio: 'NotFoundError', video: 'NotFoundError' }, /^No camera and microphone were found: plug them in/);
+  await said({ video: 'NotReadableError' }, /^The camera is in use by another program: close that one/);
+  await page.waitForSelector('#preview-level:not([hidden])');
+  await said({}, /^$/);
+  await page.waitForSelector('#preview.live');
+  await page.waitForSelector('#video-device option', { state: 'attached' });
+  // Joined muted, others hear nothing from the first moment on.
+  await page.click('#preview-mic');
+  await page.waitForSelector('#preview-level', { state: 'hidden' });
+  await page.fill('#name', 'Ada');
+  await page.click('#join-button');
+  await page.waitForSelector('.tile.local.muted-audio');
+  const bob = await come(person('Bob'), server.link.href);
+  await bob.page.waitForSelector('.tile.muted-audio:not(.local):not(.dark)');
 }));
