@@ -190,6 +190,8 @@ test('what is wrong with a device is said in the lobby, with what to do', () => 
   const page = await person('Ada').open();
   await page.addInitScript(() => {
     const { mediaDevices } = navigator;
+    // From the start: where the browser was allowed before, the lobby looks by itself.
+    window.fails = { audio: 'NotAllowedError', video: 'NotAllowedError' };
     const open = mediaDevices.getUserMedia.bind(mediaDevices);
     mediaDevices.getUserMedia = async (wanted) => {
       const failure = window.fails?.[wanted?.video ? 'video' : 'audio'];
