@@ -26,6 +26,8 @@ await import('./suites/moderation.js');
 await import('./suites/rights.js');
 await import('./suites/limits.js');
 await import('./suites/documents.js');
+await import('./suites/bundler.js');
+await import('./suites/stats.js');
 await import('./suites/looks.js');
 await import('./suites/landing.js');
 await import('./suites/accessible.js');

@@ -44,7 +44,7 @@ export class Quality {
     if (!views.length || document.visibilityState === 'hidden') return;
     for (const entry of await viewer.stats()) {
       if (entry.kind !== 'video') continue;
-      const now = { received: entry.packetsReceived, lost: entry.packetsLost, frozen: entry.totalFreezesDuration ?? 0 };
+      const now = { received: entry.packetsReceived ?? 0, lost: entry.packetsLost ?? 0, frozen: entry.totalFreezesDuration ?? 0 };
       const before = this.#before.get(entry.id);
       this.#before.set(entry.id, now);
       const view = views.find(({ media }) => media.getTrackById(entry.trackIdentifier));

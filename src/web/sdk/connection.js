@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/** @typedef {{'inbound-rtp': RTCInboundRtpStreamStats, 'outbound-rtp': RTCOutboundRtpStreamStats}} StatsByType */
+
 /** A short loss heals by itself; a longer one wants new candidates. */
 const PATIENCE_MS = 3000;
 const RETRY_MS = 4000;
@@ -43,11 +45,13 @@ export function connection({ state, lost }) {
 }
 
 /**
- * The statistics of a connection as plain objects.
+ * The statistics of one kind of a connection as plain objects.
+ * @template {keyof StatsByType} Type
  * @param {RTCPeerConnection | undefined} pc
- * @returns {Promise<any[]>}
+ * @param {Type} type
+ * @returns {Promise<StatsByType[Type][]>}
  */
-export async function statsOf(pc) {
+export async function statsOf(pc, type) {
   if (!pc || pc.connectionState === 'closed') return [];
-  return [...(await pc.getStats()).values()];
+  return [...(await pc.getStats()).values()].filter((entry) => entry.type === type);
 }

@@ -186,7 +186,7 @@ export class Publisher extends Emitter {
 
   /** What this stream sends: one entry a layer. */
   async stats() {
-    return (await statsOf(this.#pc)).filter(({ type }) => type === 'outbound-rtp');
+    return statsOf(this.#pc, 'outbound-rtp');
   }
 
   /** Ends the stream, everywhere. */

@@ -156,6 +156,7 @@ export class Room extends Emitter {
       stream,
       options,
       playback: this.#viewer.playback,
+      stats: () => this.#viewer.stats(),
       forget: () => {
         this.#viewer.views.delete(key);
         stream.view = undefined;

@@ -48,6 +48,7 @@ export class View extends Emitter {
   #told = '';
   #forget;
   #playback;
+  #stats;
   /** What it plays in. @type {Set<HTMLMediaElement>} */
   #elements = new Set();
 
@@ -61,15 +62,17 @@ export class View extends Emitter {
   }
 
   /**
-   * @param {{signal: Signal, gid: number, stream: Stream, options: ViewOptions, playback: Playback, forget: () => void}} init
+   * @param {{signal: Signal, gid: number, stream: Stream, options: ViewOptions, playback: Playback,
+   *   stats: () => Promise<RTCInboundRtpStreamStats[]>, forget: () => void}} init
    */
-  constructor({ signal, gid, stream, options, playback, forget }) {
+  constructor({ signal, gid, stream, options, playback, stats, forget }) {
     super();
     this.#signal = signal;
     this.#gid = gid;
     this.stream = stream;
     this.#forget = forget;
     this.#playback = playback;
+    this.#stats = stats;
     this.#wanted = {
       audio: options.audio ?? true,
       video: options.video ?? true,
@@ -132,6 +135,12 @@ export class View extends Emitter {
     if (!this.#elements.delete(element)) return;
     this.#playback.forget(element);
     if (element.srcObject === this.media) element.srcObject = null;
+  }
+
+  /** What arrives of this stream: an entry each for sound and picture, as W3C webrtc-stats has them. */
+  async stats() {
+    const ids = this.media.getTracks().map(({ id }) => id);
+    return (await this.#stats()).filter(({ trackIdentifier }) => ids.includes(trackIdentifier));
   }
 
   /** Ceases to watch. */

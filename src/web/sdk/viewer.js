@@ -75,7 +75,7 @@ export class Viewer extends Emitter {
 
   /** What arrives: one entry a slot. */
   async stats() {
-    return (await statsOf(this.#pc)).filter(({ type }) => type === 'inbound-rtp');
+    return statsOf(this.#pc, 'inbound-rtp');
   }
 
   close() {

@@ -62,6 +62,25 @@ test('a lost signalling connection resumes and the picture never stops', () => w
   assert.equal(await page.evaluate(() => window.h.room.streams.size), 1);
 }));
 
+test('a server that is away is asked again ever more slowly, and for as long as one likes', () => world({ name: 'backoff' }, async ({ person }) => {
+  const a = await person('Ada').bare();
+  const { attempts, gaps, state } = await a.page.evaluate(async () => {
+    const client = new window.h.Millrace({ token: 'any', server: new URL('/nowhere/', location.href) });
+    const failed = [];
+    client.on('failed', ({ attempt }) => failed.push({ attempt, at: performance.now() }));
+    client.connect().catch(() => {});
+    await window.h.until(() => failed.length === 5);
+    const { state } = client;
+    client.close();
+    return { attempts: failed.map(({ attempt }) => attempt), gaps: failed.slice(1).map(({ at }, nth) => at - failed[nth].at), state };
+  });
+  assert.deepEqual(attempts, [0, 1, 2, 3, 4]);
+  assert.equal(state, 'connecting');
+  // At once, then after 250 ms and twice as long each time, a quarter more or less: a crowd does not come back as one.
+  const least = [0, 187, 375, 750];
+  assert.ok(gaps.every((gap, nth) => gap >= least[nth]), gaps.map(Math.round).join());
+}));
+
 test('an ICE restart of publisher and viewer keeps the picture', () => world({ name: 'icerestart' }, async ({ person }) => {
   const a = await person('Ada').bare();
   const b = await person('Bob').bare();

@@ -30,6 +30,7 @@ test('who loses a right loses the media with it, and has it back with the right'
   await edit(bobs, { subscribe: false });
   await new Promise((resolve) => setTimeout(resolve, 200));
   const before = await packets();
+  assert.ok(before > 0, 'Bob had packets');
   const sent = () => ada.page.evaluate(async () => (await window.h.publisher.stats()).reduce((sum, { packetsSent }) => sum + packetsSent, 0));
   const start = await sent();
   await until(async () => (await sent()) > start + 200, { what: 'Ada goes on sending' });
