@@ -22,6 +22,7 @@ use crate::control::directory::{FileRules, mail_address};
 use crate::control::limits::{Limits, MAX_VOICES};
 use crate::hooks;
 use crate::http::{Network, Proxies};
+use crate::log::Filter;
 use crate::mail::{MailServer, Privacy};
 use crate::net::Io;
 use crate::origin::{Host, Origin};
@@ -342,9 +343,7 @@ impl Options {
                 .one(
                     "log",
                     "error, warn, info, debug or trace, or as in info,millrace::signal=debug",
-                    |text| {
-                        text.parse::<tracing_subscriber::filter::Targets>().is_ok().then(|| text.to_owned())
-                    },
+                    |text| Filter::parse(text).map(|_| text.to_owned()),
                 )
                 .unwrap_or_else(|| Log::default().filter),
             json: check.one("log-format", "text or json", |text| match text {

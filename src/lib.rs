@@ -15,6 +15,7 @@ pub mod control;
 pub mod handshake;
 pub mod hooks;
 pub mod http;
+pub mod log;
 pub mod mail;
 pub mod net;
 pub mod origin;
@@ -22,6 +23,7 @@ mod rate;
 pub mod server;
 pub mod shard;
 pub mod signal;
+pub mod sorted;
 pub mod tls;
 pub mod watch;
 

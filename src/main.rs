@@ -1,7 +1,5 @@
 //! The millrace server: reads what was asked for, starts it, and waits for a signal.
 
-mod log;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +7,7 @@ use std::time::Duration;
 
 use millrace::admin::{self, AdminError};
 use millrace::config::{Config, DEFAULT_DATA, EXIT_CODE, Invocation, Options};
+use millrace::log;
 use millrace::net;
 use millrace::server::Server;
 use tokio::signal::unix::{SignalKind, signal};

@@ -1,16 +1,17 @@
 //! Wiring: starts the planes in the order in which they need each other, and stops them in the other.
 
-use std::collections::BTreeSet;
+mod thread;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tracing::{debug, error, info};
 
+use self::thread::ControlThread;
 use crate::admin;
 use crate::certificate::{CertificateError, Certificates};
 use crate::config::{self, Config, Problem};
@@ -29,11 +30,9 @@ use crate::shard::{ShardConfig, ShardStats, Shards, Sinks};
 use crate::signal::quic::{self, CertificateSlot, Endpoint, ResetKey};
 use crate::signal::quic_socket::{QuicIntake, QuicSocket};
 use crate::signal::webtransport::Origins;
+use crate::sorted::Set;
 use crate::watch::{Watch, process};
 
-/// Threads of the control plane. It is thin, and media has the cores; with a second one each message would wake the
-/// other, and what is said in a row would leave in packets of its own.
-const CONTROL_THREADS: usize = 1;
 /// Threads that do handshakes, at lower priority than media.
 const HANDSHAKE_THREADS: usize = 2;
 /// Handshakes in flight: as many as those threads work on at once. More would only delay each other.
@@ -99,7 +98,7 @@ fn refused(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 /// A server that runs. Dropping it stops it at once; [`Server::stop`] lets clients know.
 #[derive(Debug)]
 pub struct Server {
-    runtime: Option<Runtime>,
+    runtime: Option<ControlThread>,
     shards: Shards,
     control: Control,
     endpoint: Endpoint,
@@ -129,7 +128,7 @@ impl Server {
             .map_err(|source| StartError::Key { path: config.data.join("admin.token"), source })?;
 
         // The ports.
-        let runtime = runtime().map_err(refused("threads"))?;
+        let runtime = ControlThread::start(GOODBYE).map_err(refused("threads"))?;
         let entered = runtime.enter();
         let choice = Choice::probe(config.io)?;
         let sockets = net::bind(&config.listen, usize::from(config.shards))?;
@@ -269,7 +268,7 @@ impl Server {
         self.page.iter().for_each(Serving::refresh_certificate);
     }
 
-    /// Runs something on the control plane's threads and waits for it.
+    /// Runs something beside the control plane and waits for it.
     pub fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
         self.runtime.as_ref().map(|runtime| runtime.block_on(future))
     }
@@ -288,7 +287,7 @@ impl Server {
             if told.is_err() {
                 info!("some clients did not hear that the server stops");
             }
-            runtime.shutdown_timeout(GOODBYE);
+            runtime.stop();
         }
     }
 }
@@ -298,9 +297,6 @@ impl Drop for Server {
         self.actor.abort();
         self.admin.abort();
         self.shards.stop();
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -312,14 +308,6 @@ fn mail(config: &Config) -> Mail {
         None if reached => Mail::Off,
         None => Mail::Log,
     }
-}
-
-fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .thread_name("control")
-        .enable_all()
-        .build()
 }
 
 fn report_handshakes(control: &Control) -> Box<dyn Fn(crate::router::id::SessionId, Outcome) + Send + Sync> {
@@ -378,7 +366,7 @@ fn candidates(listening: &[SocketAddr], advertised: &[IpAddr]) -> io::Result<Vec
     } else {
         Vec::new()
     };
-    let mut found = BTreeSet::new();
+    let mut found = Set::new();
     for at in listening {
         let same_family = |ip: &&IpAddr| ip.is_ipv4() == at.is_ipv4();
         let known: Vec<IpAddr> = if advertised.is_empty() && at.ip().is_unspecified() {

@@ -1,7 +1,5 @@
 //! What a signalling session says and reads: the rooms know who is here, the directory keeps what was said.
 
-use std::collections::BTreeSet;
-
 use super::directory::{FileId, Message};
 use super::ids::{Gid, MessageId, Uid};
 use super::requests::SignedIn;
@@ -9,6 +7,7 @@ use super::rights::Receivers;
 use super::rooms::LinkId;
 use super::{Now, State};
 use crate::signal::message::{Answer, HistoryAsk, Mark, MarkOf, Page, Refusal, Said, Say};
+use crate::sorted::Set;
 
 /// The longest text, in bytes.
 const TEXT: usize = 4096;
@@ -109,7 +108,7 @@ impl State {
         let to_all = self.rooms.tells_marks(gid);
         let told = |message: &&Message| message.from != uid && message.concerns(uid);
         let messages = self.directory.messages_in(gid, news).map(|(_, message)| message).filter(told);
-        let authors: BTreeSet<_> = messages.filter(|m| to_all || m.to.is_some()).map(|m| m.from).collect();
+        let authors: Set<_> = messages.filter(|m| to_all || m.to.is_some()).map(|m| m.from).collect();
         self.rooms.tell_mark(gid, &authors, MarkOf { uid, mark });
         Ok(())
     }

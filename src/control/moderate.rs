@@ -1,8 +1,6 @@
 //! What owner and admins do to others in a running call. The owner may do everything, an admin what the record says;
 //! nobody moderates the owner, and only the owner moderates an admin.
 
-use std::collections::BTreeSet;
-
 use super::directory::{Failure, MemberChanges};
 use super::ids::{Gid, Uid};
 use super::requests::refusal;
@@ -10,6 +8,7 @@ use super::rights::Admin;
 use super::rooms::{LinkId, Removal};
 use super::{Now, State};
 use crate::signal::message::{Action, Edit, Moderate, Muted, Notice, Refusal};
+use crate::sorted::Set;
 
 /// People that one request may name.
 const NAMED: usize = 500;
@@ -88,7 +87,7 @@ impl State {
     }
 
     /// Whom it is done to: those named, or everyone else who is here and may be moderated by `by`.
-    fn subject(&self, gid: Gid, by: Uid, named: Option<&[Uid]>) -> Result<BTreeSet<Uid>, Refusal> {
+    fn subject(&self, gid: Gid, by: Uid, named: Option<&[Uid]>) -> Result<Set<Uid>, Refusal> {
         let owner = self.owns(by, gid);
         let may = |uid: Uid| !self.owns(uid, gid) && (owner || self.directory.admin(gid, uid) == Admin::NONE);
         let Some(named) = named else {

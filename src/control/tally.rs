@@ -1,6 +1,6 @@
 //! What the control plane and signalling count, for whoever watches the server. Shared by all handles of the actor.
 
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ const OTHER: &str = "OTHER";
 pub struct Tally {
     messages: AtomicU64,
     dropped_events: AtomicU64,
-    refusals: Mutex<BTreeMap<String, u64>>,
+    refusals: Mutex<Map<String, u64>>,
 }
 
 impl Tally {
@@ -49,7 +49,7 @@ impl Tally {
     }
 
     /// Refusals by name.
-    pub fn refusals(&self) -> BTreeMap<String, u64> {
+    pub fn refusals(&self) -> Map<String, u64> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -67,6 +67,6 @@ mod tests {
         tally.refused("N0");
         let refusals = tally.refusals();
         assert_eq!(refusals.len(), NAMES + 1);
-        assert_eq!((refusals["N0"], refusals[OTHER]), (2, NAMES as u64));
+        assert_eq!((refusals.get("N0"), refusals.get(OTHER)), (Some(&2), Some(&(NAMES as u64))));
     }
 }

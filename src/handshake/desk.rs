@@ -1,6 +1,6 @@
 //! The sans-I/O part of a handshake worker: sessions from announcement to keys.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use super::hello::{Gathering, Offer};
 use super::{Failure, Fingerprint, Identity, Outcome, fingerprint};
 use crate::router::command::Command;
 use crate::router::id::{SessionId, ShardId};
+use crate::sorted::Set;
 
 /// How much one desk takes on.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +59,7 @@ pub struct Desk {
     sessions: HashMap<SessionId, Session>,
     in_flight: usize,
     waiting: VecDeque<SessionId>,
-    timers: BTreeSet<(Instant, SessionId)>,
+    timers: Set<(Instant, SessionId)>,
     effects: VecDeque<Effect>,
 }
 
@@ -99,7 +100,7 @@ impl Desk {
             sessions: HashMap::new(),
             in_flight: 0,
             waiting: VecDeque::new(),
-            timers: BTreeSet::new(),
+            timers: Set::new(),
             effects: VecDeque::new(),
         }
     }

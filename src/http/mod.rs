@@ -316,25 +316,28 @@ async fn connection(
     // Answers are written whole.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => serve(stream, peer, proxies, site, place, stopped).await,
+        None => serve(Box::new(stream), peer, proxies, site, place, stopped).await,
         Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => serve(stream, peer, proxies, site, place, stopped).await,
+            Ok(Ok(stream)) => serve(Box::new(stream), peer, proxies, site, place, stopped).await,
             Ok(Err(error)) => debug!("TLS with {peer}: {error}"),
             Err(_) => debug!("TLS with {peer}: too slow"),
         },
     }
 }
 
-async fn serve<S>(
-    stream: S,
+/// A connection of either kind: of one kind for hyper, whose code would be there twice.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+async fn serve(
+    stream: Box<dyn Stream>,
     peer: SocketAddr,
     proxies: Arc<Proxies>,
     site: Arc<Pages>,
     place: &Place,
     mut stopped: watch::Receiver<bool>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) {
     let answer = service_fn(|request: Request<Incoming>| {
         let (site, from) = (Arc::clone(&site), proxies.client(peer.ip(), request.headers()));
         async move {

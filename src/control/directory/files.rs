@@ -1,7 +1,7 @@
 //! Files that people send: who may send and have them, and how much of them there may be. Their bytes lie in the data folder;
 //! a file that nobody spoke of in time, or whose message is forgotten, goes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ring::hmac;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Directory, Entropy, hex, unhex};
 use crate::control::ids::{Gid, MessageId, Uid};
+use crate::sorted::Set;
 
 /// How long an upload may take, and how long it waits to be spoken of.
 const UNSAID: Duration = Duration::from_secs(15 * 60);
@@ -282,7 +283,7 @@ impl Directory {
     }
 
     /// Files that there are, or will be.
-    pub fn known_files(&self) -> BTreeSet<FileId> {
+    pub fn known_files(&self) -> Set<FileId> {
         self.files.said.keys().chain(self.files.unsaid.keys()).copied().collect()
     }
 }

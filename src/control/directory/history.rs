@@ -1,11 +1,12 @@
 //! What was said: kept within bounds of number, bytes and age, so that whoever comes later can read it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Change, Directory, Message};
 use crate::control::ids::{Gid, MessageId, Uid};
+use crate::sorted::Map;
 
 /// Messages kept of one group, the latest.
 const MESSAGES: usize = 1_000;
@@ -19,8 +20,8 @@ const AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// All that is kept of what was said. Numbers grow with time over all groups, so the first is the oldest.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    groups: HashMap<Gid, BTreeMap<MessageId, Message>>,
-    order: BTreeMap<MessageId, Gid>,
+    groups: HashMap<Gid, Map<MessageId, Message>>,
+    order: Map<MessageId, Gid>,
     bytes: usize,
 }
 
@@ -46,12 +47,12 @@ impl History {
 
     /// What must go, if anything.
     fn surplus(&self, now: Duration, grown: Gid) -> Option<(Gid, MessageId)> {
-        let (oldest, of) = self.order.first_key_value()?;
+        let (oldest, of) = self.order.first()?;
         if self.bytes > BYTES || oldest.at() + AGE < now {
             return Some((*of, *oldest));
         }
         let messages = self.groups.get(&grown).filter(|messages| messages.len() > MESSAGES)?;
-        messages.first_key_value().map(|(id, _)| (grown, *id))
+        messages.first().map(|(id, _)| (grown, *id))
     }
 
     pub(super) fn all(&self) -> Vec<((Gid, MessageId), Message)> {
@@ -73,7 +74,7 @@ fn cost(message: &Message) -> usize {
 impl Directory {
     /// Keeps a message, and lets go of what is too old or too much.
     pub fn keep_message(&mut self, now: Duration, gid: Gid, message: Message) -> MessageId {
-        let last = self.history.order.last_key_value().map_or(0, |(id, _)| id.0);
+        let last = self.history.order.last().map_or(0, |(id, _)| id.0);
         let micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         let id = MessageId(micros.max(last.saturating_add(1)));
         self.changes.push(Change::PutMessage(gid, id, message.clone()));
@@ -109,7 +110,7 @@ impl Directory {
     /// The latest message of a group.
     pub fn last_message(&self, gid: Gid) -> MessageId {
         let messages = self.history.groups.get(&gid);
-        messages.and_then(BTreeMap::last_key_value).map(|(id, _)| *id).unwrap_or_default()
+        messages.and_then(Map::last).map(|(id, _)| *id).unwrap_or_default()
     }
 
     /// The messages of a group that have these numbers.

@@ -39,7 +39,9 @@ impl Directory {
     /// The groups that a user owns or is a member of, in the order of their numbers.
     pub fn groups_of(&self, uid: Uid) -> Vec<Gid> {
         let Some(entry) = self.users.get(&uid) else { return Vec::new() };
-        entry.owns.union(&entry.member_of).copied().collect()
+        let mut gids = entry.owns.clone();
+        gids.extend(entry.member_of.iter().copied());
+        gids.into_iter().collect()
     }
 
     /// Whether somebody is a member.

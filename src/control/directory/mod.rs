@@ -20,7 +20,7 @@ mod signin;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ pub use self::signin::{CODE_LIFE, SignIn, mail_address};
 use super::ids::{Gid, Uid};
 use super::limits::Limits;
 use crate::rate::Rate;
+use crate::sorted::{Map, Set};
 
 /// The address of the user who owns the demo group: `millrace token --address demo` gives an owner's token.
 pub const DEMO_ADDRESS: &str = "demo";
@@ -75,8 +76,8 @@ struct UserEntry {
     user: User,
     /// False for guests of a webinar: they may come by the thousand.
     kept: bool,
-    owns: BTreeSet<Gid>,
-    member_of: BTreeSet<Gid>,
+    owns: Set<Gid>,
+    member_of: Set<Gid>,
 }
 
 #[derive(Debug)]
@@ -98,9 +99,9 @@ pub struct Directory {
     addresses: HashMap<String, Uid>,
     tokens: HashMap<TokenId, Token>,
     /// Tokens that will die, the first first.
-    dying: BTreeSet<(u64, TokenId)>,
-    groups: BTreeMap<Gid, GroupEntry>,
-    apps: BTreeMap<String, App>,
+    dying: Set<(u64, TokenId)>,
+    groups: Map<Gid, GroupEntry>,
+    apps: Map<String, App>,
     history: History,
     files: Files,
     numbers: Numbers,
@@ -123,8 +124,8 @@ impl Directory {
             users: HashMap::with_capacity(snapshot.users.len()),
             addresses: HashMap::with_capacity(snapshot.users.len()),
             tokens: HashMap::with_capacity(snapshot.tokens.len()),
-            dying: BTreeSet::new(),
-            groups: BTreeMap::new(),
+            dying: Set::new(),
+            groups: Map::new(),
             apps: snapshot.apps.into_iter().collect(),
             history: History::default(),
             files: Files::new(entropy.as_mut()),
@@ -304,7 +305,7 @@ impl Directory {
     fn insert_user(&mut self, uid: Uid, user: User, kept: bool) {
         self.guests += usize::from(user.guest_of.is_some());
         self.addresses.insert(user.address.clone(), uid);
-        self.users.insert(uid, UserEntry { user, kept, owns: BTreeSet::new(), member_of: BTreeSet::new() });
+        self.users.insert(uid, UserEntry { user, kept, owns: Set::new(), member_of: Set::new() });
     }
 
     fn rename(&mut self, uid: Uid, name: &str) {

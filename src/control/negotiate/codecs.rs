@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn payload_types_are_used_once() {
         let all: Vec<u8> = AUDIO.iter().chain(&VIDEO).flat_map(|o| [Some(o.pt), o.rtx]).flatten().collect();
-        let unique: std::collections::BTreeSet<_> = all.iter().collect();
+        let unique: crate::sorted::Set<_> = all.iter().collect();
         assert_eq!(unique.len(), all.len());
         // RFC 5761 section 4: 64 to 95 cannot be told from RTCP.
         assert!(all.iter().all(|pt| (35..64).contains(pt) || (96..128).contains(pt)));

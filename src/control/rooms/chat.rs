@@ -1,7 +1,7 @@
 //! What is said in a group while people are there: to whom it goes, how fast, how far they read; raised hands and
 //! reactions. What was said is kept by the directory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::group::Group;
@@ -10,6 +10,7 @@ use crate::control::directory::Identity;
 use crate::control::ids::{Gid, MessageId, Uid};
 use crate::rate::{Bucket, Rate};
 use crate::signal::message::{Mark, MarkOf, Named, Notice, Refusal, Said};
+use crate::sorted::{Map, Set};
 use crate::units::Instant;
 
 /// What one person may say in a group.
@@ -41,7 +42,7 @@ struct Speaker {
 pub(super) struct Talk {
     paid: Bucket,
     speakers: HashMap<Uid, Speaker>,
-    marks: BTreeMap<Uid, Mark>,
+    marks: Map<Uid, Mark>,
     hands: Vec<Named>,
     /// Who got the last message that went to one in turn.
     turn: Option<Uid>,
@@ -164,7 +165,7 @@ impl Rooms {
     }
 
     /// Tells those who said something how far somebody got.
-    pub fn tell_mark(&mut self, gid: Gid, authors: &BTreeSet<Uid>, mark: MarkOf) {
+    pub fn tell_mark(&mut self, gid: Gid, authors: &Set<Uid>, mark: MarkOf) {
         let Some(group) = self.groups.get(&gid) else { return };
         let links = authors.iter().filter_map(|uid| group.people.get(uid)).flatten().copied().collect();
         self.tell_all(links, Notice::Status { gid, mark });

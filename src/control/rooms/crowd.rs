@@ -1,8 +1,6 @@
 //! Large rooms: a viewer has a few audio slots, and what finds none of them is its crowd. Whose voice is heard takes a
 //! slot by itself, on the viewer's shard and at once; here it is only learned which, for the viewer's map of slots.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::connection::Purpose;
 use super::view::{Bounds, Peer, Viewing};
 use super::watch::stream_id;
@@ -11,11 +9,12 @@ use crate::control::limits::{Limits, MAX_VOICES};
 use crate::router::command::{Command, Kind};
 use crate::router::id::{SessionId, ShardId, SlotId, TrackId};
 use crate::signal::message::{Notice, Sound, StreamRef, Why};
+use crate::sorted::{Map, Set};
 
 impl Rooms {
     /// How much a viewer may get: what the strictest limits allow of the groups in which it watches.
     pub(super) fn bounds(&self, id: LinkId, viewing: &Viewing) -> Bounds {
-        let gids: BTreeSet<_> = viewing.wishes.keys().map(|key| key.gid).collect();
+        let gids: Set<_> = viewing.wishes.keys().map(|key| key.gid).collect();
         let groups = self.links.get(id).map(|link| &link.groups);
         let seats = gids.iter().filter_map(|gid| groups?.get(gid));
         let limits = seats.fold(Limits::default(), |all, seat| all.and(seat.limits));
@@ -36,7 +35,7 @@ impl Rooms {
     pub(super) fn sync_crowd(&mut self, id: LinkId, owner: ShardId, viewing: &mut Viewing) {
         let Some(peer) = &mut viewing.peer else { return };
         let outside = viewing.wishes.iter().filter(|(key, wish)| wish.hears() && !peer.carries(**key));
-        let crowd: BTreeMap<TrackId, StreamRef> = outside
+        let crowd: Map<TrackId, StreamRef> = outside
             .filter_map(|(key, _)| Some((self.streams.get(&stream_id(*key))?.track(Kind::Audio)?, *key)))
             .collect();
         let session = peer.session;

@@ -1,7 +1,5 @@
 //! Groups: joining and leaving, the people who are there, and the roster of what they publish.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bytes::Bytes;
 
 use super::chat::Talk;
@@ -10,6 +8,7 @@ use super::publish::End;
 use super::{Effect, Happened, LinkId, Rooms, Seat, Timer};
 use crate::control::ids::{Gid, Uid};
 use crate::signal::message::{Joined, Notice, Person, Refusal, StreamId, write_notice};
+use crate::sorted::{Map, Set};
 use crate::units::Instant;
 
 /// Groups that one link may be in at once.
@@ -21,15 +20,15 @@ const LISTED_PEOPLE: usize = 500;
 #[derive(Debug, Default)]
 pub(super) struct Group {
     /// Who is here, by however many links.
-    pub(super) people: BTreeMap<Uid, Vec<LinkId>>,
+    pub(super) people: Map<Uid, Vec<LinkId>>,
     /// What is published here.
-    pub(super) streams: BTreeSet<StreamId>,
+    pub(super) streams: Set<StreamId>,
     /// Who was last told to be talking.
     pub(super) talking: Vec<StreamId>,
     /// What is said here.
     pub(super) talk: Talk,
     /// Links that show whoever publishes here.
-    pub(super) followers: BTreeSet<LinkId>,
+    pub(super) followers: Set<LinkId>,
     /// Whether people are counted and not listed; stays until the group is empty.
     pub(super) counted: bool,
     /// The last count that was told.
@@ -71,7 +70,7 @@ impl Rooms {
         self.wake_at(seat.expires, Timer::Expiry(id, gid));
         let group = self.groups.entry(gid).or_default();
         group.counted |= seat.webinar() || group.people.len() >= LISTED_PEOPLE;
-        let links = group.people.entry(uid).or_default();
+        let links = group.people.get_or_default(uid);
         links.push(id);
         let new = links.len() == 1;
         let joined = seat.joined(gid, group.count());

@@ -2,7 +2,6 @@
 //! watches, and what one is told of it. They act at once.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use super::publish::End;
 use super::seat::smaller;
@@ -11,6 +10,7 @@ use crate::control::ids::Gid;
 use crate::control::limits::Limits;
 use crate::router::command::{Command, Kind, PayloadParams, TrackLimits};
 use crate::signal::message::{Notice, Refusal, StreamId, StreamRef, Why};
+use crate::sorted::Set;
 
 /// How much of a stream the shards let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Allowed {
 
 impl Rooms {
     /// The strictest of a link's limits in these groups.
-    pub(super) fn strictest(&self, id: LinkId, gids: &BTreeSet<Gid>) -> Limits {
+    pub(super) fn strictest(&self, id: LinkId, gids: &Set<Gid>) -> Limits {
         let groups = self.links.get(id).map(|link| &link.groups);
         let seats = gids.iter().filter_map(|gid| groups?.get(gid));
         seats.fold(Limits::default(), |all, seat| all.and(seat.limits))
@@ -38,7 +38,7 @@ impl Rooms {
 
     /// What a link may publish to these groups: what the strictest limits allow, of that no larger picture than some
     /// of them has use for, and of `payloads`, which were negotiated, those of codecs that are allowed.
-    pub(super) fn allowed(&self, id: LinkId, gids: &BTreeSet<Gid>, payloads: &[PayloadParams]) -> Allowed {
+    pub(super) fn allowed(&self, id: LinkId, gids: &Set<Gid>, payloads: &[PayloadParams]) -> Allowed {
         let groups = self.links.get(id).map(|link| &link.groups);
         let seats = gids.iter().filter_map(|gid| groups?.get(gid));
         let limits = self.strictest(id, gids);
@@ -78,7 +78,7 @@ impl Rooms {
     }
 
     /// Whether a link may publish one more stream to each of these groups.
-    pub(super) fn may_add(&self, id: LinkId, gids: &BTreeSet<Gid>, new: StreamId) -> Result<(), Refusal> {
+    pub(super) fn may_add(&self, id: LinkId, gids: &Set<Gid>, new: StreamId) -> Result<(), Refusal> {
         for gid in gids {
             let seat = self.links.get(id).and_then(|link| link.groups.get(gid));
             let most = seat.map_or(0, |seat| usize::from(seat.limits.max_streams));
@@ -149,8 +149,8 @@ impl Rooms {
         self.arrange(id);
     }
 
-    fn viewers_of(&self, id: LinkId, gid: Gid) -> BTreeSet<LinkId> {
-        let Some(link) = self.links.get(id) else { return BTreeSet::new() };
+    fn viewers_of(&self, id: LinkId, gid: Gid) -> Set<LinkId> {
+        let Some(link) = self.links.get(id) else { return Set::new() };
         let uid = link.user.uid;
         let streams = link.streams.iter().filter_map(|sid| self.streams.get(&StreamId { uid, sid: *sid }));
         let viewers = streams.flat_map(|published| &published.viewers);

@@ -1,7 +1,5 @@
 //! Links: signing in, losing the transport and finding it again, signing out.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use subtle::ConstantTimeEq;
 
 use super::admission::FULL_AGAIN;
@@ -11,6 +9,7 @@ use super::{Effect, GRACE, LinkId, Rooms, Seat, Timer, secret};
 use crate::control::directory::{Identity, TokenId};
 use crate::control::ids::{Gid, Sid, Uid};
 use crate::signal::message::{Notice, Refusal, Secret, Welcome};
+use crate::sorted::{Map, Set};
 use crate::units::Instant;
 
 /// Sessions of one token at once, where an app allows several.
@@ -28,11 +27,11 @@ pub(super) struct Link {
     /// When it is over, if it has no transport.
     over_at: Option<Instant>,
     /// Where it is, and what it may do there.
-    pub(super) groups: BTreeMap<Gid, Seat>,
+    pub(super) groups: Map<Gid, Seat>,
     /// When its call began there: with the first stream that it published or watched.
-    pub(super) calls: BTreeMap<Gid, Instant>,
+    pub(super) calls: Map<Gid, Instant>,
     /// What it publishes.
-    pub(super) streams: BTreeSet<Sid>,
+    pub(super) streams: Set<Sid>,
     /// What it watches.
     pub(super) viewing: Viewing,
     /// What it is there for, if it has no signalling: see [`super::posted`].
@@ -92,9 +91,9 @@ impl Rooms {
             began: now,
             epoch: 0,
             over_at: None,
-            groups: BTreeMap::new(),
-            calls: BTreeMap::new(),
-            streams: BTreeSet::new(),
+            groups: Map::new(),
+            calls: Map::new(),
+            streams: Set::new(),
             viewing: Viewing::default(),
             role,
         };

@@ -31,7 +31,7 @@ mod tests;
 mod view;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -54,6 +54,7 @@ use crate::router::command::Kind;
 use crate::router::id::{SessionId, ShardId, TrackId};
 use crate::router::speakers::{Ranking, Talker};
 use crate::signal::message::{Notice, Refusal, StreamId};
+use crate::sorted::{Map, Set};
 use crate::units::Instant;
 
 /// How long a link without a transport waits to be resumed, a lost publisher is kept, and a media session may take
@@ -154,8 +155,8 @@ pub struct Rooms {
     config: Config,
     links: Table<LinkId, Link>,
     /// Who is signed in, by the token and by the user.
-    tokens: BTreeSet<(TokenId, LinkId)>,
-    users: BTreeSet<(Uid, LinkId)>,
+    tokens: Set<(TokenId, LinkId)>,
+    users: Set<(Uid, LinkId)>,
     /// When a call in a group may be told of again.
     rung: HashMap<Gid, Instant>,
     /// Links without signalling that have nothing left to do, ...
@@ -167,11 +168,11 @@ pub struct Rooms {
     sessions: Table<SessionId, Session>,
     tracks: Table<TrackId, Track>,
     /// Who is talking, by the shard that says so, and all of them in order.
-    talkers: BTreeMap<ShardId, Vec<Talker>>,
+    talkers: Map<ShardId, Vec<Talker>>,
     ranking: Ranking,
     admission: Admission,
     measures: Measures,
-    timers: BTreeSet<(Instant, Timer)>,
+    timers: Set<(Instant, Timer)>,
     effects: Vec<Effect>,
 }
 
@@ -181,8 +182,8 @@ impl Rooms {
         Self {
             config,
             links: Table::new(MAX_LINKS),
-            tokens: BTreeSet::new(),
-            users: BTreeSet::new(),
+            tokens: Set::new(),
+            users: Set::new(),
             rung: HashMap::new(),
             done: Vec::new(),
             gone: Vec::new(),
@@ -190,11 +191,11 @@ impl Rooms {
             streams: HashMap::new(),
             sessions: Table::new(MAX_SESSIONS),
             tracks: Table::new(MAX_TRACKS),
-            talkers: BTreeMap::new(),
+            talkers: Map::new(),
             ranking: Ranking::default(),
             admission: Admission::default(),
             measures: Measures::default(),
-            timers: BTreeSet::new(),
+            timers: Set::new(),
             effects: Vec::new(),
         }
     }

@@ -1,16 +1,15 @@
 //! What an admin does to people who are here, and what they are told of it. Who may is the directory's business.
 
-use std::collections::BTreeSet;
-
 use super::Rooms;
 use super::publish::End;
 use super::watch::no_stream;
 use crate::control::ids::{Gid, Sid, Uid};
 use crate::signal::message::{Muted, Notice, Refusal, StreamId};
+use crate::sorted::Set;
 
 impl Rooms {
     /// Everyone who is in a group.
-    pub fn people(&self, gid: Gid) -> BTreeSet<Uid> {
+    pub fn people(&self, gid: Gid) -> Set<Uid> {
         self.groups.get(&gid).map(|group| group.people.keys().copied().collect()).unwrap_or_default()
     }
 
@@ -48,7 +47,7 @@ impl Rooms {
     }
 
     /// Asks people for something that only they can do.
-    pub fn ask_people(&mut self, gid: Gid, people: &BTreeSet<Uid>, notice: Notice) {
+    pub fn ask_people(&mut self, gid: Gid, people: &Set<Uid>, notice: Notice) {
         let Some(group) = self.groups.get(&gid) else { return };
         let links = people.iter().filter_map(|uid| group.people.get(uid)).flatten().copied().collect();
         self.tell_all(links, notice);

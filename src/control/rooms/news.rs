@@ -1,10 +1,10 @@
 //! Who came to a group and who left it, gathered until the others are told: however many come at once, those who are
 //! there get one notice each, and no more of them in a second the more they are.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::control::ids::Uid;
+use crate::sorted::Map;
 
 /// What telling one member takes of the time until the next telling: so a group gets at most 500 notices a second, and
 /// where people are counted far fewer.
@@ -38,7 +38,7 @@ enum Change {
 /// Who came and went.
 #[derive(Debug, Default)]
 pub(super) struct News {
-    changes: BTreeMap<Uid, Change>,
+    changes: Map<Uid, Change>,
     /// Something changed, if only the number.
     any: bool,
 }

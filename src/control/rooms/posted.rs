@@ -1,8 +1,6 @@
 //! Links without signalling: what WHIP and WHEP post. One publishes a stream or watches one, on a connection that its
 //! client offered, and ends with it: when its stream ended, when it may not watch any more, or when its client is gone.
 
-use std::collections::BTreeMap;
-
 use super::connection::Purpose;
 use super::view::Peer;
 use super::watch::bad_sdp;
@@ -13,6 +11,7 @@ use crate::control::negotiate;
 use crate::router::command::{Claim, SessionParams};
 use crate::router::id::SessionId;
 use crate::signal::message::{Refusal, StreamId, Watch};
+use crate::sorted::Map;
 use crate::units::Instant;
 use crate::wire::id::Ssrc;
 
@@ -88,7 +87,7 @@ impl Rooms {
             fresh: false,
             slots: Vec::new(),
             answered: viewed.slots.clone(),
-            crowd: BTreeMap::new(),
+            crowd: Map::new(),
             bounds: None,
             known: viewed.slots.len(),
         };

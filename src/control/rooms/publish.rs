@@ -1,7 +1,5 @@
 //! Publishing: a stream is a media session with up to one audio and one video track, shown in one or more groups.
 
-use std::collections::BTreeSet;
-
 use super::connection::Purpose;
 use super::limits::Allowed;
 use super::watch::{bad_sdp, no_stream};
@@ -13,6 +11,7 @@ use crate::handshake::Fingerprint;
 use crate::router::command::{Claim, Command, Kind, SessionParams};
 use crate::router::id::{LayerId, SessionId, TrackId};
 use crate::signal::message::{Answer, Muted, Notice, Publish, Refusal, Stream, StreamId};
+use crate::sorted::Set;
 use crate::units::{Instant, PictureSize};
 use crate::wire::id::{Rid, Ssrc};
 
@@ -31,7 +30,7 @@ const NONE: TrackId = TrackId { index: u32::MAX, generation: u32::MAX };
 pub(super) struct Published {
     pub(super) link: LinkId,
     pub(super) session: SessionId,
-    pub(super) gids: BTreeSet<Gid>,
+    pub(super) gids: Set<Gid>,
     pub(super) audio: Option<TrackId>,
     pub(super) video: Option<TrackId>,
     /// The pictures that arrive, or were promised, by layer.
@@ -43,7 +42,7 @@ pub(super) struct Published {
     /// The codecs from which one was negotiated.
     codecs: Codecs,
     /// Who watches it where.
-    pub(super) viewers: BTreeSet<(Gid, LinkId)>,
+    pub(super) viewers: Set<(Gid, LinkId)>,
     pub(super) muted: Muted,
     name: Option<String>,
     pub(super) source: u8,
@@ -90,7 +89,7 @@ impl End {
 impl Rooms {
     /// Publishes a stream, in place of the one that the same user has under this sid.
     pub fn publish(&mut self, now: Instant, id: LinkId, ask: &Publish) -> Result<Answer, Refusal> {
-        let gids: BTreeSet<_> = ask.gids.iter().copied().collect();
+        let gids: Set<_> = ask.gids.iter().copied().collect();
         self.may_publish_in(id, &gids)?;
         let uid = self.link(id)?.user.uid;
         let stream = StreamId { uid, sid: ask.sid };
@@ -139,7 +138,7 @@ impl Rooms {
             active: Vec::new(),
             allowed,
             codecs: limits.codecs,
-            viewers: BTreeSet::new(),
+            viewers: Set::new(),
             muted: ask.muted,
             name: ask.name.as_deref().map(clipped),
             source: ask.source,
@@ -155,7 +154,7 @@ impl Rooms {
     fn put_in_place(&mut self, stream: StreamId, mut published: Published) {
         let (owner, gids) = (published.link, published.gids.clone());
         let dropped: Vec<_> = match self.streams.get(&stream) {
-            Some(old) => old.gids.difference(&gids).copied().collect(),
+            Some(old) => old.gids.iter().filter(|gid| !gids.contains(gid)).copied().collect(),
             None => Vec::new(),
         };
         for gid in dropped {
@@ -171,7 +170,7 @@ impl Rooms {
                 self.tell_ended(old.link, &old.gids, stream.sid, End::Complete);
             }
         }
-        let viewers: BTreeSet<_> = published.viewers.iter().map(|(_, viewer)| *viewer).collect();
+        let viewers: Set<_> = published.viewers.iter().map(|(_, viewer)| *viewer).collect();
         self.streams.insert(stream, published);
         if let Some(link) = self.links.get_mut(owner) {
             link.streams.insert(stream.sid);
@@ -197,8 +196,8 @@ impl Rooms {
     /// Shows a stream that is live in further groups: the same media, by the same connection.
     pub fn share(&mut self, id: LinkId, sid: Sid, gids: &[Gid]) -> Result<(), Refusal> {
         let (stream, published) = self.own_stream(id, sid)?;
-        let new: BTreeSet<_> = gids.iter().copied().filter(|gid| !published.gids.contains(gid)).collect();
-        let all = published.gids.union(&new).copied().collect();
+        let new: Set<_> = gids.iter().copied().filter(|gid| !published.gids.contains(gid)).collect();
+        let all = published.gids.iter().chain(&new).copied().collect();
         self.may_publish_in(id, &all)?;
         self.may_add(id, &new, stream)?;
         if let Some(published) = self.streams.get_mut(&stream) {
@@ -329,7 +328,7 @@ impl Rooms {
         let listeners = self.listeners(gid, Some(stream.uid));
         self.tell_all(listeners, Notice::Roster { gid, all: false, joined, changed, left: vec![stream] });
         self.effects.push(Effect::Report(gid, Happened::Unpublish(stream)));
-        self.tell_ended(owner, &BTreeSet::from([gid]), stream.sid, end);
+        self.tell_ended(owner, &Set::from([gid]), stream.sid, end);
         for viewer in viewers {
             self.forget_wish(viewer, gid, stream);
             self.arrange(viewer);
@@ -352,7 +351,7 @@ impl Rooms {
         }
     }
 
-    fn tell_ended(&mut self, link: LinkId, gids: &BTreeSet<Gid>, sid: Sid, end: End) {
+    fn tell_ended(&mut self, link: LinkId, gids: &Set<Gid>, sid: Sid, end: End) {
         let Some(status) = end.status() else { return };
         for gid in gids {
             self.tell(link, Notice::Ended { gid: *gid, sid, status });
@@ -432,7 +431,7 @@ impl Rooms {
     }
 
     /// Whether the link may publish one stream in every one of these groups.
-    fn may_publish_in(&self, id: LinkId, gids: &BTreeSet<Gid>) -> Result<(), Refusal> {
+    fn may_publish_in(&self, id: LinkId, gids: &Set<Gid>) -> Result<(), Refusal> {
         let link = self.link(id)?;
         if gids.is_empty() {
             return Err(Refusal::new("BADGROUP", "Name at least one group to publish to."));

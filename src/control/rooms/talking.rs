@@ -1,19 +1,18 @@
 //! Who is talking: the shards' lists, ranked together, as each group sees them.
 
-use std::collections::BTreeSet;
-
 use super::Rooms;
 use crate::control::ids::Gid;
 use crate::router::id::ShardId;
 use crate::router::speakers::Talker;
 use crate::signal::message::{Notice, StreamId};
+use crate::sorted::Set;
 
 impl Rooms {
     /// Replaces what a shard said last.
     pub(super) fn talking(&mut self, shard: ShardId, talkers: Vec<Talker>) {
         let before = self.talkers.insert(shard, talkers).unwrap_or_default();
         let after = self.talkers.get(&shard).into_iter().flatten();
-        let touched: BTreeSet<_> = before
+        let touched: Set<_> = before
             .iter()
             .chain(after)
             .filter_map(|talker| self.tracks.get(talker.track))

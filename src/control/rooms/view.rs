@@ -1,12 +1,11 @@
 //! A link's viewing: what it wishes to watch, and the slots of its one connection that carry it.
 
-use std::collections::BTreeMap;
-
 use crate::control::negotiate::Subscriber;
 use crate::router::command::{IceCredentials, Kind, SlotParams, View};
 use crate::router::event::Why;
 use crate::router::id::{SessionId, SlotId, TrackId};
 use crate::signal::message::{self, MediaKind, StreamRef, Watch};
+use crate::sorted::Map;
 use crate::units::{Bitrate, PictureSize};
 use crate::wire::id::Mid;
 
@@ -18,7 +17,7 @@ const MAX_VIDEO_SLOTS: usize = 48;
 /// What a link watches.
 #[derive(Debug, Default)]
 pub(super) struct Viewing {
-    pub(super) wishes: BTreeMap<StreamRef, Wish>,
+    pub(super) wishes: Map<StreamRef, Wish>,
     pub(super) peer: Option<Peer>,
     /// Number of the last offer.
     pub(super) rev: u32,
@@ -95,7 +94,7 @@ pub(super) struct Peer {
     /// What the answers said of the first slots.
     pub(super) answered: Vec<SlotParams>,
     /// Tracks that the shards were told are heard when they are loud, and the wishes for them.
-    pub(super) crowd: BTreeMap<TrackId, StreamRef>,
+    pub(super) crowd: Map<TrackId, StreamRef>,
     /// What the shards were told of how much they may send.
     pub(super) bounds: Option<Bounds>,
     /// How many of `answered` the shards know.
@@ -158,7 +157,7 @@ impl Peer {
     /// wishes for video and for audio found no slot.
     pub(super) fn fill(
         &mut self,
-        wishes: &BTreeMap<StreamRef, Wish>,
+        wishes: &Map<StreamRef, Wish>,
         voices: u8,
         there: impl Fn(StreamRef, Kind) -> bool,
     ) -> (usize, usize) {

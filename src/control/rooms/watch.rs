@@ -5,8 +5,6 @@
 //! 3. Its `answer` opens the session, or adds the slots to it.
 //! 4. Once a shard owns the session, [`Rooms::sync_slots`] tells it what each slot shows, and what changes.
 
-use std::collections::BTreeMap;
-
 use super::connection::Purpose;
 use super::view::{Peer, Viewing, Wish, grown};
 use super::{Effect, LinkId, Rooms, ToAll, secret};
@@ -16,6 +14,7 @@ use crate::router::command::{Claim, Command, Kind, SessionParams, View};
 use crate::router::event::Why;
 use crate::router::id::{LayerId, SessionId, SlotId, TrackId};
 use crate::signal::message::{self, Notice, Refusal, StreamId, StreamRef, Watch};
+use crate::sorted::Map;
 use crate::units::{Instant, PictureSize};
 use crate::wire::id::Ssrc;
 
@@ -183,7 +182,7 @@ impl Rooms {
             fresh,
             slots: Vec::new(),
             answered: Vec::new(),
-            crowd: BTreeMap::new(),
+            crowd: Map::new(),
             bounds: None,
             known: 0,
         })

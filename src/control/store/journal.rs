@@ -7,7 +7,6 @@
 //!
 //! A journal that outgrew its base is written anew: into another file, which then takes the name.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -22,6 +21,7 @@ use crate::control::directory::{
     App, Change, Group, Member, Message, Numbers, Snapshot, Token, TokenId, User,
 };
 use crate::control::ids::{Gid, MessageId, Uid};
+use crate::sorted::Map;
 
 /// The file in the data folder.
 const FILE: &str = "millrace.journal";
@@ -355,12 +355,12 @@ fn changes(snapshot: &Snapshot) -> impl Iterator<Item = Change> {
 /// A snapshot in the making.
 #[derive(Default)]
 struct Tables {
-    users: BTreeMap<Uid, User>,
-    tokens: BTreeMap<TokenId, Token>,
-    groups: BTreeMap<Gid, Group>,
-    members: BTreeMap<(Gid, Uid), Member>,
-    messages: BTreeMap<(Gid, MessageId), Message>,
-    apps: BTreeMap<String, App>,
+    users: Map<Uid, User>,
+    tokens: Map<TokenId, Token>,
+    groups: Map<Gid, Group>,
+    members: Map<(Gid, Uid), Member>,
+    messages: Map<(Gid, MessageId), Message>,
+    apps: Map<String, App>,
     numbers: Numbers,
 }
 

@@ -1,6 +1,5 @@
 //! The OpenAPI 3.1 document, made from the table of routes and the shapes.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -140,8 +139,8 @@ fn guarded(route: &Route) -> bool {
     route.tagged && matches!(route.method, "PUT" | "PATCH" | "DELETE")
 }
 
-fn responses(route: &Route) -> BTreeMap<String, Value> {
-    let mut all = BTreeMap::new();
+fn responses(route: &Route) -> Object {
+    let mut all = Object::new();
     let text = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
     let one = |about: &str, schema: Value, location: bool| {
         let mut headers = Object::new();
@@ -269,7 +268,7 @@ mod tests {
 
     #[test]
     fn one_name_is_one_shape() {
-        let mut known: BTreeMap<&str, *const Shape> = BTreeMap::new();
+        let mut known: std::collections::BTreeMap<&str, *const Shape> = std::collections::BTreeMap::new();
         let mut see = |shape: &'static Shape| {
             let before = known.insert(shape.name, std::ptr::from_ref(shape));
             assert!(before.is_none_or(|before| std::ptr::eq(before, shape)), "{}", shape.name);

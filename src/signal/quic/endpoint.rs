@@ -4,7 +4,6 @@
 //! the packets of all of them together. A connection so needs no task, no queue and no timer of its own, and what a
 //! session answers at once goes along with the acknowledgement of what it was asked.
 
-use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -22,6 +21,7 @@ use tracing::error;
 
 use super::connection::Connection;
 use crate::signal::quic_socket::{Arrived, QuicSocket};
+use crate::sorted::Set;
 
 /// Datagrams taken in one turn.
 const TURN: usize = 256;
@@ -87,7 +87,7 @@ pub(super) struct Core {
     handshaking: usize,
     /// When to look at which connection. Only a time that comes earlier is entered at once: those that come later are
     /// found out when the entered one has come.
-    timers: BTreeSet<(Instant, usize)>,
+    timers: Set<(Instant, usize)>,
     /// Connections that something happened to.
     touched: Vec<usize>,
     /// Which one is being worked on: a panic is its own.
@@ -118,7 +118,7 @@ impl Endpoint {
             entries: Vec::new(),
             open: 0,
             handshaking: 0,
-            timers: BTreeSet::new(),
+            timers: Set::new(),
             touched: Vec::new(),
             current: None,
             established: Vec::new(),
