@@ -24,6 +24,7 @@ use crate::control::Control;
 use crate::control::directory::{Directory, Failure, SystemEntropy, TokenId, hex};
 use crate::control::limits::Limits;
 use crate::control::store::{JournalStore, Store, StoreError};
+use crate::json;
 use crate::signal::message::Secret;
 
 const FILE: &str = "admin.sock";
@@ -60,7 +61,7 @@ pub enum AdminError {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 enum Request {
     Token {
         name: String,
@@ -96,7 +97,7 @@ impl Request {
 
 /// What only a server that runs can be asked.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 enum Order {
     /// Let nobody new in.
     Drain,
@@ -105,7 +106,7 @@ enum Order {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(rename_all = "lowercase")]
 enum Asked {
     Kept(Request),
     Running(Order),
@@ -180,7 +181,7 @@ async fn converse(stream: tokio::net::UnixStream, control: &Control) -> io::Resu
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     tokio::io::BufReader::new(read.take(LINE)).read_line(&mut line).await?;
-    let answer = match serde_json::from_str(&line) {
+    let answer = match json::parse(line.as_bytes()) {
         Ok(Asked::Running(order)) => {
             let asked = control.with(move |state, _| {
                 match order {
@@ -285,7 +286,7 @@ fn ask(mut stream: UnixStream, request: &Asked) -> Result<Answer, AdminError> {
         stream.write_all(&line)?;
         let mut answer = String::new();
         BufReader::new(io::Read::take(&stream, LINE)).read_line(&mut answer)?;
-        Ok(serde_json::from_str(&answer)?)
+        Ok(json::parse(answer.as_bytes())?)
     };
     match talk() {
         Ok(Answer::Error(text)) => Err(AdminError::Server(text)),

@@ -140,7 +140,7 @@ impl Certificates {
     pub fn open(data: &Path, now: Duration) -> Result<Self, CertificateError> {
         let path = data.join(FILE);
         let kept = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
+            Ok(bytes) => crate::json::parse(&bytes)
                 .ok()
                 .filter(|kept: &Kept| kept.current.sound() && kept.next.sound())
                 // Nothing is lost that clients would not learn anew from /config.json.

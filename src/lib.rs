@@ -15,6 +15,7 @@ pub mod control;
 pub mod handshake;
 pub mod hooks;
 pub mod http;
+mod json;
 pub mod log;
 pub mod mail;
 pub mod net;

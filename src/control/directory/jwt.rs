@@ -38,7 +38,7 @@ struct Header {
 #[derive(Debug, Deserialize)]
 pub(super) struct Claims {
     iss: Option<String>,
-    aud: Option<Audience>,
+    aud: Option<Value>,
     exp: f64,
     nbf: Option<f64>,
     /// The user's address.
@@ -54,19 +54,11 @@ pub(super) struct Claims {
     pub(super) limits: LimitChanges,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Several(Vec<String>),
-}
-
-impl Audience {
-    fn is_us(&self) -> bool {
-        match self {
-            Self::One(one) => one == AUDIENCE,
-            Self::Several(several) => several.iter().any(|one| one == AUDIENCE),
-        }
+/// Whether a token is meant for us: `aud` is one name, or several (RFC 7519 section 4.1.3).
+fn is_for_us(aud: &Value) -> bool {
+    match aud {
+        Value::Array(several) => several.iter().any(|one| one == AUDIENCE),
+        one => one == AUDIENCE,
     }
 }
 
@@ -91,12 +83,12 @@ pub(super) fn verify<'a>(
     }
     let (signed, signature) = token.rsplit_once('.')?;
     let (header, claims) = signed.split_once('.')?;
-    let header: Header = serde_json::from_slice(&decode(header)?).ok()?;
+    let header: Header = crate::json::parse(&decode(header)?).ok()?;
     if header.crit.is_some() || header.typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
         return None;
     }
     // Read before it is verified only to learn whose key to take; nothing else is done with it until then.
-    let claims: Claims = serde_json::from_slice(&decode(claims)?).ok()?;
+    let claims: Claims = crate::json::parse(&decode(claims)?).ok()?;
     let appid = claims.iss.clone().or(header.kid)?;
     let app = app(&appid)?;
     let signature = decode(signature)?;
@@ -114,7 +106,7 @@ pub(super) fn verify<'a>(
     let expires = time(claims.exp)?.saturating_add(SKEW);
     let begun = claims.nbf.is_none_or(|nbf| time(nbf).is_some_and(|nbf| nbf <= now.saturating_add(SKEW)));
     let lives = begun && now < expires && expires <= now.saturating_add(LIFE + 2 * SKEW);
-    let ours = claims.aud.as_ref().is_none_or(Audience::is_us);
+    let ours = claims.aud.as_ref().is_none_or(is_for_us);
     (holds && lives && ours && claims.limits.valid()).then_some(Verified { appid, claims, expires })
 }
 

@@ -314,7 +314,7 @@ fn line<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
 fn parse<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
     let (sum, json) = line.strip_suffix(b"\n")?.split_at_checked(SUM)?;
     let sum = str::from_utf8(sum.strip_suffix(b" ")?).ok()?;
-    (sum == format!("{:08x}", crc32(json))).then(|| serde_json::from_slice(json).ok())?
+    (sum == format!("{:08x}", crc32(json))).then(|| crate::json::parse(json).ok())?
 }
 
 /// CRC-32 as of IEEE 802.3, bits reflected.

@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use super::{Edit, HistoryAsk, Moderate, Refusal, Say, Secret, is_false, line};
 use crate::control::directory::FileId;
 use crate::control::ids::{Gid, MessageId, Sid, Uid};
+use crate::json;
 
-/// What a client asks for.
+/// What a client asks for. On a line its name is the member `t` beside those of its own; see [`ClientLine`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "t", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum Request {
     /// First message of every stream.
     Hello {
@@ -248,7 +249,7 @@ impl ClientLine {
         };
         let t = members.get("t").and_then(Value::as_str).unwrap_or_default().to_owned();
         let request = if REQUESTS.contains(&t.as_str()) {
-            Request::deserialize(Value::Object(members))
+            json::read(Value::Object(Map::from_iter([(t.clone(), Value::Object(members))])))
                 .map_err(|e| Refusal::new("BADARG", format!("The message {t} is not understood: {e}.")))
         } else {
             Err(Refusal::new(
@@ -261,14 +262,12 @@ impl ClientLine {
 
     /// Writes a line, its line feed included.
     pub fn write(id: Option<u64>, request: &Request) -> Vec<u8> {
-        #[derive(Serialize)]
-        struct Wire<'a> {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            id: Option<u64>,
-            #[serde(flatten)]
-            request: &'a Request,
-        }
-        line(&Wire { id, request })
+        let Ok(Value::Object(named)) = serde_json::to_value(request) else { return Vec::new() };
+        let (t, members) = named.into_iter().next().unwrap_or_default();
+        let mut members = members.as_object().cloned().unwrap_or_default();
+        members.insert("t".to_owned(), t.into());
+        members.extend(id.map(|id| ("id".to_owned(), id.into())));
+        line(&members)
     }
 }
 
