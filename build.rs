@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs, io};
 
 fn main() {
@@ -12,9 +13,28 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    if links_with_lld() {
+        // Functions that came out the same are one.
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/web");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     pack_web(&root, &out).expect("the files of src/web can be read, and OUT_DIR written");
+}
+
+/// Whether rustc links with the `lld` that it brings, as it does on this target since 1.90 unless it is told otherwise; other linkers
+/// would refuse what it understands.
+fn links_with_lld() -> bool {
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|set| set == value);
+    let usual = "x86_64-unknown-linux-gnu";
+    let told = env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("link"));
+    if !is("TARGET", usual) || !is("HOST", usual) || told || env::var_os("RUSTC_LINKER").is_some() {
+        return false;
+    }
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let asked = Command::new(rustc).args(["--print", "sysroot"]).output();
+    let Some(root) = asked.ok().and_then(|told| String::from_utf8(told.stdout).ok()) else { return false };
+    Path::new(root.trim()).join("lib/rustlib").join(usual).join("bin/gcc-ld/ld.lld").exists()
 }
 
 /// Packs each file of `root` as gzip has it, and lists them as the table of `src/http/files.rs`.

@@ -20,6 +20,19 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     read(serde_json::from_slice(text)?)
 }
 
+/// An object of these members.
+pub(crate) fn object<const N: usize>(mut members: [(&str, Value); N]) -> Map<String, Value> {
+    fill(&mut members)
+}
+
+fn fill(members: &mut [(&str, Value)]) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in members {
+        object.insert((*name).to_owned(), value.take());
+    }
+    object
+}
+
 struct Json(Value);
 
 fn unexpected(value: &Value, expected: &dyn Expected) -> Error {
@@ -34,7 +47,7 @@ fn unexpected(value: &Value, expected: &dyn Expected) -> Error {
     Error::invalid_type(found, expected)
 }
 
-fn number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::Value, Error> {
+fn read_number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::Value, Error> {
     match (number.as_u64(), number.as_i64()) {
         (Some(number), _) => visitor.visit_u64(number),
         (None, Some(number)) => visitor.visit_i64(number),
@@ -42,7 +55,7 @@ fn number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::Value,
     }
 }
 
-fn list<'de, V: Visitor<'de>>(values: Vec<Value>, visitor: V) -> Result<V::Value, Error> {
+fn read_list<'de, V: Visitor<'de>>(values: Vec<Value>, visitor: V) -> Result<V::Value, Error> {
     let all = values.len();
     let mut items = Items(values.into_iter());
     let read = visitor.visit_seq(&mut items)?;
@@ -52,7 +65,7 @@ fn list<'de, V: Visitor<'de>>(values: Vec<Value>, visitor: V) -> Result<V::Value
     }
 }
 
-fn object<'de, V: Visitor<'de>>(members: Map<String, Value>, visitor: V) -> Result<V::Value, Error> {
+fn read_object<'de, V: Visitor<'de>>(members: Map<String, Value>, visitor: V) -> Result<V::Value, Error> {
     visitor.visit_map(Members { left: members.into_iter(), value: Value::Null })
 }
 
@@ -60,7 +73,7 @@ macro_rules! numbers {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             match &self.0 {
-                Value::Number(value) => number(value, visitor),
+                Value::Number(value) => read_number(value, visitor),
                 other => Err(unexpected(other, &visitor)),
             }
         }
@@ -85,10 +98,10 @@ impl<'de> Deserializer<'de> for Json {
         match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(value),
-            Value::Number(value) => number(&value, visitor),
+            Value::Number(value) => read_number(&value, visitor),
             Value::String(text) => visitor.visit_string(text),
-            Value::Array(values) => list(values, visitor),
-            Value::Object(members) => object(members, visitor),
+            Value::Array(values) => read_list(values, visitor),
+            Value::Object(members) => read_object(members, visitor),
         }
     }
 
@@ -124,7 +137,7 @@ impl<'de> Deserializer<'de> for Json {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
-            Value::Array(values) => list(values, visitor),
+            Value::Array(values) => read_list(values, visitor),
             other => Err(unexpected(&other, &visitor)),
         }
     }
@@ -144,7 +157,7 @@ impl<'de> Deserializer<'de> for Json {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
-            Value::Object(members) => object(members, visitor),
+            Value::Object(members) => read_object(members, visitor),
             other => Err(unexpected(&other, &visitor)),
         }
     }
@@ -304,7 +317,7 @@ mod tests {
                 json!({ "name": "a", "parts": ["Three"] }),
                 "unknown variant `Three`, expected one of `Nothing`, `One`, `Two`, `Named`",
             ),
-            (json!({ "name": "a", "parts": ["One"] }), "invalid type: unit value, expected i64"),
+            (json!({ "name": "a", "parts": ["One"] }), "invalid type: null, expected i64"),
         ] {
             assert_eq!(read::<Thing>(value).expect_err("it does not fit").to_string(), said);
         }

@@ -16,6 +16,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::certificate::date;
 use crate::config;
+use crate::sorted::sort_by_key;
 
 /// Down to which level things are logged: one for all, and others for modules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Filter {
             }
             levels.push((module.to_owned(), level.parse().ok()?));
         }
-        levels.sort_by_key(|(module, _): &(String, _)| std::cmp::Reverse(module.len()));
+        sort_by_key(&mut levels, |(module, _): &(String, _)| std::cmp::Reverse(module.len()));
         Some(Self { levels })
     }
 

@@ -5,6 +5,7 @@
 //! client's first known profile is AEAD, else 1.2.
 
 use super::exchange::Version;
+use crate::sorted::sort_by_key;
 
 /// The largest ClientHello taken; with post-quantum key shares they come to 1.9 KB.
 const MAX_HELLO: usize = 8 * 1024;
@@ -68,7 +69,7 @@ impl Gathering {
     }
 
     fn whole(&mut self) -> bool {
-        self.parts.sort_unstable();
+        sort_by_key(&mut self.parts, |part| *part);
         let covered =
             self.parts.iter().fold(0, |upto, &(from, to)| if from <= upto { upto.max(to) } else { upto });
         covered == self.body.len()

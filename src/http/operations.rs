@@ -17,6 +17,7 @@ use crate::control::directory::{
 use crate::control::ids::Gid;
 use crate::control::limits::{Codecs, LimitChanges, MAX_LAYERS, MAX_RESOLUTION, MAX_VOICES};
 use crate::control::rights::{Admin, Choice, ChoiceChanges, Override, Preset, Receivers, Say, SayChanges};
+use crate::json::object;
 use crate::signal::message::Secret;
 
 /// Parameters of the query and of the form; the form's win.
@@ -345,7 +346,7 @@ fn pin_changes(now: Duration, parameters: &Parameters) -> Result<PinChanges, Ref
 
 fn add_pin(directory: &mut Directory, now: Duration, who: &Asker, parameters: &Parameters) -> Answer {
     let pin = directory.add_pin(who.uid, parameters.gid()?, &pin_changes(now, parameters)?)?;
-    Ok(Map::from_iter([("pin".to_owned(), json!(pin))]))
+    Ok(object([("pin", json!(pin))]))
 }
 
 fn edit_pin(directory: &mut Directory, now: Duration, who: &Asker, parameters: &Parameters) -> Answer {
@@ -361,14 +362,14 @@ fn remove_pin(directory: &mut Directory, _: Duration, who: &Asker, parameters: &
 
 fn get_pins(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
     let pins: Vec<Value> = directory.pins(who.uid, parameters.gid()?)?.iter().map(shown::pin).collect();
-    Ok(Map::from_iter([("count".to_owned(), json!(pins.len())), ("pins".to_owned(), Value::Array(pins))]))
+    Ok(object([("count", json!(pins.len())), ("pins", Value::Array(pins))]))
 }
 
 fn get_members(directory: &mut Directory, _: Duration, who: &Asker, parameters: &Parameters) -> Answer {
     let members = directory.members(who.uid, parameters.gid()?)?;
     let members: Vec<Value> = members.iter().map(shown::member).collect();
     let count = json!(members.len());
-    Ok(Map::from_iter([("count".to_owned(), count), ("members".to_owned(), Value::Array(members))]))
+    Ok(object([("count", count), ("members", Value::Array(members))]))
 }
 
 fn rooms(directory: &mut Directory, _: Duration, who: &Asker, _: &Parameters) -> Answer {
@@ -379,7 +380,7 @@ fn rooms(directory: &mut Directory, _: Duration, who: &Asker, _: &Parameters) ->
             json!({ "uid": room.uid, "gid": room.gid, "name": room.name, "pin": room.pin, "spin": room.spin })
         })
         .collect();
-    Ok(Map::from_iter([("count".to_owned(), json!(rooms.len())), ("rooms".to_owned(), Value::Array(rooms))]))
+    Ok(object([("count", json!(rooms.len())), ("rooms", Value::Array(rooms))]))
 }
 
 fn logout(directory: &mut Directory, _: Duration, who: &Asker, _: &Parameters) -> Answer {
@@ -396,22 +397,17 @@ fn guest(directory: &mut Directory, now: Duration, from: IpAddr, parameters: &Pa
 /// A token, and whose it is.
 fn minted(made: Minted) -> Map<String, Value> {
     let Minted { token, uid, name, address } = made;
-    Map::from_iter([
-        ("token".to_owned(), json!(token)),
-        ("uid".to_owned(), json!(uid)),
-        ("name".to_owned(), json!(name)),
-        ("address".to_owned(), json!(address)),
-    ])
+    object([("token", json!(token)), ("uid", json!(uid)), ("name", json!(name)), ("address", json!(address))])
 }
 
 /// A group as `setgroup` and `joingroup` show it. `resolution` is a text: applications rely on it.
 fn group_members(group: &Membership, publish: bool) -> Map<String, Value> {
-    let mut members = Map::from_iter([
-        ("gid".to_owned(), json!(group.gid)),
-        ("name".to_owned(), json!(group.name)),
-        ("type".to_owned(), json!(group.preset.number())),
-        ("resolution".to_owned(), json!(group.resolution.to_string())),
-        ("publish".to_owned(), json!(u8::from(publish))),
+    let mut members = object([
+        ("gid", json!(group.gid)),
+        ("name", json!(group.name)),
+        ("type", json!(group.preset.number())),
+        ("resolution", json!(group.resolution.to_string())),
+        ("publish", json!(u8::from(publish))),
     ]);
     if let Some((pin, spin)) = &group.pins {
         members.insert("pin".to_owned(), json!(pin));

@@ -7,6 +7,7 @@ use super::{
 use crate::control::ids::{Gid, Uid};
 use crate::control::limits::Limits;
 use crate::control::rights::{Admin, Override};
+use crate::sorted::sort_by_key;
 
 /// Pins of one group.
 pub(super) const PINS: usize = 100;
@@ -139,7 +140,7 @@ impl Directory {
         let owner = entry.group.owner;
         let mut uids: Vec<Uid> = entry.members.keys().copied().filter(|uid| *uid != owner).collect();
         uids.push(owner);
-        uids.sort_unstable();
+        sort_by_key(&mut uids, |uid| *uid);
         let listed = uids.into_iter().filter_map(|uid| {
             let user = self.user(uid)?;
             let member = entry.members.get(&uid).map(|known| known.member.clone()).unwrap_or_default();

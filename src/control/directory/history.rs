@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Change, Directory, Message};
 use crate::control::ids::{Gid, MessageId, Uid};
-use crate::sorted::Map;
+use crate::sorted::{Map, sort_by_key};
 
 /// Messages kept of one group, the latest.
 const MESSAGES: usize = 1_000;
@@ -61,7 +61,7 @@ impl History {
             .iter()
             .flat_map(|(gid, messages)| messages.iter().map(|(id, message)| ((*gid, *id), message.clone())))
             .collect();
-        all.sort_by_key(|(key, _)| *key);
+        sort_by_key(&mut all, |(key, _)| *key);
         all
     }
 }

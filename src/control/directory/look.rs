@@ -2,12 +2,13 @@
 
 use super::{App, Change, Directory, Group, Listed, Member, User};
 use crate::control::ids::{Gid, Uid};
+use crate::sorted::sort_by_key;
 
 impl Directory {
     /// The users in the order of their numbers, from this one on.
     pub fn users_from(&self, first: Uid) -> Vec<(Uid, &User)> {
         let mut users: Vec<_> = self.users.iter().filter(|(uid, _)| **uid >= first).collect();
-        users.sort_unstable_by_key(|(uid, _)| **uid);
+        sort_by_key(&mut users, |(uid, _)| **uid);
         users.into_iter().map(|(uid, entry)| (*uid, &entry.user)).collect()
     }
 

@@ -37,7 +37,7 @@ pub use self::signin::{CODE_LIFE, SignIn, mail_address};
 use super::ids::{Gid, Uid};
 use super::limits::Limits;
 use crate::rate::Rate;
-use crate::sorted::{Map, Set};
+use crate::sorted::{Map, Set, sort_by_key};
 
 /// The address of the user who owns the demo group: `millrace token --address demo` gives an owner's token.
 pub const DEMO_ADDRESS: &str = "demo";
@@ -179,17 +179,17 @@ impl Directory {
     pub fn snapshot(&self) -> Snapshot {
         let kept = |uid: &Uid| self.users.get(uid).is_some_and(|entry| entry.kept);
         let mut users: Vec<_> = self.users.iter().filter(|(_, entry)| entry.kept).collect();
-        users.sort_unstable_by_key(|(uid, _)| **uid);
+        sort_by_key(&mut users, |(uid, _)| **uid);
         let mut tokens: Vec<_> =
             self.tokens.iter().filter(|(id, token)| kept(&token.uid) && !self.signed.holds(**id)).collect();
-        tokens.sort_unstable_by_key(|(id, _)| **id);
+        sort_by_key(&mut tokens, |(id, _)| **id);
         let mut members: Vec<_> = self
             .groups
             .iter()
             .flat_map(|(gid, entry)| entry.members.iter().map(|(uid, member)| ((*gid, *uid), member)))
             .filter(|(_, entry)| entry.kept)
             .collect();
-        members.sort_unstable_by_key(|(key, _)| *key);
+        sort_by_key(&mut members, |(key, _)| *key);
         Snapshot {
             users: users.into_iter().map(|(uid, entry)| (*uid, entry.user.clone())).collect(),
             tokens: tokens.into_iter().map(|(id, token)| (*id, token.clone())).collect(),

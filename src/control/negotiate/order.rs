@@ -1,5 +1,6 @@
 //! Which of a client's simulcast layers is the smallest, where only its offer can tell.
 
+use crate::sorted::sort_by_key;
 use crate::wire::sdp::{RidDirection, Session};
 
 /// Names that are in use for layers, from the smallest up.
@@ -25,7 +26,7 @@ pub fn layers_in_order(offer: &str) -> Vec<String> {
     };
     let ranks: Option<Vec<_>> = rids.iter().map(|rid| Some((rank(rid)?, rid.id))).collect();
     let mut ranks = ranks.unwrap_or_default();
-    ranks.sort_unstable();
+    sort_by_key(&mut ranks, |rank| *rank);
     ranks.into_iter().map(|(_, id)| id.to_owned()).collect()
 }
 

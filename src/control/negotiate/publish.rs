@@ -6,6 +6,7 @@ use super::{Error, Ours, Remote, extensions};
 use crate::control::limits::Codecs;
 use crate::router::command::{ExtensionIds, Kind, LayerParams, PayloadParams, TrackLimits, TrackParams};
 use crate::router::id::{LayerId, TrackId};
+use crate::sorted::sort_by_key;
 use crate::units::{Bitrate, PictureSize};
 use crate::wire::ext::uri;
 use crate::wire::id::{Mid, Rid, Ssrc};
@@ -155,7 +156,7 @@ fn layers(media: &Media<'_>, told: &[(Rid, PictureSize)]) -> Result<Vec<LayerPar
     }
     let place = |rid: &Rid| told.iter().position(|(r, _)| r == rid);
     if rids.iter().all(|rid| place(rid).is_some()) {
-        rids.sort_by_key(place);
+        sort_by_key(&mut rids, place);
     }
     let size = |rid| told.iter().find(|(r, size)| *r == rid && size.area() > 0).map(|(_, size)| *size);
     Ok((0..).zip(rids).map(|(n, rid)| LayerParams { layer: LayerId(n), rid, size: size(rid) }).collect())

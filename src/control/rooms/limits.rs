@@ -10,7 +10,7 @@ use crate::control::ids::Gid;
 use crate::control::limits::Limits;
 use crate::router::command::{Command, Kind, PayloadParams, TrackLimits};
 use crate::signal::message::{Notice, Refusal, StreamId, StreamRef, Why};
-use crate::sorted::Set;
+use crate::sorted::{Set, sort_by_key};
 
 /// How much of a stream the shards let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Rooms {
         if most == 0 || wishes.len() <= most {
             return;
         }
-        wishes.sort_by_key(|(key, wish)| (Reverse(wish.rank()), **key));
+        sort_by_key(&mut wishes, |(key, wish)| (Reverse(wish.rank()), **key));
         let surplus: Vec<StreamRef> = wishes.into_iter().skip(most).map(|(key, _)| *key).collect();
         for key in surplus {
             self.drop_wish(id, key);

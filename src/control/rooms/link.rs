@@ -9,7 +9,7 @@ use super::{Effect, GRACE, LinkId, Rooms, Seat, Timer, secret};
 use crate::control::directory::{Identity, TokenId};
 use crate::control::ids::{Gid, Sid, Uid};
 use crate::signal::message::{Notice, Refusal, Secret, Welcome};
-use crate::sorted::{Map, Set};
+use crate::sorted::{Map, Set, sort_by_key};
 use crate::units::Instant;
 
 /// Sessions of one token at once, where an app allows several.
@@ -68,7 +68,7 @@ impl Rooms {
         }
         let stay = if user.several { SESSIONS_OF_A_TOKEN - 1 } else { 0 };
         // Of several the oldest goes.
-        others.sort_by_key(|link| self.links.get(*link).map(|link| link.began));
+        sort_by_key(&mut others, |link| self.links.get(*link).map(|link| link.began));
         let gone = others.len().saturating_sub(stay);
         others.into_iter().take(gone).for_each(|link| self.sign_out(now, link));
         let resume = secret::resume();

@@ -10,6 +10,7 @@ use crate::control::ids::{Gid, Sid, Uid};
 use crate::router::command::{Kind, TrackLimits};
 use crate::router::id::{LayerId, SessionId};
 use crate::signal::message::{Muted, Stream, StreamId, StreamRef, Why};
+use crate::sorted::sort_by_key;
 use crate::units::{Bitrate, Instant, PictureSize};
 
 /// Statistics older than this are of a connection on which nothing flows.
@@ -239,7 +240,7 @@ impl Rooms {
     /// The pictures of a stream; while it was not said, all are taken to be wanted.
     fn layers(&self, now: Instant, published: &Published) -> Vec<LayerReport> {
         let mut sizes = published.sizes.clone();
-        sizes.sort_unstable_by_key(|(_, size)| size.area());
+        sort_by_key(&mut sizes, |(_, size)| size.area());
         let wanted = |n: usize| published.active.get(n).copied().unwrap_or(true);
         let arrives = |layer| self.measures.layer(now, published.session, published.video?, layer);
         let layers = sizes.into_iter().enumerate();

@@ -5,16 +5,17 @@ use serde_json::{Map, Value, json};
 use crate::control::directory::{Listed, Pin};
 use crate::control::limits::Limits;
 use crate::control::rights::{Override, Say};
+use crate::json::object;
 
 /// A pin. `expires` is a time, comparable with the answer's `ts`; 0 is never.
 pub(super) fn pin(pin: &Pin) -> Value {
-    let mut members = Map::from_iter([
-        ("pin".to_owned(), json!(pin.digits)),
-        ("expires".to_owned(), json!(pin.expires)),
-        ("count".to_owned(), json!(pin.count)),
-        ("used".to_owned(), json!(pin.used)),
-        ("leave".to_owned(), json!(u8::from(pin.leave))),
-        ("callDuration".to_owned(), json!(pin.call_duration)),
+    let mut members = object([
+        ("pin", json!(pin.digits)),
+        ("expires", json!(pin.expires)),
+        ("count", json!(pin.count)),
+        ("used", json!(pin.used)),
+        ("leave", json!(u8::from(pin.leave))),
+        ("callDuration", json!(pin.call_duration)),
     ]);
     add_said(&mut members, &pin.rights);
     add_limits(&mut members, &pin.limits);
@@ -24,15 +25,15 @@ pub(super) fn pin(pin: &Pin) -> Value {
 /// A member: what is said of each right, and under `rights` what follows from it.
 pub(super) fn member(listed: &Listed) -> Value {
     let member = &listed.member;
-    let mut members = Map::from_iter([
-        ("uid".to_owned(), json!(listed.uid)),
-        ("name".to_owned(), json!(listed.name)),
-        ("address".to_owned(), json!(listed.address)),
-        ("rights".to_owned(), json!(listed.rights)),
-        ("resolution".to_owned(), json!(member.resolution)),
-        ("callFlags".to_owned(), json!(member.call_flags)),
-        ("callDuration".to_owned(), json!(member.call_duration)),
-        ("expires".to_owned(), json!(member.expires)),
+    let mut members = object([
+        ("uid", json!(listed.uid)),
+        ("name", json!(listed.name)),
+        ("address", json!(listed.address)),
+        ("rights", json!(listed.rights)),
+        ("resolution", json!(member.resolution)),
+        ("callFlags", json!(member.call_flags)),
+        ("callDuration", json!(member.call_duration)),
+        ("expires", json!(member.expires)),
     ]);
     add_said(&mut members, &member.says());
     add_limits(&mut members, &member.limits);

@@ -11,6 +11,7 @@ use crate::control::ids::{Gid, Sid, Uid};
 use crate::control::rights::Admin;
 use crate::control::rooms::{Health, LayerReport, PersonReport, StreamReport, Traffic, ViewReport};
 use crate::signal::message::{Muted, StreamId};
+use crate::sorted::sort_by_key;
 use crate::units::{Bitrate, PictureSize};
 
 const SID: Kind = Kind::Whole(0, 255);
@@ -274,7 +275,7 @@ pub(super) fn calls(state: &mut State, call: &Call) -> Answer {
         Some(_) => call.caller.in_group(state, *gid, MAY_LOOK).is_ok(),
     };
     let mut live: Vec<_> = state.rooms.live().filter(may).collect();
-    live.sort_unstable();
+    sort_by_key(&mut live, |live| *live);
     let key = |(gid, people, streams): (Gid, usize, usize)| (u64::from(gid.0), (gid, people, streams));
     Ok(call.page(live.into_iter().map(key), |(gid, people, streams)| {
         let name = state.directory.group(gid).map_or("", |group| group.name.as_str());

@@ -150,12 +150,6 @@ fn responses(route: &Route) -> Object {
         if location {
             headers.insert("Location".to_owned(), text("Where it is."));
         }
-        let headers: Object = headers
-            .into_iter()
-            .map(|(name, header)| {
-                (name, json!({ "description": header["description"], "schema": header["schema"] }))
-            })
-            .collect();
         let content = json!({ "application/json": { "schema": schema } });
         json!({ "description": about, "headers": headers, "content": content })
     };

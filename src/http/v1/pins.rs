@@ -9,6 +9,7 @@ use super::{Answer, Call, Object, Reply};
 use crate::control::State;
 use crate::control::directory::{Pin, PinChanges, PinRole};
 use crate::control::ids::Gid;
+use crate::sorted::sort_by;
 
 /// What is said of a pin, also when it is changed (RFC 7396): null sets the default.
 pub(super) static PATCH: Shape = Shape {
@@ -91,7 +92,7 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let gid = call.gid();
     let owner = call.caller.in_group(state, gid, |admin| admin.pins)?;
     let mut pins: Vec<_> = state.directory.pins(owner, gid)?.iter().collect();
-    pins.sort_unstable_by(|a, b| a.digits.cmp(&b.digits));
+    sort_by(&mut pins, |a, b| a.digits.cmp(&b.digits));
     Ok(call.page(pins.into_iter().map(|pin| (pin.digits.parse().unwrap_or(0), pin)), show))
 }
 

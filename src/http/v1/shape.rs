@@ -117,8 +117,10 @@ impl Shape {
 
     /// As JSON Schema. In requests nothing else may be there; answers may grow.
     pub(super) fn schema(&self, closed: bool) -> Value {
-        let properties: Object =
-            self.fields.iter().map(|field| (field.name.to_owned(), field.schema())).collect();
+        let mut properties = Object::new();
+        for field in self.fields {
+            properties.insert(field.name.to_owned(), field.schema());
+        }
         let needed: Vec<&str> = self.fields.iter().filter(|f| f.needed).map(|f| f.name).collect();
         let mut schema = json!({ "type": "object", "properties": properties });
         if let Some(schema) = schema.as_object_mut() {

@@ -11,6 +11,7 @@ use super::shown::{ANY, COUNT, MUTED, Patch};
 use super::{Answer, Call};
 use crate::control::State;
 use crate::control::rooms::SummaryReport;
+use crate::sorted::sort_by_key;
 
 const ORDERS: [&str; 8] = ["uid", "name", "streams", "kbpsIn", "kbpsOut", "loss", "rtt", "limited"];
 
@@ -71,13 +72,13 @@ pub(super) fn list(state: &mut State, call: &Call) -> Answer {
         all.retain(|person| has(person.name) || has(person.address) || person.uid.0.to_string() == search);
     }
     match call.query.text("sort").unwrap_or("uid") {
-        "name" => all.sort_by_cached_key(|person| person.name.to_lowercase()),
-        "streams" => all.sort_by_key(|person| Reverse((person.streams, person.views))),
-        "kbpsIn" => all.sort_by_key(|person| Reverse(person.traffic.incoming)),
-        "kbpsOut" => all.sort_by_key(|person| Reverse(person.traffic.outgoing)),
-        "loss" => all.sort_by_key(|person| Reverse(person.traffic.loss_percent)),
-        "rtt" => all.sort_by_key(|person| Reverse(person.traffic.rtt)),
-        "limited" => all.sort_by_key(|person| Reverse((person.traffic.paused, person.traffic.limited))),
+        "name" => sort_by_key(&mut all, |person| person.name.to_lowercase()),
+        "streams" => sort_by_key(&mut all, |person| Reverse((person.streams, person.views))),
+        "kbpsIn" => sort_by_key(&mut all, |person| Reverse(person.traffic.incoming)),
+        "kbpsOut" => sort_by_key(&mut all, |person| Reverse(person.traffic.outgoing)),
+        "loss" => sort_by_key(&mut all, |person| Reverse(person.traffic.loss_percent)),
+        "rtt" => sort_by_key(&mut all, |person| Reverse(person.traffic.rtt)),
+        "limited" => sort_by_key(&mut all, |person| Reverse((person.traffic.paused, person.traffic.limited))),
         _ => {}
     }
     Ok(call.page((0..).zip(&all), show))
