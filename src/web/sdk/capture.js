@@ -2,8 +2,11 @@
 
 import { RESOLUTIONS, STREAM_RESOLUTION_DEFAULT } from './constants.js';
 
+/** @import { Format } from './types.js' */
+
 /**
- * @typedef {{audio?: boolean, video?: boolean, resolution?: number, audioDevice?: string, videoDevice?: string, signal?: AbortSignal}} CameraOptions
+ * @typedef {{audio?: boolean, video?: boolean, resolution?: number, format?: Format, facing?: 'user' | 'environment', audioDevice?: string,
+ *   videoDevice?: string, signal?: AbortSignal}} CameraOptions `format` goes before `resolution`, and `facing` before `videoDevice`
  */
 
 /**
@@ -43,12 +46,12 @@ export async function captureCamera(options) {
 
 /**
  * Asks for a screen, window or tab.
- * @param {{audio?: boolean, signal?: AbortSignal}} options
+ * @param {{audio?: boolean, format?: Format, signal?: AbortSignal}} options
  */
-export async function captureScreen({ audio, signal }) {
+export async function captureScreen({ audio, format, signal }) {
   signal?.throwIfAborted();
   const stream = await opened(navigator.mediaDevices.getDisplayMedia({
-    video: { frameRate: { ideal: 15, max: 30 } },
+    video: { frameRate: { ideal: 15, max: 30 }, ...(format && formatConstraints(format)) },
     audio: audio ?? false,
   }), signal);
   for (const track of stream.getVideoTracks()) track.contentHint = 'detail';
@@ -66,13 +69,27 @@ function audioConstraints({ audioDevice }) {
 }
 
 /** @param {CameraOptions} options */
-function videoConstraints({ resolution = STREAM_RESOLUTION_DEFAULT, videoDevice }) {
+function videoConstraints({ resolution = STREAM_RESOLUTION_DEFAULT, format, facing, videoDevice }) {
   const [width, height] = RESOLUTIONS[resolution] ?? RESOLUTIONS[STREAM_RESOLUTION_DEFAULT] ?? [];
   return {
     width: { ideal: width },
     height: { ideal: height },
     frameRate: { ideal: 30 },
-    ...(videoDevice && { deviceId: { exact: videoDevice } }),
+    ...(format && formatConstraints(format)),
+    ...(facing ? { facingMode: facing } : videoDevice && { deviceId: { exact: videoDevice } }),
+  };
+}
+
+/**
+ * What asks a device for a format.
+ * @param {Format} format
+ * @returns {MediaTrackConstraints}
+ */
+export function formatConstraints({ width, height, frameRate }) {
+  return {
+    ...(width && { width: { ideal: width } }),
+    ...(height && { height: { ideal: height } }),
+    ...(frameRate && { frameRate: { ideal: frameRate } }),
   };
 }
 

@@ -28,7 +28,8 @@ export * from './constants.js';
 export { Chat, Devices, Failure, Playback, Publisher, Room, View };
 export { Stream } from './stream.js';
 export { Tile } from './tile.js';
-export { GroupCall, Mesibo, Mesibo as mesibo } from './mesibo.js';
+export { Mesibo, Mesibo as mesibo } from './mesibo/api.js';
+export { GroupCall } from './mesibo/groupcall.js';
 
 /** Where this module came from is where the server is. */
 const HOME = new URL('..', import.meta.url);
@@ -278,8 +279,12 @@ export class Millrace extends Emitter {
         const { gid, group, uid, name, address } = message;
         return this.emit('call', { gid, group, uid, name, address });
       }
-      case 'removed':
+      case 'removed': {
+        // What we publish there ended with it.
+        const why = message.reason === 'DURATION' ? 'duration' : 'complete';
+        for (const publisher of [...this.publishers.values()]) if (publisher.gids.includes(message.gid)) publisher.endedByServer(why, message.gid);
         return room?.onRemoved(message.reason);
+      }
       case 'moved': return this.#onMoved(message.gid, message.to);
       case 'offer': return this.#viewer.onOffer(message);
       case 'slots': return this.#viewer.onSlots(message.slots);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { captureCamera, captureScreen } from './capture.js';
+import { captureCamera, captureScreen, formatConstraints } from './capture.js';
 import { connection, statsOf } from './connection.js';
 import { RESOLUTIONS, STREAM_CAMERA, STREAM_RESOLUTION_DEFAULT, STREAM_SCREEN } from './constants.js';
 import { enumerate } from './devices.js';
@@ -10,7 +10,7 @@ import { Failure } from './failure.js';
 import { codecWithin, within } from './limits.js';
 
 /** @import { Encoding } from './encodings.js' */
-/** @import { Codec, LimitChanges, Media, Quality, Watching } from './types.js' */
+/** @import { Codec, Format, LimitChanges, Media, Quality, Watching } from './types.js' */
 /** @import { Signal } from './signal.js' */
 
 /** @type {('audio' | 'video')[]} */
@@ -31,6 +31,8 @@ const KINDS = ['audio', 'video'];
  *   told otherwise
  * @property {boolean} [redundancy] sound twice, the second time with the next packet: for a bad uplink or bad listeners
  * @property {number} [resolution] a `STREAM_RESOLUTION_`
+ * @property {Format} [format] the picture's size and rate, as nearly as the device has them; goes before `resolution`
+ * @property {'user' | 'environment'} [facing] which camera of a telephone
  * @property {string} [audioDevice]
  * @property {string} [videoDevice]
  * @property {MediaStream} [stream] one's own media in place of a capture
@@ -40,9 +42,9 @@ const KINDS = ['audio', 'video'];
 
 /**
  * @typedef {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} PublisherState
- * @typedef {'closed' | 'error' | 'notallowed' | 'complete'} EndReason
+ * @typedef {'closed' | 'error' | 'notallowed' | 'complete' | 'duration'} EndReason `duration`: the call lasted as long as it may
  * @typedef {{state: PublisherState, muted: Media, ended: {reason: EndReason, error?: unknown}, viewer: Watching, quality: Quality,
- *   media: MediaStream, device: DeviceChange}} PublisherEvents
+ *   media: MediaStream, device: DeviceChange, source: {source: 'camera' | 'screen', before: 'camera' | 'screen'}}} PublisherEvents
  * @typedef {{kind: 'audio' | 'video', lost?: string, deviceId?: string, label?: string, error?: unknown}} DeviceChange what is captured
  *   from now on, nothing where `error` says why; `lost` is the label of a device that went away
  */
@@ -52,7 +54,7 @@ const KINDS = ['audio', 'video'];
  *
  * Events: `state` ('connecting', 'connected', 'reconnecting', 'ended'), `muted` (Media), `ended` ({reason, error}),
  * `viewer`, `quality`, `media` (MediaStream: it changed), `device` (a DeviceChange: another is captured, by `setDevice` or since the
- * last one went away).
+ * last one went away), `source` ({source, before}: what the picture is of).
  * @extends {Emitter<PublisherEvents>}
  */
 export class Publisher extends Emitter {
@@ -184,6 +186,26 @@ export class Publisher extends Emitter {
     await this.#after(() => this.#switchDevice(kind, deviceId, signal));
   }
 
+  /**
+   * What the picture is of, from now on. The stream goes on, and its sound as it was; viewers need do nothing.
+   * @param {'camera' | 'screen'} source
+   * @param {{facing?: 'user' | 'environment', signal?: AbortSignal}} [options]
+   */
+  async setSource(source, { facing, signal } = {}) {
+    signal?.throwIfAborted();
+    if (!this.#ownsMedia) throw new Failure('BADARG', 'This media is your own: replace its tracks.');
+    await this.#after(() => this.#switchSource(source, facing, signal));
+  }
+
+  /**
+   * Captures and sends another size or rate of the picture from now on, as near to it as the device can.
+   * @param {Format} format what is not named stays
+   */
+  async setFormat(format) {
+    this.#options.format = { ...this.#options.format, ...format };
+    await this.#after(() => this.#reformat());
+  }
+
   /** What this stream sends: one entry a layer. */
   async stats() {
     return statsOf(this.#pc, 'outbound-rtp');
@@ -236,7 +258,7 @@ export class Publisher extends Emitter {
 
   /**
    * The server ended it, or knows nothing of it: in one group, or everywhere.
-   * @param {'notallowed' | 'complete'} reason
+   * @param {'notallowed' | 'complete' | 'duration'} reason
    * @param {number} [gid]
    */
   endedByServer(reason, gid) {
@@ -287,7 +309,7 @@ export class Publisher extends Emitter {
     // A muted camera is not opened: its lamp stays off.
     const wanted = { audio: audio && !this.muted.audio, video: video && !this.muted.video };
     if (this.source === 'screen') {
-      const captured = await captureScreen({ audio, signal });
+      const captured = await captureScreen({ audio, format: this.#options.format, signal });
       for (const track of captured.stream.getTracks()) this.#add(track);
       this.#options.audio = captured.stream.getAudioTracks().length > 0;
       this.emit('media', this.media);
@@ -321,8 +343,8 @@ export class Publisher extends Emitter {
    * @param {AbortSignal} [signal]
    */
   #openCamera(wanted, signal) {
-    const { resolution, audioDevice, videoDevice } = this.#options;
-    return captureCamera({ ...wanted, resolution, audioDevice, videoDevice, signal });
+    const { resolution, format, facing, audioDevice, videoDevice } = this.#options;
+    return captureCamera({ ...wanted, resolution, format, facing, audioDevice, videoDevice, signal });
   }
 
   /** @param {MediaStreamTrack} track */
@@ -342,7 +364,9 @@ export class Publisher extends Emitter {
   /** @param {MediaStreamTrack} track */
   #onTrackEnded(track) {
     if (this.state === 'ended' || !this.media.getTracks().includes(track)) return;
-    if (this.source === 'screen') this.close().then(() => {});
+    if (this.source === 'screen' && this.#options.source === 'screen') this.close().then(() => {});
+    // A screen that took the camera's place gives it back.
+    else if (this.source === 'screen' && track.kind === 'video') this.setSource('camera').catch(() => this.close());
     else if (!this.#ownsMedia) this.mute({ [track.kind]: true }).catch(() => {});
     else this.#after(() => this.#onDeviceLost(track)).catch(() => {});
   }
@@ -371,6 +395,7 @@ export class Publisher extends Emitter {
   }
 
   async #publish() {
+    if (this.state === 'ended') throw new Failure('CLOSED', 'The stream was closed.');
     this.#pc?.close();
     const pc = connection({
       state: (state) => {
@@ -466,6 +491,8 @@ export class Publisher extends Emitter {
   /** Brings the encoders to what was said last of layers and limits. */
   async #steer() {
     const limits = this.#limits(this.gids);
+    const { frameRate } = this.#options.format ?? {};
+    if (frameRate) limits.maxFps = Math.min(frameRate, limits.maxFps ?? Infinity);
     const { width = 1280, height = 720 } = this.media.getVideoTracks()[0]?.getSettings() ?? {};
     await this.#set(this.#senders.video, (at) => {
       const planned = this.#planned[at];
@@ -580,6 +607,44 @@ export class Publisher extends Emitter {
       this.#options[option] = before;
       throw error;
     }
+  }
+
+  /**
+   * @param {'camera' | 'screen'} source
+   * @param {'user' | 'environment'} [facing]
+   * @param {AbortSignal} [signal]
+   */
+  async #switchSource(source, facing, signal) {
+    if (this.state === 'ended') return;
+    const [before, faced] = [this.source, this.#options.facing];
+    if (source === 'camera') this.#options.facing = facing;
+    const opening = source === 'screen' ? captureScreen({ format: this.#options.format, signal }) : this.#openCamera({ video: true }, signal);
+    const { stream } = await opening.catch((error) => {
+      this.#options.facing = faced;
+      throw error;
+    });
+    const old = this.media.getVideoTracks()[0];
+    if (old) this.#remove(old);
+    for (const track of stream.getVideoTracks()) this.#add(track);
+    this.source = source;
+    this.#options.video = true;
+    this.#on.video = true;
+    this.muted = { ...this.muted, video: false };
+    this.emit('media', this.media);
+    // The encodings of the other, and what the roster says of it.
+    await this.republish();
+    this.emit('source', { source, before });
+  }
+
+  async #reformat() {
+    const track = this.media.getVideoTracks()[0];
+    if (!track || this.state === 'ended') return;
+    const before = track.getSettings();
+    await track.applyConstraints(formatConstraints(this.#options.format ?? {}));
+    const { width, height } = track.getSettings();
+    // Another size has other layers, which are negotiated.
+    if (width !== before.width || height !== before.height) await this.republish();
+    else this.limitsChanged();
   }
 
   /**

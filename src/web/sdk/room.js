@@ -53,6 +53,8 @@ export class Room extends Emitter {
   people = new Map();
   /** What is said here. @type {Chat} */
   chat;
+  /** Why we were put out, if we were: a reason of `removed`. @type {string | undefined} */
+  removed;
   /** Whether we ourselves are heard to talk. */
   selfTalking = false;
 
@@ -270,6 +272,7 @@ export class Room extends Emitter {
 
   /** @param {string} reason */
   onRemoved(reason) {
+    this.removed = reason;
     this.close();
     this.emit('removed', { reason });
   }

@@ -19,6 +19,7 @@
  * @typedef {{mid: string, kind: 'audio' | 'video', gid: number, uid: number, sid: number}} Slot
  * @typedef {'tile' | 'cap' | 'source' | 'bandwidth' | 'paused' | 'loudness' | 'keyframe' | 'inactive' | 'silent' | 'codec'} Why
  * @typedef {{width: number, height: number, why: Why}} Layer
+ * @typedef {{width?: number, height?: number, frameRate?: number}} Format
  * @typedef {{rttMs: number, lossPercent: number, level: number}} Quality
  * @typedef {{uid: number, address: string, name: string, resume: string, resumed: boolean}} Hello
  * @typedef {{gid: number, name: string, type: number, resolution: number, callFlags: number, rights: Rights, admin?: Admin, limits?: LimitChanges, people: number}} Joined

@@ -47,6 +47,9 @@ export class View extends Emitter {
   #tile;
   #told = '';
   #forget;
+  /** What the page says beyond the tile's size. */
+  #hidden = false;
+  #fullscreen = false;
   #playback;
   #stats;
   /** What it plays in. @type {Set<HTMLMediaElement>} */
@@ -107,6 +110,16 @@ export class View extends Emitter {
   setTile(element) {
     this.#tile?.close();
     this.#tile = new Tile(element, (size) => this.update(size));
+  }
+
+  /**
+   * What the page knows of the tile beyond its size: that nobody sees it, or that it fills the screen.
+   * @param {{visible: boolean, fullscreen?: boolean, priority?: number}} visibility
+   */
+  setVisibility({ visible, fullscreen = false, priority = this.#wanted.priority }) {
+    this.#hidden = !visible;
+    this.#fullscreen = fullscreen;
+    this.update({ priority });
   }
 
   /**
@@ -190,6 +203,8 @@ export class View extends Emitter {
     if (this.closed) return;
     const { uid, sid } = this.stream;
     const line = { gid: this.#gid, uid, sid, ...this.#wanted };
+    if (this.#hidden) line.visible = false;
+    if (this.#fullscreen) Object.assign(line, screenSize());
     const told = JSON.stringify(line);
     if (told === this.#told) return;
     this.#told = told;
@@ -199,4 +214,9 @@ export class View extends Emitter {
       this.emit('error', error);
     });
   }
+}
+
+/** In device pixels. */
+function screenSize() {
+  return { width: Math.round(screen.width * devicePixelRatio), height: Math.round(screen.height * devicePixelRatio) };
 }
