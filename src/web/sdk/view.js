@@ -52,8 +52,8 @@ export class View extends Emitter {
   #fullscreen = false;
   #playback;
   #stats;
-  /** What it plays in. @type {Set<HTMLMediaElement>} */
-  #elements = new Set();
+  /** What it plays in, and who waits for that. @type {Map<HTMLMediaElement, (how: 'playing' | 'muted') => void>} */
+  #elements = new Map();
 
   /**
    * @param {number} gid
@@ -131,13 +131,33 @@ export class View extends Emitter {
    */
   async attach(element, { tile = element, signal } = {}) {
     signal?.throwIfAborted();
-    if (element.srcObject !== this.media) element.srcObject = this.media;
-    this.#elements.add(element);
+    /** @type {Promise<'playing' | 'muted'>} */
+    const started = new Promise((resolve) => this.#elements.set(element, resolve));
     signal?.addEventListener('abort', () => this.detach(element), { once: true });
     this.setTile(tile);
-    const how = await this.#playback.play(element);
+    if (element.srcObject !== this.media) element.srcObject = this.media;
+    if (this.closed) this.detach(element);
+    else if (this.media.getTracks().length) this.#play(element);
+    const how = await started;
     signal?.throwIfAborted();
     return how;
+  }
+
+  /**
+   * Chromium never plays an element that was given an empty stream to which sound alone comes: it is given the stream anew.
+   * @param {HTMLMediaElement} element
+   */
+  #restart(element) {
+    // The page may have another use for it by now.
+    if (element.srcObject !== this.media) return;
+    element.srcObject = null;
+    element.srcObject = this.media;
+    this.#play(element);
+  }
+
+  /** @param {HTMLMediaElement} element */
+  #play(element) {
+    this.#playback.play(element).then((how) => this.#elements.get(element)?.(how));
   }
 
   /**
@@ -145,8 +165,11 @@ export class View extends Emitter {
    * @param {HTMLMediaElement} element
    */
   detach(element) {
-    if (!this.#elements.delete(element)) return;
+    const settle = this.#elements.get(element);
+    if (!settle) return;
+    this.#elements.delete(element);
     this.#playback.forget(element);
+    settle('muted');
     if (element.srcObject === this.media) element.srcObject = null;
   }
 
@@ -162,7 +185,10 @@ export class View extends Emitter {
     this.closed = true;
     this.#tile?.close();
     this.setTracks([]);
-    for (const element of this.#elements) this.#playback.forget(element);
+    for (const [element, settle] of this.#elements) {
+      this.#playback.forget(element);
+      settle('muted');
+    }
     this.#forget();
     const { uid, sid } = this.stream;
     if (this.#signal.state !== 'closed' && !this.stream.gone) {
@@ -184,6 +210,7 @@ export class View extends Emitter {
     const fresh = tracks.filter((track) => !before.includes(track));
     for (const track of gone) this.media.removeTrack(track);
     for (const track of fresh) this.media.addTrack(track);
+    if (!before.length && fresh.length) for (const element of this.#elements.keys()) this.#restart(element);
     if (gone.length || fresh.length) this.emit('media', this.media);
   }
 

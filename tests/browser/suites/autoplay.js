@@ -21,6 +21,20 @@ async function untouched(one) {
   };
 }
 
+test('a stream of sound alone plays in a video element that waited for it', () => world({ name: 'sound-alone' }, async ({ person }) => {
+  const ada = await person('Ada').bare();
+  const bob = await person('Bob').bare();
+  await Promise.all([ada.enter(), bob.enter()]);
+  await ada.publish({ source: 'camera', video: false });
+  const how = await bob.page.evaluate(async () => {
+    window.box = document.createElement('video');
+    document.body.append(window.box);
+    return window.h.room.watch(await window.h.stream()).attach(window.box);
+  });
+  assert.equal(how, 'playing');
+  await until(() => bob.page.evaluate(() => window.box.currentTime > 0.2), { what: 'its time goes on' });
+}));
+
 test('sound that the browser refuses: the page is told, and it comes with the first click', () => world({ name: 'autoplay', chromium: STRICT }, async ({ server, person }) => {
   const ada = await person('Ada').bare();
   await ada.enter();
