@@ -4,6 +4,7 @@
 import { ask } from './ask.js';
 import { element, within } from './dom.js';
 import { addPin, groupOf, pinsOf, removePin } from './groups.js';
+import { linkTo } from './link.js';
 import { menuButton } from './menu.js';
 import { sentenceOf } from './rest.js';
 
@@ -11,17 +12,6 @@ import { sentenceOf } from './rest.js';
 /** @typedef {{gid: number, name: string, type?: number, guests?: boolean}} Target */
 /** How long a button says that it has copied. */
 const SAID_MS = 2500;
-
-/**
- * @param {number} gid
- * @param {string} pin
- * @param {boolean} watch whether it is a viewer's: the page asks for no camera then
- */
-export function linkTo(gid, pin, watch) {
-  const link = new URL('/', location.href);
-  link.search = new URLSearchParams({ gid: String(gid), pin, ...(watch && { watch: '1' }) }).toString();
-  return link.href;
-}
 
 const dialog = /** @type {HTMLDialogElement} */ (element('invite'));
 dialog.addEventListener('click', (event) => {

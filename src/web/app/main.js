@@ -6,11 +6,8 @@ import { account, forgetAccount, signOut } from './account.js';
 import { Call } from './call.js';
 import { element } from './dom.js';
 import { forget, tokenFor } from './guest.js';
-import { Home } from './home.js';
-import { linkTo, openInvite } from './invite.js';
 import { JoinDialog } from './join.js';
-import { RoomPage } from './room-page.js';
-import { Rooms } from './rooms.js';
+import { linkTo } from './link.js';
 import { startSettings } from './settings.js';
 import { browser, tab } from './storage.js';
 
@@ -20,15 +17,12 @@ const VIEWS = /** @type {const} */ (['home', 'rooms', 'room', 'join', 'call', 'e
 const SIGNED_OUT = 'You are signed out. Sign in again.';
 
 const dialog = new JoinDialog(join);
-const home = new Home(go, () => {
-  // Back to where one wanted to go in.
-  const next = tab.get('next');
-  tab.set('next', null);
-  if (next) go(next);
-  else route();
-});
-const rooms = new Rooms(go);
-const roomPage = new RoomPage(go);
+/** @type {ReturnType<typeof makeDesk> | undefined} */
+let desk;
+/** Counts the views, so that one that comes late is not shown. */
+let step = 0;
+/** Whether one came to the view from another of this page. */
+let moved = false;
 /** @type {Millrace | undefined} */
 let client;
 /** The room that one is in. */
@@ -50,7 +44,7 @@ addEventListener('popstate', () => {
   tab.set(`joined:${inside}`, null);
   return location.reload();
 });
-addEventListener('signed-out', () => open('home', () => home.open(SIGNED_OUT)));
+addEventListener('signed-out', () => sit('home', ({ home }) => home.open(SIGNED_OUT)));
 element('again').addEventListener('click', () => ask(linked()));
 element('sign-out').addEventListener('click', async () => {
   await signOut();
@@ -68,6 +62,33 @@ document.addEventListener('click', (event) => {
   go(anchor.pathname + anchor.search);
 });
 
+/**
+ * Shows where one signs in and has one's rooms, once it is loaded: nobody fills in a form that does nothing yet.
+ * @param {'home' | 'rooms' | 'room'} view
+ * @param {(desk: Awaited<ReturnType<typeof makeDesk>>) => void} fill
+ */
+async function sit(view, fill) {
+  const at = (step += 1);
+  desk ??= makeDesk();
+  const loaded = await desk;
+  if (at !== step) return;
+  open(view, () => fill(loaded));
+  // Who reads by ear hears where this led.
+  if (moved) element(`${view}-title`).focus();
+}
+
+async function makeDesk() {
+  const { Home, RoomPage, Rooms } = await import('./desk.js');
+  const home = new Home(go, () => {
+    // Back to where one wanted to go in.
+    const next = tab.get('next');
+    tab.set('next', null);
+    if (next) go(next);
+    else route();
+  });
+  return { home, rooms: new Rooms(go), roomPage: new RoomPage(go) };
+}
+
 /** What the link says. @returns {Link} */
 function linked() {
   const parameters = new URLSearchParams(location.search);
@@ -77,10 +98,8 @@ function linked() {
 /** @param {string} path */
 function go(path) {
   history.pushState(null, '', path);
+  moved = true;
   route();
-  // Who reads by ear hears where this led.
-  const view = document.body.dataset.view ?? '';
-  if (['home', 'rooms', 'room'].includes(view)) element(`${view}-title`).focus();
 }
 
 /** Shows what the address says. */
@@ -92,12 +111,13 @@ function route() {
     const before = tab.get(`joined:${link.gid}`);
     if (before?.pin !== link.pin) return ask(link);
     // A reload in the middle of a call: back in at once.
+    step += 1;
     show('call');
     const token = before.account ? account()?.token : undefined;
     join({ ...before, ...link, token, mic: before.mic ?? browser.get('mic') ?? true, cam: before.cam ?? browser.get('cam') ?? true });
-  } else if (!account()) open('home', () => home.open());
-  else if (room) open('room', () => roomPage.open(room));
-  else open('rooms', () => rooms.open());
+  } else if (!account()) sit('home', ({ home }) => home.open());
+  else if (room) sit('room', ({ roomPage }) => roomPage.open(room));
+  else sit('rooms', ({ rooms }) => rooms.open());
 }
 
 /** @param {View} view */
@@ -106,7 +126,6 @@ function show(view) {
   for (const id of VIEWS) element(id).hidden = id !== view;
   element('outside').hidden = view === 'call';
   if (view !== 'join') dialog.close();
-  if (view !== 'rooms') rooms.close();
   const me = account();
   element('mast-who').hidden = !me;
   element('mast-in').hidden = me !== null || view === 'home';
@@ -126,6 +145,7 @@ function open(view, fill) {
 
 /** @param {Link} link */
 function ask(link) {
+  step += 1;
   open('join', () => dialog.open(link));
 }
 
@@ -149,7 +169,7 @@ async function join(wish) {
       client: /** @type {Millrace} */ (client),
       room,
       wish,
-      invite: () => openInvite(room, { token, pin: wish.pin, watch: !room.rights.publish }),
+      invite: async () => (await import('./invite.js')).openInvite(room, { token, pin: wish.pin, watch: !room.rights.publish }),
       end: (title, text) => {
         if (unloading) return;
         tab.set(`joined:${wish.gid}`, null);

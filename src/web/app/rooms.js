@@ -49,7 +49,10 @@ export class Rooms {
 
   async open() {
     this.close();
-    this.#timer = setInterval(() => document.visibilityState === 'visible' && this.#look(), LOOK_MS);
+    this.#timer = setInterval(() => {
+      if (document.body.dataset.view !== 'rooms') this.close();
+      else if (document.visibilityState === 'visible') this.#look();
+    }, LOOK_MS);
     await this.refresh();
   }
 
