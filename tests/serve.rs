@@ -23,7 +23,9 @@ fn it_prints_one_link_serves_and_drains() {
     let server = Running::start(data.path(), &[]);
     assert!(server.link.contains("/?gid=1000&pin="), "{}", server.link);
     assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
-    assert!(server.get("/config.json").contains("\"signal\":\"https://127.0.0.1:"));
+    let config = server.get("/config.json");
+    assert!(config.contains("\"signal\":\"https://127.0.0.1:"));
+    assert!(config.contains("\"codes\":\"log\""), "the page says where codes are found: {config}");
     let token =
         millrace(&["token", "--data", data.path().to_str().expect("plain"), "--name", "Ann"]).output();
     let token = token.expect("it runs, also while the server does");
