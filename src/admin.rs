@@ -26,6 +26,7 @@ use crate::control::limits::Limits;
 use crate::control::store::{JournalStore, Store, StoreError};
 use crate::json;
 use crate::signal::message::Secret;
+use crate::task;
 
 const FILE: &str = "admin.sock";
 const KEY_FILE: &str = "admin.token";
@@ -158,12 +159,12 @@ pub fn serve(data: &Path, control: Control) -> io::Result<JoinHandle<()>> {
     }
     let listener = UnixListener::bind(short(&folder))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    Ok(tokio::spawn(async move {
+    Ok(task::spawn(async move {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let control = control.clone();
-                    tokio::spawn(async move {
+                    task::spawn(async move {
                         // Whoever went away needs no answer.
                         let _ = tokio::time::timeout(PATIENCE, converse(stream, &control)).await;
                     });

@@ -25,6 +25,7 @@ pub mod server;
 pub mod shard;
 pub mod signal;
 pub mod sorted;
+mod task;
 pub mod tls;
 pub mod watch;
 

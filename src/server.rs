@@ -31,6 +31,7 @@ use crate::signal::quic::{self, CertificateSlot, Endpoint, ResetKey};
 use crate::signal::quic_socket::{QuicIntake, QuicSocket};
 use crate::signal::webtransport::Origins;
 use crate::sorted::Set;
+use crate::task;
 use crate::watch::{Watch, process};
 
 /// Threads that do handshakes, at lower priority than media.
@@ -182,7 +183,7 @@ impl Server {
         let slot = Arc::new(slot.map_err(io::Error::other).map_err(refused("the certificate"))?);
         let endpoint = quic::endpoint(slot.clone(), &reset_key).map_err(refused("QUIC"))?;
         let origins = Origins::new(config.origins.clone());
-        runtime.spawn(quic::serve(endpoint.clone(), quic_socket, control.clone(), origins));
+        task::spawn(quic::serve(endpoint.clone(), quic_socket, control.clone(), origins));
 
         // The ways in for people.
         let hashes = Arc::new(RwLock::new(certificates.hashes()));
@@ -190,7 +191,7 @@ impl Server {
         let link = demo.map(|(gid, pin)| http::link(page.address(), page.secure(), gid, &pin));
         let uploads =
             Uploads::open(&config.data, config.files.clone()).map_err(refused("the folder of files"))?;
-        runtime.spawn(uploads.clone().keep_tidy(control.clone()));
+        task::spawn(uploads.clone().keep_tidy(control.clone()));
         let watch = Watch::new(control.clone(), shards.clone(), commits, media.clone());
         let watch = Arc::new(watch);
         let metrics = match config.metrics {
@@ -217,7 +218,7 @@ impl Server {
         };
         let page = page.start_watched(site, watch);
         let admin = admin::serve(&config.data, control.clone()).map_err(refused("the admin socket"))?;
-        runtime.spawn(renew(certificates, slot, handshakes, control.clone(), hashes));
+        task::spawn(renew(certificates, slot, handshakes, control.clone(), hashes));
         drop(entered);
         Ok(Self {
             runtime: Some(runtime),

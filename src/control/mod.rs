@@ -255,7 +255,7 @@ impl std::fmt::Debug for Inbox {
 impl Inbox {
     /// Starts the actor on the current tokio runtime.
     pub fn start(self, parts: Parts) -> JoinHandle<()> {
-        tokio::spawn(run(self, parts))
+        crate::task::spawn(run(self, parts))
     }
 }
 

@@ -196,7 +196,7 @@ impl Settings {
             first_pause: self.first_pause.unwrap_or(FIRST_PAUSE),
             waiting,
         };
-        tokio::spawn(run(Arc::new(way), events));
+        crate::task::spawn(run(Arc::new(way), events));
         line
     }
 }

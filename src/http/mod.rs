@@ -45,6 +45,7 @@ use self::uploads::FileBody;
 pub use self::uploads::Uploads;
 pub use self::v1::{NodeReport, ShardReport, V1};
 use crate::config::Tls;
+use crate::task;
 use crate::watch::Watch;
 
 /// What an answer holds.
@@ -215,7 +216,7 @@ impl Http {
     fn serve(self, pages: Pages) -> Serving {
         let (stop, stopped) = watch::channel(false);
         let (address, certificate) = (self.address, self.tls.clone());
-        let task = tokio::spawn(accept(self, Arc::new(pages), stopped));
+        let task = task::spawn(accept(self, Arc::new(pages), stopped));
         Serving { address, stop, task, certificate }
     }
 }
@@ -277,7 +278,7 @@ async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>
         };
         let (site, media, stopped) = (Arc::clone(&site), http.media.clone(), stopped.clone());
         let (tls, proxies) = (http.tls.clone(), Arc::clone(&http.proxies));
-        tokio::spawn(async move {
+        task::spawn(async move {
             let mut first = [0];
             let attended = async {
                 match tokio::time::timeout(HEAD_TIME, stream.peek(&mut first)).await {

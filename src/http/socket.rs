@@ -52,7 +52,7 @@ pub(super) fn answer(
     };
     let accept = accept(&key);
     let session = websocket::serve(hyper::upgrade::on(&mut request), from, site.control.clone());
-    tokio::spawn(async move {
+    crate::task::spawn(async move {
         session.await;
         drop(place);
     });
