@@ -7,9 +7,9 @@ import { enumerate } from './devices.js';
 import { Emitter } from './emitter.js';
 import { codecsBy, layersOf, offerCaptureTime, preferRedundancy } from './encodings.js';
 import { Failure } from './failure.js';
-import { codecWithin, within } from './limits.js';
+import { codecWithin } from './limits.js';
+import { Steering } from './steering.js';
 
-/** @import { Encoding } from './encodings.js' */
 /** @import { Codec, Format, LimitChanges, Media, Quality, Watching } from './types.js' */
 /** @import { Signal } from './signal.js' */
 
@@ -79,21 +79,14 @@ export class Publisher extends Emitter {
   #limits;
   /** What was published last was in this codec. @type {Codec} */
   #codec;
-  /** The encodings of the picture as they were planned, from the smallest. @type {Encoding[]} */
-  #planned = [];
   /** @type {RTCPeerConnection | undefined} */
   #pc;
-  /** @type {Partial<Record<'audio' | 'video', RTCRtpSender>>} */
-  #senders = {};
+  #steering = new Steering(() => ({ limits: this.#limitsNow(), media: this.media }));
   #ownsMedia = true;
   /** What is sent now; `muted` is what is asked for. @type {Media} */
   #on = { audio: true, video: true };
   /** @type {Promise<void>} */
   #settled = Promise.resolve();
-  /** Which layers somebody wants; nothing while all are. @type {boolean[]} */
-  #wanted = [];
-  /** Parameters are read and set one after the other. @type {Promise<void>} */
-  #steered = Promise.resolve();
   /** Whether the server was asked to publish it. */
   #asked = false;
 
@@ -270,11 +263,11 @@ export class Publisher extends Emitter {
   /** Limits of a group changed, or the groups did: the encoders follow. */
   limitsChanged() {
     if (this.state === 'ended') return;
-    if (this.#senders.video && codecWithin(this.#options.codec ?? 'vp8', this.#limits(this.gids)) !== this.#codec) {
+    if (this.#steering.senders.video && codecWithin(this.#options.codec ?? 'vp8', this.#limits(this.gids)) !== this.#codec) {
       this.republish().catch(() => {});
       return;
     }
-    this.#steered = this.#steered.then(() => this.#steer()).catch(() => {});
+    this.#steering.steer();
   }
 
   /**
@@ -282,8 +275,8 @@ export class Publisher extends Emitter {
    * @param {boolean[]} active
    */
   setLayers(active) {
-    this.#wanted = active;
-    this.#steered = this.#steered.then(() => this.#steer()).catch(() => {});
+    this.#steering.wanted = active;
+    this.#steering.steer();
   }
 
   /** Somebody began to watch this stream, or ceased to. @param {Watching} viewer */
@@ -406,8 +399,7 @@ export class Publisher extends Emitter {
       lost: (times) => pc === this.#pc && this.#onLost(times),
     });
     this.#pc = pc;
-    this.#senders = {};
-    this.#wanted = [];
+    this.#steering.reset();
     const { audio, video } = this.#options;
     if (audio) this.#addAudio(pc);
     const layers = video ? this.#addVideo(pc) : [];
@@ -425,7 +417,7 @@ export class Publisher extends Emitter {
     }, { signal: this.state === 'connecting' ? this.#options.signal : undefined });
     if (pc !== this.#pc) return;
     await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
-    this.#steered = this.#steered.then(() => this.#steer()).catch(() => {});
+    this.#steering.steer();
   }
 
   /** @param {RTCPeerConnection} pc */
@@ -434,7 +426,7 @@ export class Publisher extends Emitter {
     const transceiver = pc.addTransceiver(track ?? 'audio', { direction: 'sendonly', streams: [this.media] });
     if (this.#options.redundancy) preferRedundancy(transceiver);
     offerCaptureTime(transceiver);
-    this.#senders.audio = transceiver.sender;
+    this.#steering.senders.audio = transceiver.sender;
   }
 
   /** @param {RTCPeerConnection} pc */
@@ -453,7 +445,7 @@ export class Publisher extends Emitter {
       camera: this.source === 'camera',
       scalabilityMode: this.#options.scalabilityMode,
     });
-    this.#planned = encodings;
+    this.#steering.planned = encodings;
     const transceiver = pc.addTransceiver(track ?? 'video', {
       direction: 'sendonly',
       streams: [this.media],
@@ -461,7 +453,7 @@ export class Publisher extends Emitter {
     });
     transceiver.setCodecPreferences(codecsBy(this.#codec));
     offerCaptureTime(transceiver);
-    this.#senders.video = transceiver.sender;
+    this.#steering.senders.video = transceiver.sender;
     return layers;
   }
 
@@ -488,40 +480,11 @@ export class Publisher extends Emitter {
     if (this.state !== 'ended' && this.#asked && Object.keys(muted).length) await this.#signal.request('mute', { sid: this.sid, ...muted });
   }
 
-  /** Brings the encoders to what was said last of layers and limits. */
-  async #steer() {
+  /** What limits say of this stream now. */
+  #limitsNow() {
     const limits = this.#limits(this.gids);
     const { frameRate } = this.#options.format ?? {};
-    if (frameRate) limits.maxFps = Math.min(frameRate, limits.maxFps ?? Infinity);
-    const { width = 1280, height = 720 } = this.media.getVideoTracks()[0]?.getSettings() ?? {};
-    await this.#set(this.#senders.video, (at) => {
-      const planned = this.#planned[at];
-      if (!planned) return {};
-      const wanted = this.#wanted.length === this.#planned.length ? this.#wanted[at] ?? true : true;
-      return within(planned, at, { limits, wanted, width, height });
-    });
-    const { audioKbps } = limits;
-    await this.#set(this.#senders.audio, () => ({ maxBitrate: audioKbps && audioKbps * 1000 }));
-  }
-
-  /**
-   * @param {RTCRtpSender | undefined} sender
-   * @param {(at: number) => Partial<Encoding>} change what is undefined is taken away
-   */
-  async #set(sender, change) {
-    const parameters = sender?.getParameters();
-    if (!sender || !parameters?.encodings?.length) return;
-    let changed = false;
-    for (const [at, encoding] of parameters.encodings.entries()) {
-      for (const [name, value] of Object.entries(change(at))) {
-        const known = /** @type {any} */ (encoding);
-        if (known[name] === value) continue;
-        changed = true;
-        if (value === undefined) delete known[name];
-        else known[name] = value;
-      }
-    }
-    if (changed) await sender.setParameters(parameters);
+    return frameRate ? { ...limits, maxFps: Math.min(frameRate, limits.maxFps ?? Infinity) } : limits;
   }
 
   /**
@@ -561,10 +524,10 @@ export class Publisher extends Emitter {
     const track = this.media.getVideoTracks()[0];
     if (on) {
       if (!track) await this.#open('video');
-      else await this.#senders.video?.replaceTrack(track);
+      else await this.#steering.senders.video?.replaceTrack(track);
       return;
     }
-    await this.#senders.video?.replaceTrack(null);
+    await this.#steering.senders.video?.replaceTrack(null);
     // A camera is let go; a screen or a stream of the caller's stays, since it cannot be had again without asking.
     if (track && this.#ownsMedia && this.source === 'camera') this.#remove(track);
     this.emit('media', this.media);
@@ -575,7 +538,7 @@ export class Publisher extends Emitter {
     const track = this.media.getAudioTracks()[0];
     if (on && !track) return this.#open('audio');
     if (track) track.enabled = on;
-    await this.#senders.audio?.replaceTrack(on && track ? track : null);
+    await this.#steering.senders.audio?.replaceTrack(on && track ? track : null);
   }
 
   /**
@@ -585,8 +548,11 @@ export class Publisher extends Emitter {
    */
   async #switchDevice(kind, deviceId, signal) {
     const option = kind === 'audio' ? 'audioDevice' : 'videoDevice';
-    const before = this.#options[option];
+    const { [option]: before, facing } = this.#options;
     this.#options[option] = deviceId;
+    // A camera that is named is not one that faces somewhere.
+    if (kind === 'video') this.#options.facing = undefined;
+    const restore = () => Object.assign(this.#options, { [option]: before, facing });
     const old = this.media.getTracks().find((track) => track.kind === kind);
     if (!old || this.source === 'screen') return;
     if (this.muted[kind]) return this.#remove(old);
@@ -599,12 +565,12 @@ export class Publisher extends Emitter {
         try {
           return await this.#open(kind, { signal });
         } catch {
-          this.#options[option] = before;
+          restore();
           await this.#open(kind).catch(() => void this.mute({ [kind]: true }).catch(() => {}));
           throw error;
         }
       }
-      this.#options[option] = before;
+      restore();
       throw error;
     }
   }
@@ -656,7 +622,7 @@ export class Publisher extends Emitter {
     const { stream } = await this.#openCamera({ [kind]: true }, signal);
     const track = stream.getTracks()[0];
     if (!track) return;
-    await this.#senders[kind]?.replaceTrack(track);
+    await this.#steering.senders[kind]?.replaceTrack(track);
     if (old) this.#remove(old);
     this.#add(track);
     delete this.errors[kind];
@@ -664,7 +630,7 @@ export class Publisher extends Emitter {
     const { deviceId } = track.getSettings();
     if (old || lost !== undefined) this.emit('device', { kind, deviceId, label: track.label, ...(lost !== undefined && { lost }) });
     // The layers are of the picture's size.
-    if (kind === 'video') this.#steered = this.#steered.then(() => this.#steer()).catch(() => {});
+    if (kind === 'video') this.#steering.steer();
   }
 
   /** @param {Publisher['state']} state */
