@@ -29,6 +29,7 @@ await import('./suites/mesibo.js');
 await import('./suites/documents.js');
 await import('./suites/bundler.js');
 await import('./suites/stats.js');
+await import('./suites/stage.js');
 await import('./suites/looks.js');
 await import('./suites/landing.js');
 await import('./suites/accessible.js');

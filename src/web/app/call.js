@@ -7,7 +7,9 @@ import { element, setSwitch } from './dom.js';
 import { Grid } from './grid.js';
 import { PeoplePanel } from './people.js';
 import { Quality } from './quality.js';
+import { toggleFloat, toggleFull } from './screen.js';
 import { bindSettings } from './settings.js';
+import { Stage } from './stage.js';
 import { browser } from './storage.js';
 import { TileView } from './tile-view.js';
 
@@ -37,6 +39,7 @@ export class Call {
   #screen;
   #panel;
   #chat;
+  #stage;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #toastTimer;
 
@@ -53,6 +56,7 @@ export class Call {
     const init = { client, room, signal, toast: (/** @type {string} */ text) => this.#toast(text) };
     this.#panel = new PeoplePanel({ ...init, onOpen: () => this.#chat.show(false) });
     this.#chat = new ChatPanel({ ...init, onOpen: () => this.#panel.show(false) });
+    this.#stage = new Stage({ grid, room, tileOf: (stream) => this.#tiles.get(stream), signal });
     new Quality(client, (stream) => this.#tiles.get(stream), signal);
 
     room.on('roster', ({ joined, left, changed }) => this.#onRoster(joined, left, changed), { signal });
@@ -141,10 +145,13 @@ export class Call {
       mic: () => this.#toggle('audio'),
       cam: () => this.#toggle('video'),
       screen: () => this.#toggleScreen(),
+      'present-stop': () => this.#screen?.close(),
       leave: () => this.leave(),
       sound: () => this.#client.playback.resume(),
       copy: this.#invite,
+      full: () => toggleFull(document.documentElement).catch(() => this.#toast('The browser does not allow full screen.')),
     };
+    document.addEventListener('fullscreenchange', () => this.#paintSwitches(), { signal });
     for (const [id, action] of Object.entries(actions)) element(id).addEventListener('click', action, { signal });
     /** @type {Record<string, () => void>} */
     const keys = {
@@ -154,6 +161,10 @@ export class Call {
       p: () => element('people-toggle').click(),
       c: () => element('chat-toggle').click(),
       h: () => element('hand').click(),
+      l: () => this.#stage.toggle(),
+      f: actions.full,
+      i: () => this.#float(),
+      '?': () => /** @type {HTMLDialogElement} */ (element('help')).showModal(),
       escape: () => grid.pinned && grid.pin(undefined),
     };
     document.addEventListener('keydown', (event) => {
@@ -216,6 +227,7 @@ export class Call {
           screen,
           local: true,
           onPin: () => grid.pin(this.#own.get(publisher)),
+          onProblem: () => this.#toast('The browser does not allow that now.'),
         });
         this.#own.set(publisher, tile);
         grid.add(tile, { self: !screen });
@@ -259,7 +271,7 @@ export class Call {
     if (this.#room.rights.subscribe) for (const stream of joined) this.#addTile(stream);
     for (const stream of changed) this.#paintTile(stream);
     const [news] = joined.length === 1 && !left.length ? joined : left.length === 1 && !joined.length ? left : [];
-    if (news?.source === 1) this.#announce(`${news.name} ${joined.length ? 'is here' : 'left'}`);
+    if (news?.source === 1) this.#toast(`${news.name} ${joined.length ? 'is here' : 'left'}`);
   }
 
   /** @param {Stream} stream */
@@ -273,6 +285,7 @@ export class Call {
       screen,
       local: false,
       onPin: () => grid.pin(tile),
+      onProblem: () => this.#toast('The browser does not allow that now.'),
     });
     tile.element.dataset.stream = stream.key;
     this.#tiles.set(stream, tile);
@@ -281,7 +294,7 @@ export class Call {
     stream.on('changed', () => this.#paintTile(stream), { signal });
     stream.on('talking', (talking) => tile.setTalking(talking), { signal });
     const view = this.#room.watch(stream, { tile: tile.element });
-    tile.onPinned = (on) => view.update({ priority: on ? ON_STAGE : 1 });
+    tile.onLarge = (on) => view.update({ priority: on ? ON_STAGE : 1 });
     if (screen && !grid.pinned) grid.pin(tile);
     view.on('layer', (layer) => tile.setLayer(layer), { signal });
     view.attach(tile.video, { tile: tile.element });
@@ -303,6 +316,12 @@ export class Call {
     grid.remove(tile);
   }
 
+  /** What is large, or whose picture comes first, above all other windows. */
+  #float() {
+    const shown = grid.large ?? [...this.#tiles.values()].find(({ video }) => video.videoWidth);
+    if (shown) toggleFloat(shown.video).catch(() => this.#toast('There is no picture for a window of its own.'));
+  }
+
   #paintName() {
     const name = this.#room.name || `Room ${this.#room.gid}`;
     element('room-name').textContent = name;
@@ -312,7 +331,7 @@ export class Call {
   #onRights() {
     const { publish, subscribe } = this.#room.rights;
     element('call').classList.toggle('viewer-only', !publish);
-    element('settings').classList.toggle('viewer-only', !publish);
+    for (const id of ['settings', 'help']) element(id).classList.toggle('viewer-only', !publish);
     element('role').hidden = publish;
     if (subscribe) for (const stream of this.#room.streams.values()) this.#addTile(stream);
     else for (const stream of [...this.#tiles.keys()]) this.#removeTile(stream);
@@ -336,6 +355,9 @@ export class Call {
     const cam = this.#camera ? !this.#camera.muted.video : false;
     setSwitch(element('mic'), mic, { icon: mic ? 'mic' : 'mic-off', label: mic ? 'Mic: turn off (m)' : 'Mic: turn on (m)' });
     setSwitch(element('cam'), cam, { icon: cam ? 'cam' : 'cam-off', label: cam ? 'Turn camera off (v)' : 'Turn camera on (v)' });
+    const full = document.fullscreenElement === document.documentElement;
+    setSwitch(element('full'), full, { label: full ? 'Leave full screen (f)' : 'Full screen (f)' });
+    element('presenting').hidden = !['connected', 'reconnecting'].includes(this.#screen?.state ?? '');
     setSwitch(element('screen'), Boolean(this.#screen), { label: this.#screen ? 'Stop sharing the screen (s)' : 'Share a screen (s)' });
   }
 
@@ -375,9 +397,6 @@ export class Call {
   }
 
   /** @param {string} text */
-  #announce(text) {
-    this.#toast(text);
-  }
 }
 
 /**

@@ -21,6 +21,10 @@ export class Grid {
   #self;
   /** @type {TileView | undefined} */
   #pinned;
+  /** @type {TileView | undefined} */
+  #followed;
+  /** @type {TileView | undefined} */
+  #large;
   #columns = 0;
 
   constructor() {
@@ -46,13 +50,15 @@ export class Grid {
   remove(tile) {
     this.#all.delete(tile);
     if (this.#self === tile) this.#self = undefined;
+    if (this.#followed === tile) this.#followed = undefined;
     if (this.#pinned === tile) this.pin(undefined);
+    else this.#show();
     tile.element.remove();
     this.layout();
   }
 
   /**
-   * Shows a tile large; none, or the same again, ends that.
+   * Shows a tile large because somebody wants that; none, or the same again, ends it.
    * @param {TileView | undefined} tile
    */
   pin(tile) {
@@ -60,14 +66,37 @@ export class Grid {
     this.#pinned = tile === before ? undefined : tile;
     before?.setPinned(false);
     this.#pinned?.setPinned(true);
-    if (before && this.#all.has(before)) this.#move(before, this.#tiles);
-    if (this.#pinned) this.#move(this.#pinned, this.#stage);
-    this.#stage.hidden = !this.#pinned;
-    this.layout();
+    this.#show();
   }
 
   get pinned() {
     return this.#pinned;
+  }
+
+  /**
+   * Shows a tile large while none is pinned.
+   * @param {TileView | undefined} tile
+   */
+  follow(tile) {
+    this.#followed = tile;
+    this.#show();
+  }
+
+  /** What is shown large now. */
+  get large() {
+    return this.#large;
+  }
+
+  #show() {
+    const [before, large] = [this.#large, this.#pinned ?? this.#followed];
+    if (large === before) return;
+    this.#large = large;
+    before?.onLarge?.(false);
+    large?.onLarge?.(true);
+    if (before && this.#all.has(before)) this.#move(before, this.#tiles);
+    if (large) this.#move(large, this.#stage);
+    this.#stage.hidden = !large;
+    this.layout();
   }
 
   /** @param {number} columns 0: as many as suit */
@@ -78,11 +107,11 @@ export class Grid {
 
   layout() {
     const alone = this.#all.size - (this.#self ? 1 : 0);
-    const floats = Boolean(this.#self) && alone === 1 && !this.#pinned;
+    const floats = Boolean(this.#self) && alone === 1 && !this.#large;
     this.#self?.element.classList.toggle('pip', floats);
     element('empty').hidden = alone > 0;
     const count = this.#tiles.querySelectorAll('.tile:not(.pip)').length;
-    if (!count || this.#pinned) {
+    if (!count || this.#large) {
       this.#tiles.style.removeProperty('--tile-width');
       return;
     }

@@ -10,6 +10,7 @@ const theme = /** @type {HTMLSelectElement} */ (element('theme'));
 const columns = /** @type {HTMLSelectElement} */ (element('columns'));
 const details = /** @type {HTMLInputElement} */ (element('details'));
 const dialog = /** @type {HTMLDialogElement} */ (element('settings'));
+const help = /** @type {HTMLDialogElement} */ (element('help'));
 
 /** What is chosen once and holds for this browser. */
 export function startSettings() {
@@ -30,10 +31,16 @@ export function startSettings() {
   }
   apply();
   element('settings-open').addEventListener('click', () => dialog.showModal());
-  dialog.addEventListener('click', (event) => {
-    // Its padding is the form's, so a click on the dialog itself is one beside it.
-    if (event.target === dialog) dialog.close();
+  element('help-open').addEventListener('click', () => {
+    dialog.close();
+    help.showModal();
   });
+  for (const one of [dialog, help]) {
+    one.addEventListener('click', (event) => {
+      // Its padding is the form's, so a click on the dialog itself is one beside it.
+      if (event.target === one) one.close();
+    });
+  }
 }
 
 /**
@@ -51,5 +58,8 @@ export function bindSettings({ signal, devices, onColumns, onDevice, current }) 
     element('settings-open').addEventListener('click', fill, { signal });
     devices.on('changed', fill, { signal });
   }
-  signal.addEventListener('abort', () => dialog.close());
+  signal.addEventListener('abort', () => {
+    dialog.close();
+    help.close();
+  });
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { hue, initials, within } from './dom.js';
+import { has, toggleFloat, toggleFull } from './screen.js';
 
 /** @import { Layer, Media, Why } from '../sdk/types.js' */
 
@@ -23,14 +24,14 @@ export class TileView {
   element;
   video;
   /** @type {((on: boolean) => void) | undefined} */
-  onPinned;
+  onLarge;
   #name = '';
   #local;
 
   /**
-   * @param {{name: string, seed: string, screen: boolean, local: boolean, onPin: () => void}} init
+   * @param {{name: string, seed: string, screen: boolean, local: boolean, onPin: () => void, onProblem: (error: unknown) => void}} init
    */
-  constructor({ name, seed, screen, local, onPin }) {
+  constructor({ name, seed, screen, local, onPin, onProblem }) {
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById('tile-template'));
     this.element = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.firstElementChild).cloneNode(true));
     this.video = /** @type {HTMLVideoElement} */ (within(this.element, 'video'));
@@ -44,6 +45,12 @@ export class TileView {
     const pin = within(this.element, '.pin-button');
     pin.addEventListener('click', onPin);
     this.element.addEventListener('dblclick', onPin);
+    const full = within(this.element, '.full-button');
+    full.hidden = !has.full;
+    full.addEventListener('click', () => toggleFull(this.element).catch(onProblem));
+    const float = within(this.element, '.float-button');
+    float.hidden = !has.float;
+    float.addEventListener('click', () => toggleFloat(this.video).catch(onProblem));
     this.setName(screen ? `${name}'s screen` : name);
     this.setPinned(false);
   }
@@ -79,8 +86,9 @@ export class TileView {
   setPinned(on) {
     const button = within(this.element, '.pin-button');
     button.setAttribute('aria-pressed', String(on));
-    this.onPinned?.(on);
     button.setAttribute('aria-label', on ? `Put ${this.#name} back into the grid` : `Show ${this.#name} large`);
+    within(this.element, '.full-button').setAttribute('aria-label', `${this.#name} in full screen`);
+    within(this.element, '.float-button').setAttribute('aria-label', `${this.#name} in a small window of its own`);
   }
 
   /** @param {Layer} layer */

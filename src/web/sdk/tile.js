@@ -11,6 +11,7 @@ const HIDE_MS = 600;
  * Watches how large an element is on the screen, in device pixels, and whether it can be seen at all.
  */
 export class Tile {
+  #element;
   #report;
   #resize;
   #intersection;
@@ -28,6 +29,7 @@ export class Tile {
    * @param {(size: TileSize) => void} report
    */
   constructor(element, report) {
+    this.#element = element;
     this.#report = report;
     const box = element.getBoundingClientRect();
     this.#measure(box.width * devicePixelRatio, box.height * devicePixelRatio);
@@ -50,7 +52,9 @@ export class Tile {
       this.#settle();
     }, { rootMargin: '64px' });
     this.#intersection.observe(element);
-    document.addEventListener('visibilitychange', () => this.#settle(), { signal: this.#abort.signal });
+    const { signal } = this.#abort;
+    document.addEventListener('visibilitychange', () => this.#settle(), { signal });
+    for (const event of ['enterpictureinpicture', 'leavepictureinpicture']) element.addEventListener(event, () => this.#settle(), { signal });
   }
 
   /** @type {TileSize} */
@@ -77,7 +81,9 @@ export class Tile {
 
   #settle() {
     const { width, height } = this.#now;
-    this.#now.visible = this.#onScreen && width > 0 && height > 0 && document.visibilityState !== 'hidden';
+    // A picture in a window of its own is seen whatever becomes of the page.
+    const floats = this.#element.contains(document.pictureInPictureElement);
+    this.#now.visible = floats || (this.#onScreen && width > 0 && height > 0 && document.visibilityState !== 'hidden');
     clearTimeout(this.#timer);
     const appears = this.#now.visible && !this.#told?.visible;
     const vanishes = !this.#now.visible && this.#told?.visible;

@@ -28,7 +28,7 @@ async function findings(page, view) {
 }
 
 test('axe finds nothing serious in any view', () => world({ name: 'accessible' }, async ({ server, person }) => {
-  await person('Bob').joinRoom();
+  for (const name of ['Bob', 'Cem']) await person(name).joinRoom();
   const ada = person('Ada');
   const page = await ada.open();
   await page.addInitScript(AXE);
@@ -45,6 +45,15 @@ test('axe finds nothing serious in any view', () => world({ name: 'accessible' }
   await page.keyboard.press('Enter');
   await page.waitForSelector('#chat-log .status');
   all.push(...await findings(page, 'chat'));
+  await page.click('#chat-close');
+  await page.click('#settings-open');
+  all.push(...await findings(page, 'settings'));
+  await page.click('#help-open');
+  all.push(...await findings(page, 'shortcuts'));
+  await page.keyboard.press('Escape');
+  await page.click('#layout');
+  await page.waitForSelector('#stage .tile');
+  all.push(...await findings(page, 'who talks large'));
   await page.click('#leave');
   await page.waitForSelector('#ended:not([hidden])');
   all.push(...await findings(page, 'ended'));
