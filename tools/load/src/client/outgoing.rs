@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use millrace::control::ids::{Gid, Sid};
@@ -15,12 +15,15 @@ use crate::Error;
 use crate::drive::{Media, Running};
 use crate::peer::Peer;
 use crate::publisher::packets::{Vp8, h264_plain, vp8_plain};
+use crate::publisher::rate::Rate;
 use crate::publisher::wire::Wire;
 use crate::signal::Session;
 
 const REPORTS: Duration = Duration::from_secs(1);
 /// Bytes of a payload, at most: with headers, extensions and tag it fits into any path.
 const PAYLOAD: usize = 1150;
+/// What is probed for at most, in bit/s.
+const WANTED: f64 = 4e6;
 /// The level that is told of sound whose level nobody measured: a voice.
 const VOICE: AudioLevel = AudioLevel { level: 30, voice: true };
 
@@ -47,6 +50,7 @@ pub struct Tracks {
 pub struct Outgoing {
     running: Running<Source>,
     key_wanted: Arc<AtomicBool>,
+    allowed_bps: Arc<AtomicU64>,
 }
 
 impl Outgoing {
@@ -57,7 +61,7 @@ impl Outgoing {
         tracks: Tracks,
     ) -> Result<Self, Error> {
         let source = Source::new(tracks);
-        let key_wanted = source.key_wanted.clone();
+        let (key_wanted, allowed_bps) = (source.key_wanted.clone(), source.allowed_bps.clone());
         let offering = source.wire.offered();
         let ready = |extensions| {
             let mut source = source;
@@ -65,7 +69,7 @@ impl Outgoing {
             source
         };
         let running = shared.send(gid, session, Vec::new(), &offering, ready, None).await?;
-        Ok(Self { running, key_wanted })
+        Ok(Self { running, key_wanted, allowed_bps })
     }
 
     /// Sends an encoded picture. `at` is its time since any moment, the same for all of the stream.
@@ -85,6 +89,11 @@ impl Outgoing {
     /// Whether somebody needs a keyframe that has not been sent yet: the next picture should be one.
     pub fn keyframe_wanted(&self) -> bool {
         self.key_wanted.load(Ordering::Relaxed)
+    }
+
+    /// What the way to the server carries, in bit/s, by REMB, losses and delay: what encoders are to be set to.
+    pub fn allowed_bps(&self) -> u64 {
+        self.allowed_bps.load(Ordering::Relaxed)
     }
 
     pub(super) fn unpublish(&self, gid: Gid) -> Request {
@@ -108,6 +117,7 @@ struct Source {
     vp8: Vp8,
     due: VecDeque<Due>,
     key_wanted: Arc<AtomicBool>,
+    allowed_bps: Arc<AtomicU64>,
     last: Option<(Instant, RtpTs)>,
     next_report: Option<Instant>,
 }
@@ -116,14 +126,26 @@ impl Source {
     fn new(tracks: Tracks) -> Self {
         let picture = tracks.picture;
         Self {
-            wire: Wire::new(picture.iter().map(|_| None), tracks.sound, picture == Some(Picture::H264)),
+            wire: Wire::new(
+                picture.iter().map(|_| None),
+                tracks.sound,
+                picture == Some(Picture::H264),
+                Rate::new(true),
+            ),
             codec: picture,
             vp8: Vp8 { picture: 0, key_index: 0 },
             due: VecDeque::new(),
             key_wanted: Arc::new(AtomicBool::new(true)),
+            allowed_bps: Arc::new(AtomicU64::new(0)),
             last: None,
             next_report: None,
         }
+    }
+
+    /// Tells the encoder what it may use. What it would like is not known, so as much as can be found out is looked for.
+    fn allow(&mut self, now: Instant) {
+        let allowed = self.wire.rate.allowed(now, WANTED);
+        self.allowed_bps.store(allowed as u64, Ordering::Relaxed);
     }
 
     fn send(&mut self, now: Instant, due: Due, peer: &mut Peer) {
@@ -153,8 +175,9 @@ impl Source {
 impl Media for Source {
     fn rtp(&mut self, _now: Instant, _packet: &[u8]) {}
 
-    fn rtcp(&mut self, _now: Instant, compound: &[u8]) {
-        self.wire.rtcp(compound, |_| {});
+    fn rtcp(&mut self, now: Instant, compound: &[u8]) {
+        self.wire.rtcp(now, compound);
+        self.allow(now);
         self.key_wanted.store(self.wire.key_wanted(0), Ordering::Relaxed);
     }
 
@@ -162,7 +185,10 @@ impl Media for Source {
         if !peer.connected() {
             return;
         }
+        self.wire.turn(now);
         self.wire.repair_missed(peer);
+        self.wire.probe(peer);
+        self.allow(now);
         while let Some(due) = self.due.pop_front() {
             self.send(now, due, peer);
         }
@@ -177,6 +203,6 @@ impl Media for Source {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.next_report
+        self.next_report.into_iter().chain(self.wire.poll_timeout()).min()
     }
 }

@@ -3,7 +3,7 @@
 
 mod fixtures;
 pub(crate) mod packets;
-mod rate;
+pub(crate) mod rate;
 pub(crate) mod wire;
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use millrace::wire::ext::audio_level::AudioLevel;
 use millrace::wire::id::RtpTs;
 use packets::Vp8;
 use rate::Rate;
-use wire::{Heard, Wire};
+use wire::Wire;
 
 use crate::drive::Media;
 use crate::measure::{Meter, Timed};
@@ -160,7 +160,6 @@ pub struct Publisher {
     next_frame: Instant,
     next_audio: Instant,
     next_report: Instant,
-    rate: Rate,
     /// Which publisher of the run.
     source: u16,
     meter: Arc<Meter>,
@@ -180,13 +179,18 @@ impl Publisher {
             active: true,
         });
         Self {
-            wire: Wire::new(rids, plan.audio, plan.video == Video::H264),
+            // Synthetic packets are a load that is chosen.
+            wire: Wire::new(
+                rids,
+                plan.audio,
+                plan.video == Video::H264,
+                Rate::new(plan.video != Video::Packets),
+            ),
             encodings: encodings.collect(),
             begun: None,
             next_frame: now,
             next_audio: now,
             next_report: now + REPORTS,
-            rate: Rate::default(),
             source,
             meter,
             plan,
@@ -222,7 +226,7 @@ impl Publisher {
         let ticks = (due.duration_since(self.begun.unwrap_or(due)).as_micros() * 90 / 1000) as u32;
         let rates: Vec<f64> = self.encodings.iter().map(|e| self.plan.rate(&e.plan)).collect();
         let wished = self.encodings.iter().zip(&rates).filter(|(e, _)| e.active).map(|(_, rate)| rate).sum();
-        let mut room = self.rate.allowed(now, wished);
+        let mut room = self.wire.rate.allowed(now, wished);
         for (n, rate) in rates.into_iter().enumerate() {
             let Some(encoding) = self.encodings.get(n).filter(|e| e.active) else { continue };
             // The smallest is sent whatever comes, if need be at half of its frames.
@@ -311,12 +315,8 @@ impl Publisher {
 impl Media for Publisher {
     fn rtp(&mut self, _now: Instant, _packet: &[u8]) {}
 
-    fn rtcp(&mut self, _now: Instant, compound: &[u8]) {
-        let rate = &mut self.rate;
-        self.wire.rtcp(compound, |heard| match heard {
-            Heard::Losses { of, lost } => rate.told(of, lost),
-            Heard::AtMost(bps) => rate.remb(bps),
-        });
+    fn rtcp(&mut self, now: Instant, compound: &[u8]) {
+        self.wire.rtcp(now, compound);
     }
 
     fn poll(&mut self, now: Instant, peer: &mut Peer) {
@@ -326,7 +326,9 @@ impl Media for Publisher {
         if self.begun.is_none() {
             (self.begun, self.next_frame, self.next_audio) = (Some(now), now, now);
         }
+        self.wire.turn(now);
         self.wire.repair_missed(peer);
+        self.wire.probe(peer);
         while self.next_frame <= now {
             let due = self.next_frame;
             self.next_frame += self.plan.frame;
@@ -355,6 +357,7 @@ impl Media for Publisher {
     fn poll_timeout(&self) -> Option<Instant> {
         self.begun?;
         let audio = self.wire.has_audio().then_some(self.next_audio);
-        Some(self.next_frame.min(self.next_report)).into_iter().chain(audio).min()
+        let probe = self.wire.poll_timeout();
+        Some(self.next_frame.min(self.next_report)).into_iter().chain(audio).chain(probe).min()
     }
 }

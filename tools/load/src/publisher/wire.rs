@@ -11,10 +11,13 @@ use millrace::wire::rtcp::{self, Packet, SenderInfo};
 use millrace::wire::rtp::Header;
 
 use super::Sent;
+use super::rate::Rate;
 use crate::peer::{Peer, random_ssrc};
 use crate::sdp::{Extensions, H264, H264_RTX, OPUS, OfferedEncoding, Offering, VP8, VP8_RTX};
 use crate::stamp;
 
+/// What a packet has besides its payload, about: headers of IP, UDP and RTP, extensions, and the tag.
+const OVERHEAD: usize = 76;
 /// Packets kept for retransmission, per track.
 const HISTORY: usize = 1024;
 
@@ -32,14 +35,6 @@ struct Track {
     bytes: u32,
 }
 
-/// What a server says of what it gets.
-pub(crate) enum Heard {
-    /// Of so many packets so many did not come.
-    Losses { of: u32, lost: u32 },
-    /// No more than this, in bit/s.
-    AtMost(u64),
-}
-
 /// See the module.
 pub(crate) struct Wire {
     tracks: Vec<Track>,
@@ -48,6 +43,9 @@ pub(crate) struct Wire {
     h264: bool,
     extensions: Extensions,
     transport: u16,
+    /// The time of this turn.
+    now: Instant,
+    pub(crate) rate: Rate,
     /// Track and sequence number of packets that were asked for again.
     missed: Vec<(usize, Seq16)>,
     pub(crate) sent: Arc<Sent>,
@@ -55,7 +53,12 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// A picture in these encodings, by their names, and sound or none.
-    pub(crate) fn new(rids: impl Iterator<Item = Option<String>>, audio: bool, h264: bool) -> Self {
+    pub(crate) fn new(
+        rids: impl Iterator<Item = Option<String>>,
+        audio: bool,
+        h264: bool,
+        rate: Rate,
+    ) -> Self {
         let start = || Seq(u64::from(u16::from_be_bytes(crate::identity::random()) & 0x7fff));
         let tracks = rids.map(|rid| Track {
             rid,
@@ -75,6 +78,8 @@ impl Wire {
             h264,
             extensions: Extensions::default(),
             transport: 0,
+            now: Instant::now(),
+            rate,
             missed: Vec::new(),
             sent: Arc::default(),
         }
@@ -93,6 +98,11 @@ impl Wire {
     /// The extensions of the answer.
     pub(crate) fn negotiated(&mut self, extensions: Extensions) {
         self.extensions = extensions;
+    }
+
+    /// A turn begins: what is sent in it is sent now.
+    pub(crate) fn turn(&mut self, now: Instant) {
+        self.now = now;
     }
 
     /// The next frame of a track is to be a keyframe.
@@ -132,7 +142,7 @@ impl Wire {
         marker: bool,
         ticks: RtpTs,
     ) {
-        let transport = self.take_transport();
+        let transport = self.take_transport(payload.len());
         let (mid, (pt, _)) = (self.mid(), self.types());
         let Some(track) = self.tracks.get_mut(n) else { return };
         let header = Header { marker, pt, seq: track.seq.wire(), ts: ticks, ssrc: track.ssrc };
@@ -157,7 +167,7 @@ impl Wire {
     /// A packet of sound.
     pub(crate) fn send_audio(&mut self, peer: &mut Peer, payload: &[u8], ticks: RtpTs, level: AudioLevel) {
         let Some(ssrc) = self.audio else { return };
-        let transport = self.take_transport();
+        let transport = self.take_transport(payload.len());
         let header = Header { marker: false, pt: OPUS, seq: self.audio_seq.wire(), ts: ticks, ssrc };
         let level = level.bytes();
         let extensions: [(u8, &[u8]); 3] = [
@@ -174,19 +184,41 @@ impl Wire {
     /// Sends again what was asked for.
     pub(crate) fn repair_missed(&mut self, peer: &mut Peer) {
         for (n, seq) in std::mem::take(&mut self.missed) {
-            self.repair(peer, n, seq);
+            if self.repair(peer, n, seq) {
+                self.sent.repaired.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
-    /// RFC 4588: a new packet, under an index of its own, whose payload begins with the lost number.
-    fn repair(&mut self, peer: &mut Peer, n: usize, missed: Seq16) {
-        let (mid, (_, pt)) = (self.mid(), self.types());
-        let transport = self.take_transport();
-        let Some(track) = self.tracks.get_mut(n) else { return };
-        let Some((_, header, payload)) = track.history.iter().rev().find(|(seq, ..)| seq.wire() == missed)
-        else {
+    /// Sends what the estimate asks for to find out whether more goes through: pictures' packets again, which nobody misses.
+    pub(crate) fn probe(&mut self, peer: &mut Peer) {
+        let mut due = self.rate.probe(self.now);
+        let largest = self.tracks.iter().rposition(|track| !track.history.is_empty());
+        let Some(n) = largest.filter(|_| due > 0) else { return };
+        let last = self.tracks.get(n).and_then(|track| track.history.back());
+        let Some((seq, bytes)) = last.map(|(seq, _, payload)| (seq.wire(), payload.len() + OVERHEAD)) else {
             return;
         };
+        while due > 0 && self.repair(peer, n, seq) {
+            due = due.saturating_sub(bytes);
+        }
+    }
+
+    /// When the next turn is to be though nothing else is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.rate.probes(self.now)
+    }
+
+    /// RFC 4588: a new packet, under an index of its own, whose payload begins with the lost number.
+    fn repair(&mut self, peer: &mut Peer, n: usize, missed: Seq16) -> bool {
+        let (mid, (_, pt)) = (self.mid(), self.types());
+        let kept = |track: &Track| track.history.iter().rposition(|(seq, ..)| seq.wire() == missed);
+        let Some(place) = self.tracks.get(n).and_then(kept) else { return false };
+        let bytes =
+            self.tracks.get(n).and_then(|track| track.history.get(place)).map_or(0, |(.., p)| p.len());
+        let transport = self.take_transport(bytes);
+        let Some(track) = self.tracks.get_mut(n) else { return false };
+        let Some((_, header, payload)) = track.history.get(place) else { return false };
         let header = Header { pt, seq: track.rtx_seq.wire(), ssrc: track.rtx_ssrc, ..*header };
         let rid = track.rid.as_deref().unwrap_or_default();
         let extensions: [(u8, &[u8]); 3] = [
@@ -195,10 +227,9 @@ impl Wire {
             (self.extensions.repaired_rid, rid.as_bytes()),
         ];
         let parts: [&[u8]; 2] = [&missed.0.to_be_bytes(), payload];
-        if peer.send_rtp(&header, track.rtx_seq, &present(&extensions), &parts) {
-            self.sent.repaired.fetch_add(1, Ordering::Relaxed);
-        }
+        let sent = peer.send_rtp(&header, track.rtx_seq, &present(&extensions), &parts);
         track.rtx_seq = track.rtx_seq.plus(1);
+        sent
     }
 
     /// Sender reports; `ticks`: the timestamp that a picture of now would have.
@@ -216,8 +247,8 @@ impl Wire {
         }
     }
 
-    /// Takes what the server says: wishes are kept until they can be fulfilled, the rest is told.
-    pub(crate) fn rtcp(&mut self, compound: &[u8], mut tell: impl FnMut(Heard)) {
+    /// Takes what the server says: wishes are kept until they can be fulfilled.
+    pub(crate) fn rtcp(&mut self, now: Instant, compound: &[u8]) {
         let Ok(packets) = rtcp::packets(compound) else { return };
         for packet in packets {
             match packet {
@@ -230,10 +261,9 @@ impl Wire {
                 }
                 Packet::Twcc(twcc) => {
                     self.sent.feedbacks.fetch_add(1, Ordering::Relaxed);
-                    let lost = twcc.statuses().filter(|(_, delta)| delta.is_none()).count();
-                    tell(Heard::Losses { of: twcc.statuses().count() as u32, lost: lost as u32 });
+                    self.rate.told(now, &twcc);
                 }
-                Packet::Remb(remb) => tell(Heard::AtMost(remb.bitrate.as_bps())),
+                Packet::Remb(remb) => self.rate.remb(remb.bitrate.as_bps()),
                 _ => {}
             }
         }
@@ -256,8 +286,12 @@ impl Wire {
         if self.h264 { (H264, H264_RTX) } else { (VP8, VP8_RTX) }
     }
 
-    fn take_transport(&mut self) -> [u8; 2] {
+    /// The transport-wide number of a packet with so much in it.
+    fn take_transport(&mut self, payload: usize) -> [u8; 2] {
         self.transport = self.transport.wrapping_add(1);
+        if self.extensions.transport_seq != 0 {
+            self.rate.sent(self.now, self.transport, payload + OVERHEAD);
+        }
         transport_seq::bytes(Seq16(self.transport))
     }
 }

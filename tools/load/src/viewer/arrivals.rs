@@ -13,7 +13,7 @@ const STATUSES: u64 = 400;
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Arrivals {
+pub(crate) struct Arrivals {
     highest: Option<Seq>,
     /// The first number that no feedback was about.
     next: Seq,
@@ -23,7 +23,7 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    pub(super) fn note(&mut self, now: Instant, seq: Seq16) {
+    pub(crate) fn note(&mut self, now: Instant, seq: Seq16) {
         let seq = match self.highest {
             Some(highest) => highest.nearest(seq),
             None => {
@@ -46,7 +46,7 @@ impl Arrivals {
     }
 
     /// The feedback that is due: its fixed part and one status a packet.
-    pub(super) fn take(&mut self, sender: Ssrc, media: Ssrc) -> Option<(Feedback, Vec<Option<i16>>)> {
+    pub(crate) fn take(&mut self, sender: Ssrc, media: Ssrc) -> Option<(Feedback, Vec<Option<i16>>)> {
         let first = self.at.iter().position(|at| *at != 0)?;
         if first as u64 >= STATUSES {
             // A hole wider than one feedback: nobody needs to hear of it.

@@ -12,7 +12,7 @@ mod stream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrivals::Arrivals;
+pub(crate) use arrivals::Arrivals;
 use frame::Frames;
 pub use frame::{Coded, Frame};
 use millrace::wire::ext::transport_seq;
