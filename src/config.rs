@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 pub use self::line::Stop;
+pub use self::reload::Reload;
 use crate::control::directory::{FileRules, mail_address};
 use crate::control::limits::{Limits, MAX_VOICES};
 use crate::hooks;
@@ -236,10 +237,8 @@ impl Options {
     }
 
     /// The settings as they are now, when they were `before`. The file is read again.
-    pub fn check_again(&self, before: &Config) -> Result<(Config, Vec<&'static str>), Problems> {
-        let now = self.clone().check()?;
-        let waiting = reload::waiting(before, &now);
-        Ok((now, waiting))
+    pub fn check_again(&self, before: &Config) -> Result<Reload, Problems> {
+        Ok(reload::compare(before, self.clone().check()?))
     }
 
     /// Reads the file, if one is named, and checks everything.

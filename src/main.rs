@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use millrace::admin::{self, AdminError};
-use millrace::config::{Config, DEFAULT_DATA, EXIT_CODE, Invocation, Options};
+use millrace::config::{DEFAULT_DATA, EXIT_CODE, Invocation, Options, Reload};
 use millrace::log;
 use millrace::net;
 use millrace::server::Server;
@@ -85,14 +85,18 @@ fn serve(options: &Options) -> Result<(), String> {
             }
             server.refresh_certificate();
             match options.check_again(&config) {
-                Ok((now, waiting)) => {
-                    config = Config { log: now.log, voices: now.voices, ..config };
+                Ok(Reload { now, acting, waiting }) => {
+                    let begins = now.demo && !config.demo;
+                    config = config.with_acting(&now);
                     set_filter(&config.log.filter);
-                    let voices = config.voices;
-                    if server.control().with(move |state, _| state.rooms.set_voices(voices)).await.is_err() {
-                        break;
+                    let Ok(link) = server.apply(&config).await else { break };
+                    if let Some(link) = link.filter(|_| begins) {
+                        let _ = writeln!(std::io::stdout(), "{link}");
                     }
-                    info!("the settings were read again");
+                    let or_none = |keys: Vec<&str>| {
+                        if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
+                    };
+                    info!("the settings were read again; changed: {}", or_none(acting));
                     if !waiting.is_empty() {
                         warn!("changed, but these need a restart: {}", waiting.join(", "));
                     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinHandle;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use self::thread::ControlThread;
 use crate::admin;
@@ -109,6 +109,9 @@ pub struct Server {
     page: Option<Serving>,
     metrics: Option<Serving>,
     link: Option<String>,
+    secure: bool,
+    origins: Origins,
+    uploads: Uploads,
 }
 
 impl Server {
@@ -183,7 +186,7 @@ impl Server {
         let slot = Arc::new(slot.map_err(io::Error::other).map_err(refused("the certificate"))?);
         let endpoint = quic::endpoint(slot.clone(), &reset_key).map_err(refused("QUIC"))?;
         let origins = Origins::new(config.origins.clone());
-        task::spawn(quic::serve(endpoint.clone(), quic_socket, control.clone(), origins));
+        task::spawn(quic::serve(endpoint.clone(), quic_socket, control.clone(), origins.clone()));
 
         // The ways in for people.
         let hashes = Arc::new(RwLock::new(certificates.hashes()));
@@ -201,7 +204,7 @@ impl Server {
             None => None,
         };
         let site = Site {
-            uploads,
+            uploads: uploads.clone(),
             control: control.clone(),
             signal: media.clone(),
             hashes: {
@@ -212,7 +215,7 @@ impl Server {
                 let shards = shards.clone();
                 Box::new(move || shards.turning())
             },
-            origins: config.origins.clone(),
+            origins: origins.clone(),
             mail: mail(config),
             v1: V1::new(&key, report(&shards)),
         };
@@ -231,7 +234,30 @@ impl Server {
             page: Some(page),
             metrics,
             link,
+            secure: config.tls.is_some(),
+            origins,
+            uploads,
         })
+    }
+
+    /// Lets those settings act that do so while the server runs. The link into the demo room, if there is to be one.
+    pub async fn apply(&self, now: &Config) -> Result<Option<String>, Unavailable> {
+        self.origins.set(now.origins.clone());
+        self.uploads.set_rules(now.files.clone());
+        let (voices, demo) = (now.voices, now.demo);
+        let made = self.control.with(move |state, _| {
+            state.rooms.set_voices(voices);
+            demo.then(|| state.directory.demo_group())
+        });
+        let room = match made.await? {
+            Some(Err(failure)) => {
+                warn!("there is no demo room: {failure}");
+                None
+            }
+            made => made.and_then(Result::ok),
+        };
+        let page = room.zip(self.http_address());
+        Ok(page.map(|((gid, pin), address)| http::link(address, self.secure, gid, &pin)))
     }
 
     /// Where media and signalling listen, with the ports that the kernel chose where 0 was asked for.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use millrace::config::{Config, Invocation, Problems, Stop};
+use millrace::config::{Config, Invocation, Problems, Reload, Stop};
 use millrace::control::limits::Limits;
 use millrace::mail::Privacy;
 use millrace::net::Io;
@@ -377,9 +377,9 @@ fn of_what_changed_it_is_told_what_needs_a_restart() {
     let before = options.clone().check().expect("no problem");
     std::fs::write(&file, "voices = 4\nlog = \"debug\"\nhttp = \"127.0.0.1:9\"\ndemo = false\n")
         .expect("written");
-    let (now, waiting) = options.check_again(&before).expect("no problem");
+    let Reload { now, acting, waiting } = options.check_again(&before).expect("no problem");
     assert_eq!((now.voices, now.log.filter.as_str()), (4, "debug"));
-    assert_eq!(waiting, ["http", "demo"]);
+    assert_eq!((acting, waiting), (vec!["demo", "voices", "log"], vec!["http"]));
     std::fs::write(&file, "voices = 99\n").expect("written");
     assert_eq!(options.check_again(&before).expect_err("a problem").0.len(), 1);
 }

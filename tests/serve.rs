@@ -4,9 +4,10 @@
 mod program;
 
 use std::net::{TcpListener, UdpSocket};
-use std::process::Output;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
-use program::{Running, millrace};
+use program::{PATIENCE, Running, ask, millrace};
 
 fn refused(line: &[&str]) -> String {
     let Output { status, stdout, stderr } = millrace(line).output().expect("it runs");
@@ -95,4 +96,55 @@ fn all_bad_settings_are_told_at_once() {
     for key in ["listen", "shards", "io", "tls"] {
         assert!(told.contains(key), "{key}: {told}");
     }
+}
+
+#[test]
+fn settings_that_can_act_do_so_at_a_signal_and_a_broken_file_changes_nothing() {
+    let data = tempfile::tempdir().expect("a folder");
+    let file = data.path().join("millrace.toml");
+    let write = |text: &str| std::fs::write(&file, text).expect("written");
+    let page = "https://new.example.org";
+    write("file-mb = 1");
+    let server = Running::start(data.path(), &["--config", file.to_str().expect("plain")]);
+    // What a page of that origin may read: nothing, or how large files may be.
+    let told = || {
+        let answer = ask(server.port(), "/config.json", &format!("origin: {page}\r\n")).expect("an answer");
+        let largest = answer.split("\"maxBytes\":").nth(1).and_then(|rest| rest.split(',').next());
+        answer.contains("access-control-allow-origin").then(|| largest.map(str::to_owned)).flatten()
+    };
+    let hang_up = || sh(&format!("kill -HUP {}", server.child.id()));
+    let until_told = |largest: &str| {
+        let asked = Instant::now();
+        while told().as_deref() != Some(largest) {
+            assert!(asked.elapsed() < PATIENCE, "it does not act");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    assert_eq!(told(), None);
+
+    write(&format!("origin = [\"{page}\"]\nfile-mb = 2\nshards = 7\n"));
+    hang_up();
+    until_told("2097152");
+
+    // Refused whole: what is right in it does not act either. A pipe tells when it was read.
+    let path = file.to_str().expect("plain");
+    sh(&format!("rm {path} && mkfifo {path}"));
+    hang_up();
+    write("origin = [\"https://other.example.org\"]\nvoices = 99\nprot = 1\n");
+    sh(&format!("rm {path}"));
+    write(&format!("origin = [\"{page}\"]\nfile-mb = 3\nshards = 7\n"));
+    hang_up();
+    until_told("3145728");
+
+    let (status, log) = server.end("TERM");
+    assert!(status.success(), "{log}");
+    assert!(log.contains("changed: origin, file-mb"), "{log}");
+    assert!(log.contains("need a restart: shards"), "{log}");
+    let refused = log.split("stay as they were").nth(1).expect("refused");
+    assert!(refused.contains(":2: voices") && refused.contains(":3: prot"), "{log}");
+    assert!(refused.contains("changed: file-mb"), "the refused origin was never there: {log}");
+}
+
+fn sh(line: &str) {
+    assert!(Command::new("sh").args(["-c", line]).status().expect("a shell").success(), "{line}");
 }

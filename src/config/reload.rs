@@ -1,9 +1,20 @@
 //! Which settings act while the server runs.
 
-use super::Config;
+use super::{Config, Log};
 
-/// The keys of settings that changed and act after a restart only. The others (`log`, `voices`) act at once.
-pub(super) fn waiting(before: &Config, now: &Config) -> Vec<&'static str> {
+/// Settings that were read again.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// As they are now.
+    pub now: Config,
+    /// The keys of those that changed and act at once.
+    pub acting: Vec<&'static str>,
+    /// The keys of those that changed and act after a restart only.
+    pub waiting: Vec<&'static str>,
+}
+
+/// What changed.
+pub(super) fn compare(before: &Config, now: Config) -> Reload {
     // Taken apart, so that a new setting is not forgotten here.
     let Config {
         data,
@@ -17,13 +28,20 @@ pub(super) fn waiting(before: &Config, now: &Config) -> Vec<&'static str> {
         tls,
         origins,
         demo,
-        voices: _,
+        voices,
         files,
         mail,
         webhooks,
         log,
     } = before;
-    let changed = [
+    let acting = [
+        ("origin", *origins != now.origins),
+        ("demo", *demo != now.demo),
+        ("voices", *voices != now.voices),
+        ("file-mb, file-types, user-files-mb, group-files-mb", *files != now.files),
+        ("log", log.filter != now.log.filter),
+    ];
+    let waiting = [
         ("data", *data != now.data),
         ("listen", *listen != now.listen),
         ("http", *http != now.http),
@@ -33,12 +51,27 @@ pub(super) fn waiting(before: &Config, now: &Config) -> Vec<&'static str> {
         ("advertise", *advertise != now.advertise),
         ("trusted-proxy, proxy-header", *proxies != now.proxies),
         ("tls-cert, tls-key", *tls != now.tls),
-        ("origin", *origins != now.origins),
-        ("demo", *demo != now.demo),
-        ("file-mb, file-types, user-files-mb, group-files-mb", *files != now.files),
         ("mail-*", *mail != now.mail),
         ("webhook-*", *webhooks != now.webhooks),
         ("log-format", log.json != now.log.json),
     ];
-    changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+    let changed = |all: &[(&'static str, bool)]| {
+        all.iter().filter_map(|(key, changed)| changed.then_some(*key)).collect()
+    };
+    Reload { acting: changed(&acting), waiting: changed(&waiting), now }
+}
+
+impl Config {
+    /// These settings, with those of `now` that act while the server runs.
+    #[must_use]
+    pub fn with_acting(self, now: &Self) -> Self {
+        Self {
+            origins: now.origins.clone(),
+            demo: now.demo,
+            voices: now.voices,
+            files: now.files.clone(),
+            log: Log { filter: now.log.filter.clone(), ..self.log },
+            ..self
+        }
+    }
 }

@@ -21,6 +21,7 @@ use super::{Body, body, files, whip};
 use crate::control::Control;
 use crate::control::directory::DEFAULT_APP;
 use crate::mail::Mail;
+use crate::signal::webtransport::Origins;
 
 /// Longest form.
 const BODY_BYTES: usize = 64 * 1024;
@@ -38,7 +39,7 @@ pub struct Site {
     /// Whether all shards turn; asked at every `/healthz`.
     pub healthy: Box<dyn Fn() -> bool + Send + Sync>,
     /// Origins of other pages that may use the API.
-    pub origins: Vec<String>,
+    pub origins: Origins,
     /// REST in resource style.
     pub v1: V1,
     /// Files of chats.
@@ -190,7 +191,7 @@ impl Site {
     fn allow_origin(&self, asked: &HeaderMap, headers: &mut HeaderMap) {
         headers.insert(VARY, HeaderValue::from_static("origin"));
         let Some(origin) = asked.get(ORIGIN) else { return };
-        if self.origins.iter().any(|listed| listed.as_bytes() == origin.as_bytes()) {
+        if origin.to_str().is_ok_and(|origin| self.origins.lists(origin)) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             let readable =
                 HeaderValue::from_static("accept-patch, accept-post, etag, link, location, retry-after");

@@ -17,7 +17,6 @@ use super::pages::plain;
 use super::{Body, Site};
 use crate::base64;
 use crate::signal::websocket;
-use crate::signal::webtransport::Origins;
 
 /// Where signalling is, as over HTTP/3.
 pub(super) const PATH: &str = "/signal";
@@ -43,7 +42,7 @@ pub(super) fn answer(
     };
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let origin = text(ORIGIN);
-    if !Origins::new(site.origins.clone()).allow(origin, text(HOST).unwrap_or_default()) {
+    if !site.origins.allow(origin, text(HOST).unwrap_or_default()) {
         info!(origin, "a page of another host was refused; list its origin to let it in");
         return plain(StatusCode::FORBIDDEN, "Pages of this origin may not connect.\n");
     }

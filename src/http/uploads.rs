@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ const POLICY: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none
 #[derive(Clone, Debug)]
 pub struct Uploads {
     folder: Arc<Path>,
-    rules: Arc<FileRules>,
+    rules: Arc<RwLock<Arc<FileRules>>>,
 }
 
 impl Uploads {
@@ -52,12 +52,22 @@ impl Uploads {
     pub fn open(data: &Path, rules: FileRules) -> io::Result<Self> {
         let folder = data.join("files");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        Ok(Self { folder: folder.into(), rules: Arc::new(rules) })
+        Ok(Self { folder: folder.into(), rules: Arc::new(RwLock::new(Arc::new(rules))) })
+    }
+
+    /// From now on these rules hold for what is sent.
+    pub fn set_rules(&self, rules: FileRules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    fn rules(&self) -> Arc<FileRules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What a client may send, as it is told.
     pub(super) fn told(&self) -> Value {
-        json!({ "maxBytes": self.rules.largest, "types": self.rules.types })
+        let rules = self.rules();
+        json!({ "maxBytes": rules.largest, "types": rules.types })
     }
 
     /// Deletes what nobody knows any more: what a crash left behind.
@@ -164,7 +174,7 @@ impl Uploads {
         let name = query.get("name").unwrap_or_default().to_owned();
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.unwrap_or_default().to_owned();
-        let rules = Arc::clone(&self.rules);
+        let rules = self.rules();
         let begun = control.with(move |state, now| {
             let Some(user) = state.directory.authenticate(now.unix, &token) else {
                 return Err(Refusal::AUTH);

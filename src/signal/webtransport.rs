@@ -8,6 +8,7 @@
 mod frames;
 mod qpack;
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -62,22 +63,34 @@ const CLOSE: &[u8] = &[0x00, 0x07, 0x68, 0x43, 0x04, 0x00, 0x00, 0x00, 0x00];
 /// The connection is done with (RFC 9114 section 8.1).
 const NO_ERROR: u32 = 0x100;
 
-/// Whose pages may open sessions in a browser: those of the host that is connected to, and those that are listed.
+/// Whose pages may open sessions in a browser: those of the host that is connected to, and those that are listed. The
+/// list may change while the server runs; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    listed: Vec<String>,
+    listed: Arc<RwLock<Vec<String>>>,
 }
 
 impl Origins {
     /// With further origins, such as `https://example.org`.
-    pub const fn new(listed: Vec<String>) -> Self {
-        Self { listed }
+    pub fn new(listed: Vec<String>) -> Self {
+        Self { listed: Arc::new(RwLock::new(listed)) }
+    }
+
+    /// From now on these are listed.
+    pub fn set(&self, listed: Vec<String>) {
+        *self.listed.write().unwrap_or_else(PoisonError::into_inner) = listed;
+    }
+
+    /// Whether this one is listed.
+    pub fn lists(&self, origin: &str) -> bool {
+        let listed = self.listed.read().unwrap_or_else(PoisonError::into_inner);
+        listed.iter().any(|listed| listed.trim_end_matches('/').eq_ignore_ascii_case(origin))
     }
 
     /// Whether a page of `origin` may connect to us under `authority`. Who sends no origin is no browser.
     pub fn allow(&self, origin: Option<&str>, authority: &str) -> bool {
         let Some(origin) = origin else { return true };
-        if self.listed.iter().any(|listed| listed.trim_end_matches('/').eq_ignore_ascii_case(origin)) {
+        if self.lists(origin) {
             return true;
         }
         match (Origin::parse(origin), Host::of_authority(authority)) {

@@ -22,6 +22,7 @@ use millrace::control::rights::{Admin, Choice, Choices, Receivers};
 use millrace::http::{Http, Serving, Site, Uploads, V1};
 use millrace::mail::Mail;
 use millrace::signal::message::Secret;
+use millrace::signal::webtransport::Origins;
 use reqwest::{Client, StatusCode};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -59,7 +60,7 @@ impl Server {
             signal: vec![SocketAddr::from(([127, 0, 0, 1], 4433))],
             hashes: Box::new(|| vec!["aa".to_owned(), "bb".to_owned()]),
             healthy: Box::new(move || turning.load(Ordering::Relaxed)),
-            origins: vec![ORIGIN.to_owned()],
+            origins: Origins::new(vec![ORIGIN.to_owned()]),
             mail: Mail::Log,
             v1: V1::new(&Secret("k".repeat(32)), Box::new(Default::default)),
         });
@@ -449,7 +450,7 @@ async fn a_certificate_turns_the_page_to_https() {
         signal: Vec::new(),
         hashes: Box::new(Vec::new),
         healthy: Box::new(|| true),
-        origins: Vec::new(),
+        origins: Origins::default(),
         mail: Mail::Off,
         v1: V1::new(&Secret("k".repeat(32)), Box::new(Default::default)),
     });

@@ -17,6 +17,7 @@ use millrace::hooks::Settings;
 use millrace::http::{Http, NodeReport, Serving, Site, Uploads, V1};
 use millrace::mail::Mail;
 use millrace::signal::message::Secret;
+use millrace::signal::webtransport::Origins;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -79,7 +80,7 @@ impl Server {
             signal: Vec::new(),
             hashes: Box::new(Vec::new),
             healthy: Box::new(|| true),
-            origins: vec!["https://app.example.org".to_owned()],
+            origins: Origins::new(vec!["https://app.example.org".to_owned()]),
             mail: Mail::Log,
             v1: V1::new(&Secret(KEY.to_owned()), Box::new(node)),
         });

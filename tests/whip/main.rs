@@ -16,6 +16,7 @@ use millrace::control::rights::Preset;
 use millrace::http::{Http, Serving, Site, Uploads, V1};
 use millrace::mail::Mail;
 use millrace::signal::message::Secret;
+use millrace::signal::webtransport::Origins;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
@@ -53,7 +54,7 @@ impl Server {
             signal: vec![SocketAddr::from(([127, 0, 0, 1], 4433))],
             hashes: Box::new(Vec::new),
             healthy: Box::new(|| true),
-            origins: vec![ORIGIN.to_owned()],
+            origins: Origins::new(vec![ORIGIN.to_owned()]),
             v1: V1::new(&Secret("k".repeat(32)), Box::new(Default::default)),
             mail: Mail::Off,
         });
