@@ -352,6 +352,7 @@ fn report(shards: &Shards) -> Box<dyn Fn() -> NodeReport + Send + Sync> {
         let shown = |stats: ShardStats| {
             let router = stats.router;
             ShardReport {
+                counted_at_ms: stats.at.as_micros() / 1000,
                 processor_ms: u64::try_from(stats.processor_time.as_millis()).unwrap_or(u64::MAX),
                 packets_in: router.packets_in,
                 bytes_in: router.bytes_in,

@@ -59,10 +59,12 @@ fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
 }
 
-/// The file at a path of the site, if there is one; `/` and `/room` are the room's page.
+/// The file at a path of the site, if there is one; `/` and `/room` are the room's page,
+/// `/admin` the console.
 pub(super) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     let path = match path {
         "/" | "/room" => "index.html",
+        "/admin" => "admin/index.html",
         other => other.strip_prefix('/')?,
     };
     let (file, [packed, plain]) = FILES.iter().zip(ETAGS.iter()).find(|(file, _)| file.path == path)?;

@@ -73,6 +73,8 @@ impl fmt::Debug for Sinks {
 /// What one shard has done since it began, at most a second ago.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShardStats {
+    /// When it was so.
+    pub at: Instant,
     /// Its driver.
     pub net: net::Counters,
     /// Its router.

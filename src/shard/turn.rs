@@ -358,6 +358,7 @@ impl<C: Core> Turner<C> {
         self.shown.heartbeat.store(now.as_micros().max(1), Ordering::Relaxed);
         if self.published == Instant::ZERO || now.since(self.published) >= IDLE {
             self.published = now;
+            self.work.stats.at = now;
             self.work.stats.net = self.driver.counters();
             self.work.stats.router = self.work.core.counters();
             self.work.stats.gauges = self.work.core.gauges();

@@ -33,6 +33,7 @@ await import('./suites/stage.js');
 await import('./suites/looks.js');
 await import('./suites/landing.js');
 await import('./suites/accessible.js');
+await import('./suites/console.js');
 await import('./suites/firefox.js');
 
 const good = await runAll(new RegExp(process.argv.slice(2).join(' ') || '.', 'i'));

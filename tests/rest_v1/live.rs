@@ -129,6 +129,8 @@ async fn people_and_streams_are_shown_with_how_they_do() {
     assert_eq!(server.get(KEY, &format!("{base}/streams/{}/1", ann.uid)).await.status, 404);
     let call = json!({ "gid": gid, "name": "Room", "people": 2, "streams": 1, "kbpsIn": 700, "kbpsOut": 0, "limited": 0 });
     assert_eq!(server.get(KEY, "/v1/calls").await.must(200)["items"], json!([call]));
+    assert_eq!(server.get(KEY, "/v1/calls?search=roo").await.must(200)["items"], json!([call]));
+    assert_eq!(server.get(KEY, "/v1/calls?search=else").await.must(200)["items"], json!([]));
     assert_eq!(server.get(&owner, "/v1/calls").await.must(200)["items"], json!([call]));
     assert_eq!(server.get(&ann.token, "/v1/calls").await.must(200)["items"], json!([]));
     // It is not everybody's business.

@@ -179,18 +179,24 @@ fn apply(patch: &Object, group: &mut Group) {
     shown::patch_limits(patch, &mut group.limits);
 }
 
+/// What is searched for.
+pub(super) fn search(call: &Call) -> Option<String> {
+    call.query.text("search").map(str::to_lowercase)
+}
+
+/// Whether a group is among what is searched for.
+pub(super) fn found(search: Option<&str>, gid: Gid, group: &Group) -> bool {
+    search.is_none_or(|search| group.name.to_lowercase().contains(search) || gid.0.to_string() == search)
+}
+
 /// What a request of the list may say.
 pub(super) const QUERY: &[Field] =
     &[CURSOR, LIMIT, maybe("search", Kind::Line(100), "Only those whose name has this, or whose gid it is.")];
 
 pub(super) fn list(state: &mut State, call: &Call) -> Answer {
     let groups = &state.directory;
-    let search = call.query.text("search").map(str::to_lowercase);
-    let found = |(gid, group): &(Gid, &Group)| {
-        let has =
-            |search: &String| group.name.to_lowercase().contains(search) || gid.0.to_string() == *search;
-        search.as_ref().is_none_or(has)
-    };
+    let search = search(call);
+    let found = |(gid, group): &(Gid, &Group)| found(search.as_deref(), *gid, group);
     let key = |(gid, group): (Gid, _)| (u64::from(gid.0), (gid, group));
     let show = |(gid, group): (Gid, &Group)| show(gid, group);
     Ok(match call.caller.uid() {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::problem::Problem;
 use super::shape::{Kind, Shape, known, maybe, needed, null};
 use super::shown::{self, ANY, COUNT, LIMITS, MUTED, Patch, SAID};
-use super::{Answer, Call, Reply};
+use super::{Answer, Call, Reply, groups};
 use crate::control::State;
 use crate::control::ids::{Gid, Sid, Uid};
 use crate::control::rights::Admin;
@@ -270,9 +270,16 @@ fn find(state: &mut State, call: &Call) -> Result<PersonReport, Problem> {
 }
 
 pub(super) fn calls(state: &mut State, call: &Call) -> Answer {
-    let may = |(gid, ..): &(Gid, usize, usize)| match call.caller.uid() {
-        None => call.caller.has_group(state, *gid),
-        Some(_) => call.caller.in_group(state, *gid, MAY_LOOK).is_ok(),
+    let search = groups::search(call);
+    let may = |(gid, ..): &(Gid, usize, usize)| {
+        let group = state.directory.group(*gid);
+        if !group.is_some_and(|group| groups::found(search.as_deref(), *gid, group)) {
+            return false;
+        }
+        match call.caller.uid() {
+            None => call.caller.has_group(state, *gid),
+            Some(_) => call.caller.in_group(state, *gid, MAY_LOOK).is_ok(),
+        }
     };
     let mut live: Vec<_> = state.rooms.live().filter(may).collect();
     sort_by_key(&mut live, |live| *live);

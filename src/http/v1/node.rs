@@ -26,6 +26,8 @@ pub struct NodeReport {
 /// What one shard has done since it began.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShardReport {
+    /// When it was so, in milliseconds of the server's own clock.
+    pub counted_at_ms: u64,
     /// Processor time of its thread, in milliseconds.
     pub processor_ms: u64,
     /// Media packets in, and their bytes.
@@ -51,6 +53,11 @@ pub struct ShardReport {
 static SHARD: Shape = Shape {
     name: "Shard",
     fields: &[
+        needed(
+            "countedAt",
+            COUNT,
+            "When all of this was so, in milliseconds of a clock of the server's own.",
+        ),
         needed("processorMs", COUNT, "Processor time of its thread since it began, in milliseconds."),
         needed("packetsIn", COUNT, "Media packets that came since it began."),
         needed("bytesIn", COUNT, "Their bytes."),
@@ -139,6 +146,7 @@ fn show(state: &State, call: &Call) -> Value {
         .iter()
         .map(|shard| {
             json!({
+                "countedAt": shard.counted_at_ms,
                 "processorMs": shard.processor_ms,
                 "packetsIn": shard.packets_in,
                 "bytesIn": shard.bytes_in,

@@ -247,7 +247,7 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
         Page(&live::CALL),
         live::calls,
     )
-    .asks(PAGE),
+    .asks(groups::QUERY),
     route(
         "GET",
         PEOPLE,

@@ -1,31 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each view in dark and light: axe finds nothing serious; and the first load stays small.
 
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { askForCode, giveCode, makeRoom } from '../lib/account.js';
+import { AXE, findings } from '../lib/axe.js';
 import { assert, note, test } from '../lib/check.js';
 import { world } from '../lib/world.js';
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FIRST_LOAD = 150 * 1024;
-
-/**
- * What axe calls serious or critical, in dark and light, as lines.
- * @param {import('playwright-core').Page} page
- * @param {string} view
- */
-async function findings(page, view) {
-  const found = [];
-  for (const colorScheme of /** @type {const} */ (['dark', 'light'])) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-    for (const { id, impact, nodes } of violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')) {
-      for (const { target, any } of nodes) found.push(`${view}, ${colorScheme}: ${impact} ${id} at ${target} ${any[0]?.message ?? ''}`);
-    }
-  }
-  return found;
-}
 
 test('axe finds nothing serious in any view', () => world({ name: 'accessible' }, async ({ server, person }) => {
   for (const name of ['Bob', 'Cem']) await person(name).joinRoom();
