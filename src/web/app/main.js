@@ -3,7 +3,6 @@
 
 import { Failure, Millrace } from '../sdk/millrace.js';
 import { account, forgetAccount, signOut } from './account.js';
-import { Call } from './call.js';
 import { element } from './dom.js';
 import { forget, tokenFor } from './guest.js';
 import { JoinDialog } from './join.js';
@@ -143,8 +142,14 @@ function open(view, fill) {
   fill();
 }
 
+/** The call itself, which only those load who are about to join. */
+function loadCall() {
+  return import('./call.js');
+}
+
 /** @param {Link} link */
 function ask(link) {
+  loadCall().catch(() => {});
   step += 1;
   open('join', () => dialog.open(link));
 }
@@ -152,7 +157,7 @@ function ask(link) {
 /** @param {Wish} wish */
 async function join(wish) {
   try {
-    const { room, token } = await enter(wish);
+    const [{ Call }, { room, token }] = await Promise.all([loadCall(), enter(wish)]);
     // A pin typed by hand: a reload comes back by it.
     if (wish.pin !== linked().pin) history.replaceState(null, '', linkTo(wish.gid, wish.pin, wish.watch));
     show('call');
