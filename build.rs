@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
+#[path = "build/classic.rs"]
+mod classic;
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build/classic.rs");
     println!("cargo::rerun-if-changed=src/web");
     // A position-independent program is full of pointers that are to be moved: a bit for each (DT_RELR) in place of 24
     // bytes takes a fifth of a megabyte off. Needs glibc 2.36 or musl 1.2.4.
@@ -37,16 +41,24 @@ fn links_with_lld() -> bool {
     Path::new(root.trim()).join("lib/rustlib").join(usual).join("bin/gcc-ld/ld.lld").exists()
 }
 
-/// Packs each file of `root` as gzip has it, and lists them as the table of `src/http/files.rs`.
+/// Packs each file of `root` as gzip has it, and the classic script that is made of the SDK, and lists them as the table of
+/// `src/http/files.rs`.
 fn pack_web(root: &Path, out: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     walk(root, &mut files)?;
     files.sort();
     let mut table = "[".to_owned();
-    for (nth, file) in files.iter().enumerate() {
+    let classic = classic::script("sdk/millrace.js", &|path| fs::read_to_string(root.join(path)).ok());
+    let classic = classic.map_err(io::Error::other)?.into_bytes();
+    let read = |file: &PathBuf| {
+        let path = file.strip_prefix(root).expect("it was found there").to_path_buf();
+        Ok((path, fs::read(file)?))
+    };
+    let mut all = files.iter().map(read).collect::<io::Result<Vec<_>>>()?;
+    all.push((PathBuf::from("mesibo.js"), classic));
+    for (nth, (path, bytes)) in all.iter().enumerate() {
         let packed = out.join(format!("web-{nth}.gz"));
-        fs::write(&packed, gzip(&fs::read(file)?))?;
-        let path = file.strip_prefix(root).expect("it was found there");
+        fs::write(&packed, gzip(bytes))?;
         writeln!(table, "Embedded {{ path: {path:?}, packed: include_bytes!({packed:?}) }},")
             .expect("a string");
     }

@@ -26,6 +26,7 @@ await import('./suites/moderation.js');
 await import('./suites/rights.js');
 await import('./suites/limits.js');
 await import('./suites/mesibo.js');
+await import('./suites/samples.js');
 await import('./suites/documents.js');
 await import('./suites/bundler.js');
 await import('./suites/stats.js');
