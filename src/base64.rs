@@ -14,6 +14,11 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     bytes.chunks(3).flat_map(group).collect()
 }
 
+/// Section 5, without padding.
+pub(crate) fn encode_url(bytes: &[u8]) -> String {
+    encode(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
+}
+
 /// Section 5, without padding, as RFC 7515 section 2 has it: one text for each, so that a token has one form.
 pub(crate) fn decode_url(text: &str) -> Option<Vec<u8>> {
     let (mut bits, mut count) = (0_u32, 0_u32);

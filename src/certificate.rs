@@ -5,7 +5,7 @@
 //! begins, for clocks that are slow, seven days of service, five days in reserve. The next one is made when the
 //! current one begins its service, so that its hash can be published long before.
 
-mod der;
+pub(crate) mod der;
 
 pub(crate) use self::der::date;
 

@@ -19,6 +19,7 @@ use std::thread;
 
 pub use self::line::Stop;
 pub use self::reload::Reload;
+use crate::acme;
 use crate::control::directory::{FileRules, mail_address};
 use crate::control::limits::{Limits, MAX_VOICES};
 use crate::hooks;
@@ -134,6 +135,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// HTTPS in place of HTTP.
     pub tls: Option<Tls>,
+    /// Who gives the page its certificate.
+    pub acme: Option<acme::Settings>,
     /// Origins besides the page's own whose pages may connect, as in `https://example.org`.
     pub origins: Vec<String>,
     /// Whether to keep a demo group.
@@ -200,6 +203,9 @@ const KEYS: &[(&str, bool)] = &[
     ("advertise", true),
     ("tls-cert", false),
     ("tls-key", false),
+    ("acme-domain", true),
+    ("acme-directory", false),
+    ("acme-ca", false),
     ("trusted-proxy", true),
     ("proxy-header", false),
     ("origin", true),
@@ -334,6 +340,11 @@ impl Options {
             }
             _ => tls_cert.zip(tls_key).map(|(cert, key)| Tls { cert, key }),
         };
+        let acme = check.acme();
+        if let (Some(place), Some(_)) = (check.names("acme-domain"), check.names("tls-cert")) {
+            let text = "gets a certificate, and tls-cert names one: give one of the two".to_owned();
+            check.problem(place, "acme-domain", text);
+        }
         let files = check.files();
         let mail = check.mail();
         let webhooks = check.webhooks();
@@ -374,6 +385,7 @@ impl Options {
             advertise,
             proxies: Proxies { networks, forwarded: forwarded.unwrap_or(false) },
             tls,
+            acme,
             origins,
             demo: demo.unwrap_or(true),
             voices: voices.unwrap_or(DEFAULT_VOICES),
@@ -567,6 +579,31 @@ impl Check {
         }
         let (privacy, host, port) = server?;
         Some(MailServer { host, port, privacy, account: user.zip(password), from: from?, ca })
+    }
+
+    /// What belongs to certificates that are given out: nothing, or at least a name.
+    fn acme(&mut self) -> Option<acme::Settings> {
+        self.split("acme-domain");
+        let domains = self.many("acme-domain", "a name, as in meet.example.org", |text| {
+            let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+            let named = text.contains('.') && text.len() < 254 && text.bytes().all(good);
+            named.then(|| text.to_ascii_lowercase())
+        });
+        let directory = self.one(
+            "acme-directory",
+            "the address of an authority's directory, as in https://acme.example.org/directory",
+            hooks::endpoint,
+        );
+        let ca = self.one("acme-ca", "the path of a PEM file that can be read", |text| {
+            Some(PathBuf::from(text)).filter(|path| fs::File::open(path).is_ok())
+        });
+        for (key, needs) in [("acme-directory", "acme-domain"), ("acme-ca", "acme-domain")] {
+            if let (Some(place), None) = (self.names(key), self.names(needs)) {
+                self.problem(place, key, format!("needs {needs}, too"));
+            }
+        }
+        let directory = directory.or_else(|| hooks::endpoint(acme::LETS_ENCRYPT))?;
+        (!domains.is_empty()).then_some(acme::Settings { domains, directory, ca })
     }
 
     /// What belongs to webhooks: endpoints with a secret, or none of both.

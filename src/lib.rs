@@ -7,6 +7,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod acme;
 pub mod admin;
 mod base64;
 pub mod certificate;

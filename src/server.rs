@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
 use self::thread::ControlThread;
+use crate::acme;
 use crate::admin;
 use crate::certificate::{CertificateError, Certificates};
 use crate::config::{self, Config, Problem};
@@ -138,7 +139,12 @@ impl Server {
         let sockets = net::bind(&config.listen, usize::from(config.shards))?;
         let media = sockets.addresses();
         let candidates = candidates(&media, &config.advertise).map_err(refused("its own addresses"))?;
-        let page = runtime.block_on(Http::bind(config.http, config.tls.as_ref()))?;
+        let kept = config.acme.as_ref().map(|settings| acme::files(&config.data, settings)).transpose();
+        let kept = kept.map_err(refused("the folder of certificates"))?;
+        let page = runtime.block_on(Http::bind(config.http, kept.as_ref().or(config.tls.as_ref())))?;
+        if let (Some(settings), Some(files)) = (&config.acme, kept) {
+            runtime.spawn(acme::run(settings.clone(), files, page.challenges()));
+        }
         let streams =
             streams(&media, page.address(), &config.advertise).map_err(refused("its own addresses"))?;
         info!("media and signalling on UDP {}, told to clients as {}", list(&media), list(&candidates));

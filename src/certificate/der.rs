@@ -1,4 +1,4 @@
-//! A self-signed certificate (RFC 5280) in DER, the one that we need and no other.
+//! Self-signed certificates (RFC 5280) and requests for others (RFC 2986) in DER, those that we need and no other.
 
 use ring::digest::{SHA256, digest};
 use ring::error::Unspecified;
@@ -15,6 +15,8 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
+/// The attributes of a request.
+const ATTRIBUTES: u8 = 0xa0;
 /// The tagged fields of a `TBSCertificate`.
 const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
@@ -35,14 +37,19 @@ const EXTENDED_KEY_USAGE: [u8; 3] = [0x55, 0x1d, 0x25];
 /// ... 1.3.6.1.5.5.7.3.1: to be a TLS server.
 const SERVER_AUTH: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 
+/// 1.3.6.1.5.5.7.1.31: that somebody holds a name (RFC 8737 section 6.1).
+const ACME_IDENTIFIER: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x1f];
+/// 1.2.840.113549.1.9.14: extensions that are asked for (RFC 2985 section 5.4.2).
+const EXTENSION_REQUEST: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e];
+
 /// A new key on P-256 (PKCS#8).
-pub(super) fn key() -> Result<Vec<u8>, Unspecified> {
+pub(crate) fn key() -> Result<Vec<u8>, Unspecified> {
     let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())?;
     Ok(key.as_ref().to_vec())
 }
 
 /// The public half of a key on P-256, as certificates hold it.
-pub(super) fn public_half(private_key: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn public_half(private_key: &[u8]) -> Option<Vec<u8>> {
     read(private_key).ok().map(|pair| pair.public_key().as_ref().to_vec())
 }
 
@@ -52,11 +59,101 @@ fn read(private_key: &[u8]) -> Result<EcdsaKeyPair, Unspecified> {
 }
 
 /// A certificate for `host`, issued by `name` to itself, valid from one second since 1970 to another.
-pub(super) fn certificate(
+pub(crate) fn certificate(
+    private_key: &[u8],
+    name: &str,
+    host: &str,
+    validity: (u64, u64),
+) -> Result<Vec<u8>, Unspecified> {
+    certificate_with(private_key, name, host, validity, &[])
+}
+
+/// The certificate that answers a challenge for `host` (RFC 8737 section 3): `proof` is what shows who asked.
+pub(crate) fn challenge(
+    private_key: &[u8],
+    host: &str,
+    validity: (u64, u64),
+    proof: &[u8],
+) -> Result<Vec<u8>, Unspecified> {
+    let proof = extension(&ACME_IDENTIFIER, true, &value(OCTET_STRING, proof));
+    certificate_with(private_key, "challenge", host, validity, &proof)
+}
+
+/// Asks for a certificate for these names.
+pub(crate) fn request(private_key: &[u8], hosts: &[String]) -> Result<Vec<u8>, Unspecified> {
+    let pair = read(private_key)?;
+    let names: Vec<_> = hosts.iter().map(|host| value(DNS_NAME, host.as_bytes())).collect();
+    let extensions = sequence(&[extension(&SUBJECT_ALT_NAME, false, &sequence(&names))]);
+    let request = sequence(&[
+        value(INTEGER, &[0]),
+        sequence(&[]),
+        public_key(pair.public_key().as_ref()),
+        value(ATTRIBUTES, &sequence(&[object(&EXTENSION_REQUEST), value(SET, &extensions)])),
+    ]);
+    let signature = pair.sign(&SystemRandom::new(), &request)?;
+    let algorithm = sequence(&[object(&ECDSA_WITH_SHA256)]);
+    Ok(sequence(&[request, algorithm, bits(0, signature.as_ref())]))
+}
+
+/// From when to when a certificate is valid, in seconds since 1970.
+pub(crate) fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
+    let (_, certificate, _) = take(certificate)?;
+    let (_, mut fields, _) = take(certificate)?;
+    // A version, if there is one, then number, algorithm and issuer stand before it (RFC 5280 section 4.1).
+    if fields.first() == Some(&VERSION) {
+        fields = take(fields)?.2;
+    }
+    for _ in 0..3 {
+        fields = take(fields)?.2;
+    }
+    let (_, validity, _) = take(fields)?;
+    let (tag, not_before, rest) = take(validity)?;
+    let (other_tag, not_after, _) = take(rest)?;
+    Some((read_time(tag, not_before)?, read_time(other_tag, not_after)?))
+}
+
+/// The value with which `bytes` begin: its tag, what is in it, and what follows.
+fn take(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, len, rest) = match bytes {
+        [tag, len @ 0..=0x7f, rest @ ..] => (*tag, usize::from(*len), rest),
+        [tag, 0x81, len, rest @ ..] => (*tag, usize::from(*len), rest),
+        [tag, 0x82, high, low, rest @ ..] => (*tag, usize::from(u16::from_be_bytes([*high, *low])), rest),
+        _ => return None,
+    };
+    let (inner, rest) = rest.split_at_checked(len)?;
+    Some((tag, inner, rest))
+}
+
+/// RFC 5280 section 4.1.2.5.
+fn read_time(tag: u8, text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (year, rest) = text.split_at_checked(if tag == UTC_TIME { 2 } else { 4 })?;
+    let year: u64 = year.parse().ok()?;
+    let year = match tag {
+        UTC_TIME if year < 50 => 2000 + year,
+        UTC_TIME => 1900 + year,
+        GENERALIZED_TIME => year,
+        _ => return None,
+    };
+    let two = |at: usize| rest.get(at..at + 2)?.parse::<u64>().ok();
+    let (month, day) = (two(0)?, two(2)?);
+    // The years are counted as `date` counts them; one that begins in March ends with the leap day.
+    let march = year.checked_sub(u64::from(month < 3))?;
+    let since_march = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
+    let days = (365 * march + march / 4 - march / 100 + march / 400 + since_march).checked_sub(719_468)?;
+    Some(days * 86_400 + two(4)? * 3600 + two(6)? * 60 + two(8)?)
+}
+
+fn public_key(public: &[u8]) -> Vec<u8> {
+    sequence(&[sequence(&[object(&EC_PUBLIC_KEY), object(&P256)]), bits(0, public)])
+}
+
+fn certificate_with(
     private_key: &[u8],
     name: &str,
     host: &str,
     (not_before, not_after): (u64, u64),
+    more: &[u8],
 ) -> Result<Vec<u8>, Unspecified> {
     let pair = read(private_key)?;
     let public = pair.public_key().as_ref();
@@ -72,7 +169,7 @@ pub(super) fn certificate(
         name.clone(),
         sequence(&[time(not_before), time(not_after)]),
         name,
-        sequence(&[sequence(&[object(&EC_PUBLIC_KEY), object(&P256)]), bits(0, public)]),
+        public_key(public),
         value(
             EXTENSIONS,
             &sequence(&[
@@ -80,6 +177,7 @@ pub(super) fn certificate(
                 // digitalSignature, the first bit.
                 extension(&KEY_USAGE, true, &bits(7, &[0x80])),
                 extension(&EXTENDED_KEY_USAGE, false, &sequence(&[object(&SERVER_AUTH)])),
+                more.to_vec(),
             ]),
         ),
     ]);
@@ -165,6 +263,18 @@ mod tests {
         }
         assert_eq!(time(1_800_000_000), [&[UTC_TIME, 13], &b"270115080000Z"[..]].concat());
         assert_eq!(time(2_524_608_000), [&[GENERALIZED_TIME, 15], &b"20500101000000Z"[..]].concat());
+    }
+
+    #[test]
+    fn the_validity_of_a_certificate_is_read_as_it_was_written() {
+        let key = key().expect("a key");
+        for validity in [(0, 951_782_399), (951_782_400, 1_800_000_000), (2_524_607_999, 4_107_542_400)] {
+            let made = certificate(&key, "somebody", "example.org", validity).expect("a certificate");
+            assert_eq!(super::validity(&made), Some(validity));
+            for len in 0..100 {
+                assert_eq!(super::validity(&made[..len]), None);
+            }
+        }
     }
 
     #[test]

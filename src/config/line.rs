@@ -73,6 +73,13 @@ const SERVE: Command = Command {
         once("tls-cert", "FILE", "Certificate chain (PEM) of the web page, which turns it to HTTPS"),
         once("tls-key", "FILE", "Its private key (PEM)"),
         many(
+            "acme-domain",
+            "NAME[,NAME]",
+            "Get a certificate for the web page at these names, by port 443, and agree to the authority's terms",
+        ),
+        once("acme-directory", "URL", "The authority to get it from [default: Let's Encrypt]"),
+        once("acme-ca", "FILE", "Certificates (PEM) to trust there in place of the system's"),
+        many(
             "trusted-proxy",
             "NET[,NET]",
             "Proxies before the web page, as 127.0.0.1 or 10.0.0.0/8, that say truly who asks; may be given several times",

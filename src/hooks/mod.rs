@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
+pub(crate) use self::post::status;
 pub use self::post::{Endpoint, endpoint};
 use self::post::{Post, Request};
 use crate::base64;

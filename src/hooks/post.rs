@@ -23,11 +23,11 @@ const LINE: usize = 1024;
 /// Where webhooks go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    secure: bool,
-    host: String,
-    port: u16,
+    pub(crate) secure: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// Path and query.
-    path: String,
+    pub(crate) path: String,
 }
 
 impl fmt::Display for Endpoint {
@@ -131,7 +131,7 @@ impl Post {
 }
 
 /// The status of an answer's first line (RFC 9112 section 4).
-fn status(line: &[u8]) -> Option<u16> {
+pub(crate) fn status(line: &[u8]) -> Option<u16> {
     let line = line.strip_prefix(b"HTTP/1.")?;
     let digits = line.get(2..5).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
     let after = line.get(5)?;

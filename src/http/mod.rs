@@ -40,7 +40,8 @@ use self::pages::Pages;
 use self::places::{Place, Places};
 pub use self::proxy::{Network, Proxies};
 pub use self::site::Site;
-use self::tls::Certificate;
+pub use self::tls::Challenges;
+use self::tls::{CHALLENGE, Certificate};
 use self::uploads::FileBody;
 pub use self::uploads::Uploads;
 pub use self::v1::{NodeReport, ShardReport, V1};
@@ -198,6 +199,11 @@ impl Http {
         Self { media: Some(media), ..self }
     }
 
+    /// Where an authority is answered that wants to see a name proved; of no use without a certificate.
+    pub fn challenges(&self) -> Challenges {
+        self.tls.as_ref().map(|certificate| certificate.challenges()).unwrap_or_default()
+    }
+
     /// Starts to serve a site on the current tokio runtime.
     pub fn start(self, site: Site) -> Serving {
         self.serve(Pages::new(Some(site), None))
@@ -319,6 +325,8 @@ async fn connection(
     match tls {
         None => serve(Box::new(stream), peer, proxies, site, place, stopped).await,
         Some(tls) => match tokio::time::timeout(HEAD_TIME, tls.acceptor().accept(stream)).await {
+            // The authority has seen what it wanted.
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(CHALLENGE) => {}
             Ok(Ok(stream)) => serve(Box::new(stream), peer, proxies, site, place, stopped).await,
             Ok(Err(error)) => debug!("TLS with {peer}: {error}"),
             Err(_) => debug!("TLS with {peer}: too slow"),

@@ -25,7 +25,7 @@ const MOST_UNPROVEN: usize = 512;
 const PROVE_WITHIN: Duration = Duration::from_secs(10);
 /// ... and without anything after that: a peer checks every few seconds (RFC 7675).
 const SILENT_FOR: Duration = Duration::from_secs(60);
-/// What waits for a connection at most: pictures as the pacer gives them, and as much again of sound and reports.
+/// What waits for a connection at most: pictures as the pacer gives them, and three times as much of sound and reports.
 const QUEUE: usize = 64 * 1024;
 /// Of what was not sent yet the kernel takes no more than this: there it could not be overtaken, nor left out.
 const UNSENT: i32 = 16 * 1024;

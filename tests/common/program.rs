@@ -44,7 +44,7 @@ impl Running {
 
     /// Where its page and its REST are.
     pub(crate) fn port(&self) -> u16 {
-        let authority = self.link.strip_prefix("http://localhost:").expect("a link");
+        let authority = self.link.split("://localhost:").nth(1).expect("a link");
         authority.split('/').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 

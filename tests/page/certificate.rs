@@ -2,7 +2,7 @@
 //! that is of no use.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
@@ -54,25 +54,50 @@ impl ServerCertVerifier for Witness {
     }
 }
 
+/// Where a server's page is.
+pub(crate) fn address(server: &Running) -> String {
+    format!("127.0.0.1:{}", server.port())
+}
+
+/// Connects to the page as a client that asks for this name and offers to speak this: the connection, and the certificate
+/// that is shown.
+fn connect(
+    page: &str,
+    name: &str,
+    spoken: &[&[u8]],
+) -> io::Result<(StreamOwned<ClientConnection, TcpStream>, Vec<u8>)> {
+    let witness = Arc::new(Witness::default());
+    let mut config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(witness.clone())
+        .with_no_client_auth();
+    config.alpn_protocols = spoken.iter().map(|spoken| spoken.to_vec()).collect();
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let client = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let mut stream = StreamOwned::new(client, TcpStream::connect(page).expect("a connection"));
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    let shown = witness.0.lock().expect("whole").clone();
+    Ok((stream, shown))
+}
+
+/// The certificate that is shown, and what was agreed on to be spoken.
+pub(crate) fn shown(page: &str, name: &str, spoken: &[&[u8]]) -> io::Result<(Vec<u8>, Option<Vec<u8>>)> {
+    let (stream, shown) = connect(page, name, spoken)?;
+    Ok((shown, stream.conn.alpn_protocol().map(<[u8]>::to_vec)))
+}
+
 struct Page(StreamOwned<ClientConnection, TcpStream>);
 
 impl Page {
-    /// Connects; the certificate that is shown.
+    /// Asks for something; the certificate that is shown.
     fn open(server: &Running) -> (Self, Vec<u8>) {
-        let authority = server.link.strip_prefix("https://").and_then(|rest| rest.split('/').next());
-        let address = authority.expect("a link").replace("localhost", "127.0.0.1");
-        let witness = Arc::new(Witness::default());
-        let config = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .dangerous()
-            .with_custom_certificate_verifier(witness.clone())
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let client = ClientConnection::new(Arc::new(config), name).expect("a client");
-        let mut page = Self(StreamOwned::new(client, TcpStream::connect(address).expect("a connection")));
+        let (stream, shown) = connect(&address(server), "localhost", &[]).expect("a connection");
+        let mut page = Self(stream);
         page.get();
-        let shown = witness.0.lock().expect("whole").clone();
         (page, shown)
     }
 
@@ -106,13 +131,12 @@ fn hang_up(server: &Running) {
     assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
 }
 
-fn until_shown(server: &Running, wanted: &[u8]) -> Duration {
+pub(crate) fn until_shown(server: &Running, wanted: &[u8]) {
     let began = Instant::now();
     while Page::open(server).1 != wanted {
         assert!(began.elapsed() < PATIENCE, "the new certificate is not shown");
         std::thread::sleep(Duration::from_millis(20));
     }
-    began.elapsed()
 }
 
 #[test]

@@ -21,7 +21,7 @@ const START: Bitrate = Bitrate::from_kbps(8_000);
 /// What is held back waits for the next multiple of this.
 const GRID_US: u64 = 5_000;
 /// What a TCP connection is given at once, besides sound and reports.
-pub(crate) const STREAM_HOLDS: i32 = 32 * 1024;
+pub(crate) const STREAM_HOLDS: i32 = 16 * 1024;
 /// A connection that takes nothing is looked at again after this: it tells by itself when it takes more.
 const CLOGGED: Duration = Duration::from_millis(100);
 

@@ -29,6 +29,7 @@ pub(crate) fn with_owner(loopback: IpAddr, test: impl AsyncFnOnce(String, String
         advertise: vec![],
         proxies: Default::default(),
         tls: None,
+        acme: None,
         origins: vec![],
         metrics: None,
         demo: true,
