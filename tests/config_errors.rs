@@ -232,7 +232,7 @@ fn a_token_is_asked_for_with_or_without_equals_signs() {
             Invocation::Token(token) => {
                 assert_eq!(token.data, PathBuf::from("d"));
                 assert_eq!((token.name.as_str(), token.address.as_deref()), ("Ada", None));
-                assert_eq!(token.limits(), Limits::default());
+                assert_eq!(token.limits, Limits::default());
             }
             _ => panic!("not token"),
         }
@@ -252,7 +252,7 @@ fn a_token_is_asked_for_with_or_without_equals_signs() {
         Invocation::Token(token) => {
             assert_eq!(token.data, PathBuf::from("millrace-data"));
             assert_eq!(
-                (token.address.as_deref(), token.max_voices, token.max_resolution),
+                (token.address.as_deref(), token.limits.max_voices, token.limits.max_resolution),
                 (Some("-a=b"), 2, 5)
             );
         }
