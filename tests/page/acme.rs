@@ -363,18 +363,18 @@ fn a_certificate_comes_by_itself_is_kept_and_renewed_when_its_time_is_over() {
     let server = start(&authority, folder.path());
     let first = authority.issued(0);
     until_shown(&server, &first);
-    server.terminate();
+    server.end("TERM");
     // That one is long over: another one comes with the next start, and is kept.
     authority.state.lock().expect("whole").stale = false;
     let server = start(&authority, folder.path());
     let second = authority.issued(1);
     until_shown(&server, &second);
-    server.terminate();
+    server.end("TERM");
     let server = start(&authority, folder.path());
     assert_eq!(shown(&address(&server), NAME, &[]).expect("a connection").0, second);
     // Nobody is shown the answer to a challenge that is not set.
     assert!(shown(&address(&server), NAME, &[b"acme-tls/1"]).is_err());
-    let log = server.kill();
+    let log = server.end("KILL").1;
     assert!(!log.contains("ERROR"), "{log}");
     let state = authority.state.lock().expect("whole");
     assert_eq!((state.issued.len(), &state.complaints[..]), (2, &[][..]));

@@ -154,7 +154,7 @@ fn a_new_certificate_serves_after_a_signal_and_by_itself_and_connections_go_on()
     let third = renew(folder.path());
     until_shown(&server, &third);
     page.get();
-    let (_, log) = server.terminate();
+    let (_, log) = server.end("TERM");
     assert_eq!(log.matches("a new certificate of the page is in service").count(), 2, "{log}");
 }
 
@@ -175,6 +175,6 @@ fn half_a_renewal_and_rubbish_leave_the_old_one_in_service() {
     fs::write(folder.path().join("chain.pem"), "no PEM").expect("written");
     hang_up(&server);
     assert_eq!(Page::open(&server).1, second);
-    let log = server.kill();
+    let log = server.end("KILL").1;
     assert!(!log.contains("panicked"), "{log}");
 }

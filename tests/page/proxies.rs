@@ -31,7 +31,7 @@ fn nobody_is_believed_who_is_not_listed() {
     let data = tempfile::tempdir().expect("a folder");
     let server = Running::start(data.path(), &["--trusted-proxy", "192.0.2.0/24"]);
     assert_eq!(other_after(&server, "x-forwarded-for: 203.0.113.7", "x-forwarded-for: 203.0.113.8"), 429);
-    server.terminate();
+    server.end("TERM");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_listed_proxy_tells_clients_apart() {
     // What the client put before is worth nothing, and neither is the field that the proxy does not write.
     assert_eq!(guess(&server, "x-forwarded-for: 203.0.113.9, 203.0.113.7, 10.0.0.1"), 429);
     assert_eq!(guess(&server, "x-forwarded-for: 203.0.113.7\r\nforwarded: for=203.0.113.9"), 429);
-    server.terminate();
+    server.end("TERM");
 }
 
 #[test]
@@ -54,5 +54,5 @@ fn the_standards_own_field_is_read_where_the_proxy_writes_that() {
     let (one, other) = ("forwarded: for=203.0.113.7", "forwarded: for=\"[2001:db8::8]:4711\";proto=https");
     assert_eq!(other_after(&server, one, other), 401);
     assert_eq!(guess(&server, "forwarded: for=203.0.113.7\r\nx-forwarded-for: 203.0.113.9"), 429);
-    drop(server.kill());
+    drop(server.end("KILL").1);
 }

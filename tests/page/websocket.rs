@@ -120,7 +120,7 @@ fn lines_go_both_ways_however_messages_are_cut_and_a_bye_ends_it() {
     client.send(0x81, b"{\"t\":\"bye\",\"id\":9}\n");
     assert_eq!(client.receive(), line(9));
     client.assert_closed(1000);
-    server.terminate();
+    server.end("TERM");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn the_rules_are_those_of_every_other_way_in() {
     }
     let (_, line) = client.receive();
     assert!(String::from_utf8_lossy(&line).contains("TOOLONG"), "{line:?}");
-    server.terminate();
+    server.end("TERM");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn what_breaks_the_protocol_ends_the_connection_with_its_reason() {
         client.0.write_all(bytes).expect("sent");
         client.assert_closed(why);
     }
-    server.terminate();
+    server.end("TERM");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn who_speaks_another_version_or_comes_from_another_page_is_told() {
         let (_, head) = Client::ask(&server, &format!("{version}Origin: {origin}\r\n"));
         assert!(head.starts_with("http/1.1 101"), "{origin}: {head}");
     }
-    server.terminate();
+    server.end("TERM");
 }
 
 #[test]
@@ -197,5 +197,5 @@ fn media_comes_to_the_same_port_and_strangers_get_nothing() {
     stream.write_all(&[0xff; 64]).expect("sent");
     assert_eq!(stream.read(&mut [0; 100]).unwrap_or(0), 0);
     assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
-    server.kill();
+    server.end("KILL").1;
 }
