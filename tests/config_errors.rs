@@ -392,11 +392,15 @@ fn the_reference_names_every_setting_and_no_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path().to_str().expect("a path");
     let text = text.replace("/etc/millrace", here);
-    for name in ["chain.pem", "key.pem", "mail-ca.pem", "webhook-ca.pem"] {
+    for name in ["chain.pem", "key.pem", "acme-ca.pem", "mail-ca.pem", "webhook-ca.pem"] {
         std::fs::write(folder.path().join(name), "").expect("written");
     }
-    let (_, config) = with_file(&text, &[]);
-    config.expect("nothing is wrong with it");
+    // A certificate comes from files or from an authority.
+    for other in ["acme-", "tls-"] {
+        let lines = text.lines().filter(|line| !line.starts_with(other));
+        let (_, config) = with_file(&lines.collect::<Vec<_>>().join("\n"), &[]);
+        config.expect("nothing is wrong with it");
+    }
     let table: toml::Table = text.parse().expect("TOML");
     let mut named: Vec<&str> = table.keys().map(String::as_str).collect();
     let mut known: Vec<&str> = millrace::config::keys().collect();

@@ -86,6 +86,8 @@ pub struct Drops {
     pub not_resent: u64,
     /// Pictures that waited for too long for a viewer whose way does not take them; the next keyframe follows.
     pub behind: u64,
+    /// Reports beyond what is taken from one peer.
+    pub excess: u64,
     /// A queue was full.
     pub overflow: u64,
 }

@@ -197,6 +197,10 @@ impl Router {
             Ok(len) => len,
             Err(why) => return self.count_drop(why),
         };
+        if !session.allowance.takes(now) {
+            self.counters.drops.excess += 1;
+            return;
+        }
         let compound = datagram.get(..len).unwrap_or_default();
         if session.read_control(compound, now, &mut self.tracks, &mut self.counters) {
             self.queue.mark_control(place);

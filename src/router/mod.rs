@@ -11,6 +11,7 @@
 
 mod aim;
 mod allocate;
+mod allowance;
 pub mod bandwidth;
 pub mod command;
 mod control;

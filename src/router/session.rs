@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::allocate::{Allocation, Ask};
+use super::allowance::Allowance;
 use super::bandwidth::reported::Reported;
 use super::command::{Kind, SessionParams, SlotParams, View};
 use super::counters::Counters;
@@ -71,6 +72,8 @@ pub(crate) struct Session {
     /// What it hears while that is among the loudest.
     pub(crate) crowd: Vec<TrackId>,
     pub(crate) repair: Repair,
+    /// How many more reports are taken from it.
+    pub(crate) allowance: Allowance,
     /// What a peer without transport-wide feedback tells of its way.
     pub(crate) reported: Reported,
     /// Our clock plus this is NTP's.
@@ -136,6 +139,7 @@ impl Session {
             slots: Vec::new(),
             crowd: Vec::new(),
             repair: Repair::default(),
+            allowance: Allowance::default(),
             reported: Reported::default(),
             epoch: Duration::ZERO,
             viewer_time: None,

@@ -40,7 +40,7 @@ const STUCK: Duration = Duration::from_secs(3);
 const MOST: usize = 255;
 
 /// For how many reasons something is dropped.
-pub const REASONS: usize = 19;
+pub const REASONS: usize = 20;
 
 /// What the threads run with.
 #[derive(Debug)]
@@ -116,6 +116,7 @@ impl ShardStats {
             ("unfit", router.unfit),
             ("not_resent", router.not_resent),
             ("behind", router.behind),
+            ("excess", router.excess),
             ("overflow", router.overflow),
             ("socket_full", net.full),
             ("socket_refused", net.failed),

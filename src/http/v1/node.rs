@@ -89,6 +89,7 @@ static DROPS: Shape = Shape {
         needed("unfit", COUNT, "Too large, or of a payload that the viewer cannot take."),
         needed("notResent", COUNT, "Asked for again, and gone or over the allowance."),
         needed("behind", COUNT, "Waited too long for a viewer whose way does not take it."),
+        needed("excess", COUNT, "Reports beyond what is taken from one peer."),
         needed("overflow", COUNT, "A queue was full."),
         needed("socketFull", COUNT, "The socket took no more."),
         needed("socketRefused", COUNT, "The socket refused it."),
