@@ -310,7 +310,9 @@ fn issue(request: &[u8], stale: bool) -> Result<String, String> {
 }
 
 /// A value of DER: with its head, what is in it, and what follows.
-fn element(bytes: &[u8]) -> Result<(&[u8], &[u8], &[u8]), String> {
+type Element<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+fn element(bytes: &[u8]) -> Result<Element<'_>, String> {
     let (head, len) = match bytes {
         [_, len @ 0..=0x7f, ..] => (2, usize::from(*len)),
         [_, 0x81, len, ..] => (3, usize::from(*len)),

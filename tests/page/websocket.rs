@@ -197,5 +197,5 @@ fn media_comes_to_the_same_port_and_strangers_get_nothing() {
     stream.write_all(&[0xff; 64]).expect("sent");
     assert_eq!(stream.read(&mut [0; 100]).unwrap_or(0), 0);
     assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
-    server.end("KILL").1;
+    server.end("KILL");
 }

@@ -154,7 +154,7 @@ test('mesibo: the later surface, from joining to leaving', () => pair({ name: 'l
     window.p = p;
     window.first = { joined, local: p.isLocal(), name: p.getName(), talked: p.getTalkTimestamp() };
     // The view may be set before there is anything to see, and as an element.
-    p.setVideoView(document.getElementById('other'), (ok) => { window.set = ok; });
+    p.setVideoView(document.getElementById('other'), (ok) => { window.set = ok; }, 100, 250);
     p.call(true, true, window.calls);
     await window.until(() => document.getElementById('other').videoWidth > 0 && window.set);
   });
