@@ -58,7 +58,7 @@ const TOKEN_RATE: Rate = Rate { burst: 10, every: Duration::from_secs(6) };
 /// Wrong pins from one address, which an office may share.
 const ADDRESS_RATE: Rate = Rate { burst: 20, every: Duration::from_secs(3) };
 /// Wrong secrets of apps from one address: apart, so that an app's backend that has an old one locks out nobody who joins.
-const SECRET_RATE: Rate = Rate { burst: 20, every: Duration::from_secs(3) };
+const SECRET_RATE: Rate = Rate { burst: 20, every: Duration::from_secs(1) };
 
 /// Who asks: pins are limited per token and per address.
 #[derive(Clone, Copy, Debug)]
