@@ -52,7 +52,7 @@ export class View extends Emitter {
   #fullscreen = false;
   #playback;
   #stats;
-  /** What it plays in, and who waits for that. @type {Map<HTMLMediaElement, (how: 'playing' | 'muted') => void>} */
+  /** What it plays in, and who waits for that. @type {Map<HTMLMediaElement, Waiting>} */
   #elements = new Map();
 
   /**
@@ -131,14 +131,15 @@ export class View extends Emitter {
    */
   async attach(element, { tile = element, signal } = {}) {
     signal?.throwIfAborted();
-    /** @type {Promise<'playing' | 'muted'>} */
-    const started = new Promise((resolve) => this.#elements.set(element, resolve));
+    // Who gives it an element a second time waits for the same.
+    const started = this.#elements.get(element) ?? waiting();
+    this.#elements.set(element, started);
     signal?.addEventListener('abort', () => this.detach(element), { once: true });
     this.setTile(tile);
     if (element.srcObject !== this.media) element.srcObject = this.media;
     if (this.closed) this.detach(element);
     else if (this.media.getTracks().length) this.#play(element);
-    const how = await started;
+    const how = await started.promise;
     signal?.throwIfAborted();
     return how;
   }
@@ -157,7 +158,7 @@ export class View extends Emitter {
 
   /** @param {HTMLMediaElement} element */
   #play(element) {
-    this.#playback.play(element).then((how) => this.#elements.get(element)?.(how));
+    this.#playback.play(element).then((how) => this.#elements.get(element)?.resolve(how));
   }
 
   /**
@@ -165,11 +166,11 @@ export class View extends Emitter {
    * @param {HTMLMediaElement} element
    */
   detach(element) {
-    const settle = this.#elements.get(element);
-    if (!settle) return;
+    const started = this.#elements.get(element);
+    if (!started) return;
     this.#elements.delete(element);
     this.#playback.forget(element);
-    settle('muted');
+    started.resolve('muted');
     if (element.srcObject === this.media) element.srcObject = null;
   }
 
@@ -185,9 +186,9 @@ export class View extends Emitter {
     this.closed = true;
     this.#tile?.close();
     this.setTracks([]);
-    for (const [element, settle] of this.#elements) {
+    for (const [element, started] of this.#elements) {
       this.#playback.forget(element);
-      settle('muted');
+      started.resolve('muted');
     }
     this.#forget();
     const { uid, sid } = this.stream;
@@ -241,6 +242,15 @@ export class View extends Emitter {
       this.emit('error', error);
     });
   }
+}
+
+/** @typedef {{promise: Promise<'playing' | 'muted'>, resolve: (how: 'playing' | 'muted') => void}} Waiting */
+
+/** `Promise.withResolvers` has not come to every browser in use. */
+function waiting() {
+  const one = /** @type {Waiting} */ ({});
+  one.promise = new Promise((resolve) => { one.resolve = resolve; });
+  return one;
 }
 
 /** In device pixels. */

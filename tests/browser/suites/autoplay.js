@@ -35,6 +35,24 @@ test('a stream of sound alone plays in a video element that waited for it', () =
   await until(() => bob.page.evaluate(() => window.box.currentTime > 0.2), { what: 'its time goes on' });
 }));
 
+test('who gives a stream an element that has it already is told of its beginning as the first is', () => world({ name: 'attached-twice' }, async ({ person }) => {
+  const ada = await person('Ada').bare();
+  const bob = await person('Bob').bare();
+  await Promise.all([ada.enter(), bob.enter()]);
+  await ada.publish({ source: 'camera' });
+  const how = await bob.page.evaluate(async () => {
+    const box = document.createElement('video');
+    box.muted = true;
+    document.body.append(box);
+    const view = window.h.room.watch(await window.h.stream());
+    return Promise.race([
+      Promise.all([view.attach(box), view.attach(box)]),
+      new Promise((resolve) => setTimeout(() => resolve('one waits for ever'), 20_000)),
+    ]);
+  });
+  assert.deepEqual(how, ['playing', 'playing']);
+}));
+
 test('sound that the browser refuses: the page is told, and it comes with the first click', () => world({ name: 'autoplay', chromium: STRICT }, async ({ server, person }) => {
   const ada = await person('Ada').bare();
   await ada.enter();

@@ -30,7 +30,8 @@ import { notify } from './listener.js';
  */
 export function talkTimestamp({ talking, talkedAt }) {
   if (talking) return Date.now();
-  return talkedAt && Math.round(performance.timeOrigin + talkedAt);
+  // The two clocks differ by what the system's was set meanwhile.
+  return talkedAt && Math.min(Date.now(), Math.round(performance.timeOrigin + talkedAt));
 }
 
 /**
