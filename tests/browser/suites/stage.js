@@ -73,6 +73,8 @@ test('keys do what the sheet says, and nothing while one writes', () => world({ 
   await page.keyboard.press('p');
   assert.ok(await page.isHidden('#people'), 'keys are asleep under the sheet');
   await page.keyboard.press('Escape');
+  // The browser closes a sheet when it has time.
+  await page.waitForSelector('#help:not([open])', { state: 'attached' });
   await page.keyboard.press('p');
   await page.waitForSelector('#people:not([hidden])');
   await page.keyboard.press('h');
