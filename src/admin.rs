@@ -2,7 +2,7 @@
 //!
 //! The store belongs to one process at a time. While a server has it, requests go through a Unix socket in the data
 //! folder that only the owner may open: a JSON object a line, answered by one. While none runs, whoever asks opens the
-//! store itself.
+//! store itself. A successor of the server says its first line here, too, and goes on as [`crate::handover`] says.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
@@ -10,20 +10,23 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::config::{AppOptions, Problem, TokenOptions, prepare_data};
-use crate::control::Control;
 use crate::control::directory::{Directory, Failure, SystemEntropy, TokenId, hex};
 use crate::control::limits::Limits;
 use crate::control::store::{JournalStore, Store, StoreError};
+use crate::control::{Control, Unavailable};
+use crate::handover::{Estate, HandoverError, Introduction, Predecessor, Successor};
 use crate::json;
 use crate::signal::message::Secret;
 use crate::task;
@@ -111,6 +114,15 @@ enum Order {
 enum Asked {
     Kept(Request),
     Running(Order),
+    /// Hand over to who asks this.
+    Successor(Introduction),
+}
+
+/// What a successor gets, and where it is awaited.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    pub(crate) estate: Estate,
+    pub(crate) successors: mpsc::Sender<Successor>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -150,6 +162,15 @@ pub fn key(data: &Path) -> io::Result<Secret> {
 
 /// Answers on the admin socket of a data folder until the task is aborted.
 pub fn serve(data: &Path, control: Control) -> io::Result<JoinHandle<()>> {
+    serve_successors(data, control, None)
+}
+
+/// The same where there is something to hand over.
+pub(crate) fn serve_successors(
+    data: &Path,
+    control: Control,
+    inheritance: Option<Arc<Inheritance>>,
+) -> io::Result<JoinHandle<()>> {
     let folder = File::open(data)?;
     let path = data.join(FILE);
     // Whoever serves holds the store's lock, so a socket that is there was left by a server that is gone.
@@ -163,10 +184,10 @@ pub fn serve(data: &Path, control: Control) -> io::Result<JoinHandle<()>> {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let control = control.clone();
+                    let (control, inheritance) = (control.clone(), inheritance.clone());
                     task::spawn(async move {
                         // Whoever went away needs no answer.
-                        let _ = tokio::time::timeout(PATIENCE, converse(stream, &control)).await;
+                        let _ = tokio::time::timeout(PATIENCE, converse(stream, &control, inheritance)).await;
                     });
                 }
                 Err(error) => {
@@ -178,11 +199,18 @@ pub fn serve(data: &Path, control: Control) -> io::Result<JoinHandle<()>> {
     }))
 }
 
-async fn converse(stream: tokio::net::UnixStream, control: &Control) -> io::Result<()> {
-    let (read, mut write) = stream.into_split();
+async fn converse(
+    mut stream: tokio::net::UnixStream,
+    control: &Control,
+    inheritance: Option<Arc<Inheritance>>,
+) -> io::Result<()> {
     let mut line = String::new();
-    tokio::io::BufReader::new(read.take(LINE)).read_line(&mut line).await?;
+    tokio::io::BufReader::new((&mut stream).take(LINE)).read_line(&mut line).await?;
     let answer = match json::parse(line.as_bytes()) {
+        Ok(Asked::Successor(introduction)) => match inheritance {
+            Some(inheritance) => return hand_over(stream, introduction, control.clone(), inheritance),
+            None => Answer::Error("there is nothing to hand over".to_owned()),
+        },
         Ok(Asked::Running(order)) => {
             let asked = control.with(move |state, _| {
                 match order {
@@ -204,7 +232,39 @@ async fn converse(stream: tokio::net::UnixStream, control: &Control) -> io::Resu
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
-    write.write_all(&line).await
+    stream.write_all(&line).await
+}
+
+/// Talks with a successor, on a thread of its own, until it is ready or gives up.
+fn hand_over(
+    stream: tokio::net::UnixStream,
+    introduction: Introduction,
+    control: Control,
+    inheritance: Arc<Inheritance>,
+) -> io::Result<()> {
+    let (stream, runtime) = (stream.into_std()?, tokio::runtime::Handle::current());
+    tokio::task::spawn_blocking(move || {
+        info!("a successor asks for what this server has");
+        let rest = || {
+            let rest = async { tokio::time::timeout(PATIENCE, control.rest()).await };
+            runtime.block_on(rest).unwrap_or(Err(Unavailable::NotKept))
+        };
+        let Inheritance { estate, successors } = &*inheritance;
+        match Successor::attend(stream, introduction, estate, rest) {
+            Ok(successor) => drop(successors.blocking_send(successor)),
+            Err(error) => warn!("nothing was handed over, and this server goes on: {error}"),
+        }
+    });
+    Ok(())
+}
+
+/// Asks the server that runs over this folder for what it has; `None` where none runs.
+pub(crate) fn meet(data: &Path) -> Result<Option<Predecessor>, HandoverError> {
+    let Some(mut stream) = connect(data) else { return Ok(None) };
+    let mut line = serde_json::to_vec(&Asked::Successor(Introduction::OURS)).map_err(io::Error::from)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    Predecessor::meet(stream).map(Some)
 }
 
 /// Mints a token.

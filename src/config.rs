@@ -45,6 +45,8 @@ const DEFAULT_VOICES: u8 = 8;
 pub enum Invocation {
     /// Run the server.
     Serve(Options),
+    /// Run the server in the place of the one that runs.
+    TakeOver(Options),
     /// Say what is wrong with the settings, and run nothing.
     CheckConfig(Options),
     /// Find out whether the server of this folder runs and works.

@@ -13,6 +13,7 @@ mod base64;
 pub mod certificate;
 pub mod config;
 pub mod control;
+pub mod handover;
 pub mod handshake;
 pub mod hooks;
 pub mod http;

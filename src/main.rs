@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use millrace::admin::{self, AdminError};
-use millrace::config::{DEFAULT_DATA, EXIT_CODE, Invocation, Options, Reload};
+use millrace::config::{Config, DEFAULT_DATA, EXIT_CODE, Invocation, Options, Reload};
 use millrace::log;
 use millrace::net;
-use millrace::server::Server;
+use millrace::server::{Server, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -18,7 +18,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let done = match Invocation::parse() {
-        Invocation::Serve(options) => serve(&in_environment(options)),
+        Invocation::Serve(options) => serve(&in_environment(options), Server::start),
+        Invocation::TakeOver(options) => serve(&in_environment(options), Server::take_over),
         Invocation::CheckConfig(options) => check(in_environment(options)),
         Invocation::Ready(data) => admin::ready(&folder(data)).map_err(|e| e.to_string()),
         Invocation::Drain(data, seconds) => drain(&folder(data), seconds),
@@ -54,7 +55,10 @@ fn check(options: Options) -> Result<(), String> {
     writeln!(std::io::stdout(), "nothing is wrong with the settings").map_err(|e| e.to_string())
 }
 
-fn serve(options: &Options) -> Result<(), String> {
+/// How a server is begun.
+type Begin = fn(&Config) -> Result<Server, StartError>;
+
+fn serve(options: &Options, begin: Begin) -> Result<(), String> {
     net::small_pages();
     net::all_descriptors();
     let mut config = options.clone().check().map_err(|e| e.to_string())?;
@@ -66,7 +70,7 @@ fn serve(options: &Options) -> Result<(), String> {
         count(std::thread::available_parallelism().map_or(1, usize::from), "core"),
         if cfg!(debug_assertions) { "for debugging: expect it to be slow" } else { "with optimisation" },
     );
-    let server = Server::start(&config).map_err(|e| e.to_string())?;
+    let server = begin(&config).map_err(|e| e.to_string())?;
     if let Some(link) = server.link() {
         // Whoever reads our output may have gone; the server stays.
         let _ = writeln!(std::io::stdout(), "{link}");
@@ -81,6 +85,7 @@ fn serve(options: &Options) -> Result<(), String> {
             tokio::select! {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
+                successor = server.successor() => return Ok(Some(successor)),
                 _ = again.recv() => {}
             }
             server.refresh_certificate();
@@ -104,14 +109,19 @@ fn serve(options: &Options) -> Result<(), String> {
                 Err(problems) => error!("the settings stay as they were: {problems}"),
             }
         }
-        Ok::<(), std::io::Error>(())
+        Ok::<_, std::io::Error>(None)
     });
-    if let Some(Err(e)) = stopped {
-        return Err(format!("signals cannot be awaited: {e}"));
+    match stopped.transpose().map_err(|e| format!("signals cannot be awaited: {e}"))?.flatten() {
+        Some(successor) => {
+            info!("gives way to a successor");
+            server.give_way(successor).map_err(|e| e.to_string())
+        }
+        None => {
+            info!("stopping");
+            server.stop();
+            Ok(())
+        }
     }
-    info!("stopping");
-    server.stop();
-    Ok(())
 }
 
 fn print(what: &str, found: Result<String, AdminError>) -> Result<(), String> {

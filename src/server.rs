@@ -8,18 +8,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
 use self::thread::ControlThread;
 use crate::acme;
-use crate::admin;
+use crate::admin::{self, Inheritance};
 use crate::certificate::{CertificateError, Certificates};
 use crate::config::{self, Config, Problem};
 use crate::control::directory::{DEFAULT_APP, Directory, Failure, SystemEntropy};
 use crate::control::rooms::{self, Rooms};
 use crate::control::store::{JournalStore, Store, StoreError, StoreThread};
 use crate::control::{Control, Parts, State, Unavailable};
+use crate::handover::{Estate, Gone, HandoverError, Predecessor, Successor};
 use crate::handshake::{Handshakes, Identity, Outcome};
 use crate::hooks::Hooks;
 use crate::http::{self, Http, HttpError, NodeReport, Serving, ShardReport, Site, Uploads, V1};
@@ -43,6 +45,8 @@ const HANDSHAKES_IN_FLIGHT: usize = HANDSHAKE_THREADS * 256;
 const RENEWAL_LOOK: Duration = Duration::from_secs(3600);
 /// How long clients may take to hear that the server stops.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long they are told of a successor that serves already: whose first word was lost learns it there, too.
+const SENT_ON: Duration = Duration::from_millis(500);
 
 /// Why the server cannot start: one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +79,9 @@ pub enum StartError {
     /// The control plane ended while it started.
     #[error(transparent)]
     Control(#[from] Unavailable),
+    /// The running server keeps its place.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// A key in the data folder.
     #[error("{path}: {source}: the data folder must be writable")]
     Key {
@@ -113,17 +120,34 @@ pub struct Server {
     secure: bool,
     origins: Origins,
     uploads: Uploads,
+    /// Whoever is ready to take over.
+    successors: Mutex<mpsc::Receiver<Successor>>,
+    intake: QuicIntake,
 }
 
 impl Server {
     /// Starts everything that `config` asks for.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::begin(config, None)
+    }
+
+    /// The same, in the place of the server that runs over the same data folder, if there is one.
+    pub fn take_over(config: &Config) -> Result<Self, StartError> {
+        let before = admin::meet(&config.data)?;
+        match &before {
+            Some(before) => info!("takes over from the running server, of version {}", before.version),
+            None => info!("no server runs over this folder: starts as usual"),
+        }
+        Self::begin(config, before)
+    }
+
+    fn begin(config: &Config, mut before: Option<Predecessor>) -> Result<Self, StartError> {
         // What is kept.
         config::prepare_data(&config.data).map_err(StartError::Data)?;
-        let mut store = JournalStore::open(&config.data)?;
-        let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
-        directory.app_or_new(DEFAULT_APP)?;
-        let demo = if config.demo { Some(directory.demo_group().map_err(StartError::Demo)?) } else { None };
+        let mut store = match &before {
+            Some(_) => None,
+            None => Some(JournalStore::open(&config.data)?),
+        };
         let certificates = Certificates::open(&config.data, unix_now())?;
         let current = certificates.current();
         let reset_key = ResetKey::load(&config.data)
@@ -136,22 +160,39 @@ impl Server {
         let runtime = ControlThread::start(GOODBYE).map_err(refused("threads"))?;
         let entered = runtime.enter();
         let choice = Choice::probe(config.io)?;
-        let sockets = net::bind(&config.listen, usize::from(config.shards))?;
+        let shards = usize::from(config.shards);
+        let sockets = match &mut before {
+            Some(before) => before.sockets(&config.listen, shards)?,
+            None => net::bind(&config.listen, shards)?,
+        };
         let media = sockets.addresses();
         let candidates = candidates(&media, &config.advertise).map_err(refused("its own addresses"))?;
         let kept = config.acme.as_ref().map(|settings| acme::files(&config.data, settings)).transpose();
         let kept = kept.map_err(refused("the folder of certificates"))?;
-        let page = runtime.block_on(Http::bind(config.http, kept.as_ref().or(config.tls.as_ref())))?;
-        if let (Some(settings), Some(files)) = (&config.acme, kept) {
-            runtime.spawn(acme::run(settings.clone(), files, page.challenges()));
-        }
+        let mut taken = |address| before.as_mut().and_then(|before| before.listener(address));
+        let tls = kept.as_ref().or(config.tls.as_ref());
+        let page = runtime.block_on(Http::bind_or_take(config.http, taken(config.http), tls))?;
+        let metrics = config.metrics.map(|at| runtime.block_on(Http::bind_or_take(at, taken(at), None)));
+        let metrics = metrics.transpose()?;
         let streams =
             streams(&media, page.address(), &config.advertise).map_err(refused("its own addresses"))?;
         info!("media and signalling on UDP {}, told to clients as {}", list(&media), list(&candidates));
 
+        let (successor, successors) = mpsc::channel(1);
+        let again = |http: &Http| http.descriptor();
+        let estate = Estate {
+            listen: config.listen.clone(),
+            sockets: sockets.try_clone().map_err(refused("a duplicate of a socket"))?,
+            http: (config.http, again(&page).map_err(refused("a duplicate of a socket"))?),
+            metrics: config
+                .metrics
+                .zip(metrics.as_ref().map(again).transpose().map_err(refused("a duplicate of a socket"))?),
+        };
+        let inheritance = Arc::new(Inheritance { estate, successors: successor });
+
         // The data plane.
         let (control, inbox) = Control::new();
-        let (shards, seats) = Shards::new(usize::from(config.shards)).map_err(refused("an eventfd"))?;
+        let (shards, seats) = Shards::new(shards).map_err(refused("an eventfd"))?;
         let handshakes = Handshakes::start(
             HANDSHAKE_THREADS,
             Identity {
@@ -164,6 +205,24 @@ impl Server {
         .map_err(refused("threads"))?;
         let (quic_socket, intake) = QuicSocket::new(&sockets).map_err(refused("a duplicate of a socket"))?;
         let seed = random_seed().map_err(refused("random bytes"))?;
+        let slot = CertificateSlot::new(current.certificate(), current.private_key());
+        let slot = Arc::new(slot.map_err(io::Error::other).map_err(refused("the certificate"))?);
+        let endpoint = quic::endpoint(slot.clone(), &reset_key).map_err(refused("QUIC"))?;
+        let uploads =
+            Uploads::open(&config.data, config.files.clone()).map_err(refused("the folder of files"))?;
+
+        // All else is in order: what is kept by the running server, and from here on nobody reads the sockets but we.
+        let mut store = match (store.take(), &mut before) {
+            (None, Some(before)) => JournalStore::take_over(&config.data, before.store()?)?,
+            (Some(store), _) => store,
+            (None, None) => JournalStore::open(&config.data)?,
+        };
+        let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
+        directory.app_or_new(DEFAULT_APP)?;
+        let demo = if config.demo { Some(directory.demo_group().map_err(StartError::Demo)?) } else { None };
+        if let Some(before) = &mut before {
+            before.take_over()?;
+        }
         let shard_config = ShardConfig { sockets, io: choice, pin: false };
         seats
             .start(shard_config, seed, |shard| sinks(shard, &control, &handshakes, &intake))
@@ -188,27 +247,20 @@ impl Server {
         });
         // The first turn keeps what making the demo group changed.
         runtime.block_on(control.with(|_, _| ()))?;
-        let slot = CertificateSlot::new(current.certificate(), current.private_key());
-        let slot = Arc::new(slot.map_err(io::Error::other).map_err(refused("the certificate"))?);
-        let endpoint = quic::endpoint(slot.clone(), &reset_key).map_err(refused("QUIC"))?;
         let origins = Origins::new(config.origins.clone());
         task::spawn(quic::serve(endpoint.clone(), quic_socket, control.clone(), origins.clone()));
 
         // The ways in for people.
         let hashes = Arc::new(RwLock::new(certificates.hashes()));
+        if let (Some(settings), Some(files)) = (&config.acme, kept) {
+            runtime.spawn(acme::run(settings.clone(), files, page.challenges()));
+        }
         let page = page.behind(config.proxies.clone()).with_media(carrier(&shards));
         let link = demo.map(|(gid, pin)| http::link(page.address(), page.secure(), gid, &pin));
-        let uploads =
-            Uploads::open(&config.data, config.files.clone()).map_err(refused("the folder of files"))?;
         task::spawn(uploads.clone().keep_tidy(control.clone()));
         let watch = Watch::new(control.clone(), shards.clone(), commits, media.clone());
         let watch = Arc::new(watch);
-        let metrics = match config.metrics {
-            Some(address) => {
-                Some(runtime.block_on(Http::bind(address, None))?.start_watch(Arc::clone(&watch)))
-            }
-            None => None,
-        };
+        let metrics = metrics.map(|metrics| metrics.start_watch(Arc::clone(&watch)));
         let site = Site {
             uploads: uploads.clone(),
             control: control.clone(),
@@ -226,7 +278,11 @@ impl Server {
             v1: V1::new(&key, report(&shards)),
         };
         let page = page.start_watched(site, watch);
-        let admin = admin::serve(&config.data, control.clone()).map_err(refused("the admin socket"))?;
+        let admin = admin::serve_successors(&config.data, control.clone(), Some(inheritance))
+            .map_err(refused("the admin socket"))?;
+        if let Some(before) = before {
+            before.serving().map_err(HandoverError::from)?;
+        }
         task::spawn(renew(certificates, slot, handshakes, control.clone(), hashes));
         drop(entered);
         Ok(Self {
@@ -243,6 +299,8 @@ impl Server {
             secure: config.tls.is_some(),
             origins,
             uploads,
+            successors: Mutex::new(successors),
+            intake,
         })
     }
 
@@ -304,6 +362,38 @@ impl Server {
     /// Runs something beside the control plane and waits for it.
     pub fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
         self.runtime.as_ref().map(|runtime| runtime.block_on(future))
+    }
+
+    /// Waits until somebody is ready to take over. Until [`Server::give_way`] everything rests.
+    pub async fn successor(&self) -> Successor {
+        match self.successors.lock().await.recv().await {
+            Some(successor) => successor,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Leaves everything to the successor: sends the clients on, and returns when it serves and they have had time to hear it.
+    pub fn give_way(mut self, successor: Successor) -> Result<(), HandoverError> {
+        let Some(runtime) = self.runtime.take() else { return Ok(()) };
+        // The shards' own end with them, and signalling with the last: but there is something left to be said.
+        let _open = self.intake.clone();
+        let mut serving: Vec<_> = [self.page.take(), self.metrics.take()].into_iter().flatten().collect();
+        runtime.block_on(async {
+            for serving in &mut serving {
+                serving.close().await;
+            }
+        });
+        self.shards.stop();
+        let followed = successor.go().map_err(HandoverError::from).and_then(Gone::await_serving);
+        runtime.block_on(async {
+            for serving in serving {
+                serving.stop().await;
+            }
+            // What is lost on the way is said again.
+            let _ = tokio::time::timeout(SENT_ON, self.endpoint.wait_idle()).await;
+        });
+        runtime.stop();
+        followed
     }
 
     /// Tells clients that the server goes, waits a moment for them to hear it, and stops.

@@ -194,14 +194,16 @@ fn what_is_wrong_with_a_line_is_told_with_how_to_write_it() {
 fn help_names_every_option_of_its_command_in_a_column() {
     let serve = ["--config", "--listen", "--tls-key", "--voices", "--mail-server", "--help"];
     let token = ["--data", "--name", "--address", "--max-publish-kbps", "--max-voices", "--help"];
-    let all = [&serve[..], &["--version", "serve  Run", "token  Print", "app    Print"]].concat();
+    let all =
+        [&serve[..], &["--version", "serve  Run", "take-over  Run", "token  Print", "app    Print"]].concat();
     let app = ["--data", "--appid", "--sessions", "--help"];
-    let cases: [(&[&str], &[&str]); 7] = [
+    let cases: [(&[&str], &[&str]); 8] = [
         (&["help", "app"], &app),
         (&["--help"], &all),
         (&["help"], &all),
         (&["--demo", "true", "-h"], &serve),
         (&["serve", "--help"], &serve),
+        (&["help", "take-over"], &serve),
         (&["token", "-h"], &token),
         (&["help", "token"], &token),
     ];

@@ -126,6 +126,12 @@ const SERVE: Command = Command {
     ],
 };
 
+const TAKE_OVER: Command = Command {
+    usage: "millrace take-over [OPTIONS]",
+    about: "Run the server in the place of the one that runs over the same data folder, if one does: its ports never close",
+    flags: SERVE.flags,
+};
+
 const CHECK: Command = Command {
     usage: "millrace check-config [FILE]",
     about: "Say what is wrong with a file of settings, all at once, and run nothing; exit code 2 if anything is",
@@ -257,7 +263,8 @@ impl Invocation {
             line.into_iter().skip(1).map(|word| word.into().into_string()).collect();
         let words = words.map_err(|word| wrong(format!("{word:?} is not UTF-8"), USAGE))?;
         match words.split_first() {
-            Some((first, rest)) if first == "serve" => serve(SERVE.usage, rest),
+            Some((first, rest)) if first == "serve" => serve(SERVE.usage, rest).map(Self::Serve),
+            Some((first, rest)) if first == "take-over" => serve(TAKE_OVER.usage, rest).map(Self::TakeOver),
             Some((first, rest)) if first == "token" => token(Given::read(&TOKEN, TOKEN.usage, rest)?),
             Some((first, rest)) if first == "check-config" => check(rest),
             Some((first, rest)) if first == "ready" => {
@@ -273,6 +280,7 @@ impl Invocation {
             Some((first, rest)) if first == "help" => Err(match rest {
                 [] => told(help_of_all()),
                 [command] if command == "serve" => told(help(&SERVE)),
+                [command] if command == "take-over" => told(help(&TAKE_OVER)),
                 [command] if command == "token" => told(help(&TOKEN)),
                 [command] if command == "app" => told(help(&APP)),
                 [command] if command == "check-config" => told(help(&CHECK)),
@@ -285,7 +293,7 @@ impl Invocation {
             Some((first, _)) if !first.starts_with('-') => {
                 Err(wrong(format!("there is no command '{first}'"), USAGE))
             }
-            _ => serve(USAGE, &words),
+            _ => serve(USAGE, &words).map(Self::Serve),
         }
     }
 }
@@ -307,10 +315,10 @@ fn app(mut given: Given) -> Result<Invocation, Stop> {
     }))
 }
 
-fn serve(usage: &'static str, words: &[String]) -> Result<Invocation, Stop> {
+fn serve(usage: &'static str, words: &[String]) -> Result<Options, Stop> {
     let given = Given::read(&SERVE, usage, words)?.options;
     let given = given.into_iter().map(|(flag, value)| (flag.name, value)).collect();
-    Ok(Invocation::Serve(Options { given, ..Options::default() }))
+    Ok(Options { given, ..Options::default() })
 }
 
 fn check(words: &[String]) -> Result<Invocation, Stop> {
@@ -383,7 +391,7 @@ impl Given {
             };
             let named = |flag: &&Flag| name.strip_prefix("--") == Some(flag.name);
             let Some(flag) = command.flags.iter().find(named) else {
-                let hint = if matches!(name, "serve" | "token" | "app" | "check-config") {
+                let hint = if matches!(name, "serve" | "take-over" | "token" | "app" | "check-config") {
                     "; a command comes first"
                 } else {
                     ""
@@ -445,9 +453,10 @@ fn wrong(text: String, usage: &str) -> Stop {
 
 fn help_of_all() -> String {
     format!(
-        "{ABOUT}\n\nUsage: {USAGE}\n\nCommands:\n  serve  {}\n  token  {}\n  app    {}\n  \
+        "{ABOUT}\n\nUsage: {USAGE}\n\nCommands:\n  serve  {}\n  take-over  {}\n  token  {}\n  app    {}\n  \
          check-config  {}\n  ready  {}\n  drain  {}\n  help   Print this message or the help of the given command\n\n{}\n  -V, --version{}Print version",
         SERVE.about,
+        TAKE_OVER.about,
         TOKEN.about,
         APP.about,
         CHECK.about,

@@ -16,12 +16,14 @@ pub mod negotiate;
 pub mod port;
 pub mod posted;
 pub mod requests;
+mod rest;
 pub mod rights;
 pub mod rooms;
 pub mod store;
 pub mod tally;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -33,6 +35,7 @@ use tracing::{debug, error, warn};
 
 use self::directory::{Change, Directory};
 use self::port::Port;
+pub use self::rest::Resting;
 use self::rooms::{Effect, LinkId, Rooms};
 use self::tally::Tally;
 use crate::handshake::{Fingerprint, Handshakes};
@@ -126,6 +129,10 @@ pub enum Unavailable {
 pub trait Keeper: Send + 'static {
     /// Takes `changes` without blocking and calls `kept` once they are committed (true) or could not be (false).
     fn keep(&self, changes: Vec<Change>, kept: Box<dyn FnOnce(bool) + Send>);
+    /// Calls `lent` once all that it took is committed, with what it is committed to, if another process may have that.
+    fn lend(&self, lent: Box<dyn FnOnce(Option<File>) + Send>) {
+        lent(None);
+    }
 }
 
 /// The shards, as the actor sees them. No call blocks.
@@ -181,6 +188,7 @@ enum News {
 pub struct Control {
     requests: mpsc::Sender<Work>,
     news: mpsc::Sender<News>,
+    rests: mpsc::Sender<rest::Asked>,
     tally: Arc<Tally>,
 }
 
@@ -196,7 +204,9 @@ impl Control {
     pub fn new() -> (Self, Inbox) {
         let (requests, request_inbox) = mpsc::channel(WAITING_REQUESTS);
         let (news, news_inbox) = mpsc::channel(WAITING_EVENTS);
-        (Self { requests, news, tally: Arc::default() }, Inbox { requests: request_inbox, news: news_inbox })
+        let (rests, rest_inbox) = mpsc::channel(1);
+        let inbox = Inbox { requests: request_inbox, news: news_inbox, rests: rest_inbox };
+        (Self { requests, news, rests, tally: Arc::default() }, inbox)
     }
 
     /// Runs `work` on the actor, and answers after the store committed what it changed.
@@ -244,6 +254,7 @@ impl Control {
 pub struct Inbox {
     requests: mpsc::Receiver<Work>,
     news: mpsc::Receiver<News>,
+    rests: mpsc::Receiver<rest::Asked>,
 }
 
 impl std::fmt::Debug for Inbox {
@@ -282,6 +293,12 @@ async fn run(mut inbox: Inbox, parts: Parts) {
                     News::Shard(shard, event) => state.rooms.handle_event(now.instant, shard, event),
                     News::Handshake(session, outcome) => state.rooms.handle_handshake(session, outcome),
                 });
+            }
+            asked = inbox.rests.recv() => {
+                let Some(asked) = asked else { return };
+                if rest::rest(actor.lend(), asked).await {
+                    return actor.state.send_on();
+                }
             }
             work = inbox.requests.recv() => {
                 let Some(work) = work else { return };

@@ -18,6 +18,7 @@ mod whip;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,7 +33,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
@@ -146,6 +147,8 @@ impl std::fmt::Debug for Http {
 pub struct Serving {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    /// Ends when nothing listens any more.
+    deaf: oneshot::Receiver<()>,
     task: JoinHandle<()>,
     certificate: Option<Arc<Certificate>>,
 }
@@ -159,9 +162,21 @@ impl std::fmt::Debug for Serving {
 impl Http {
     /// Binds an address.
     pub async fn bind(address: SocketAddr, tls: Option<&Tls>) -> Result<Self, HttpError> {
+        Self::bind_or_take(address, None, tls).await
+    }
+
+    /// Binds an address, unless another process bound it already and hands over what listens there.
+    pub async fn bind_or_take(
+        address: SocketAddr,
+        taken: Option<OwnedFd>,
+        tls: Option<&Tls>,
+    ) -> Result<Self, HttpError> {
         let tls = tls.map(Certificate::read).transpose()?.map(Arc::new);
         let bound = async {
-            let listener = TcpListener::bind(address).await?;
+            let listener = match taken {
+                Some(taken) => TcpListener::from_std(taken.into())?,
+                None => TcpListener::bind(address).await?,
+            };
             let address = listener.local_addr()?;
             Ok((listener, address))
         };
@@ -175,6 +190,11 @@ impl Http {
             HttpError::Bind { address, reason }
         })?;
         Ok(Self { listener, address, tls, proxies: Arc::default(), media: None })
+    }
+
+    /// What listens, once more, for another process.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned()
     }
 
     /// Where it is bound, with the port that the system chose if it was left to it.
@@ -221,9 +241,10 @@ impl Http {
 
     fn serve(self, pages: Pages) -> Serving {
         let (stop, stopped) = watch::channel(false);
+        let (listens, deaf) = oneshot::channel();
         let (address, certificate) = (self.address, self.tls.clone());
-        let task = task::spawn(accept(self, Arc::new(pages), stopped));
-        Serving { address, stop, task, certificate }
+        let task = task::spawn(accept(self, Arc::new(pages), (stopped, listens)));
+        Serving { address, stop, deaf, task, certificate }
     }
 }
 
@@ -238,9 +259,15 @@ impl Serving {
         self.certificate.iter().for_each(|certificate| certificate.refresh());
     }
 
+    /// Takes no more connections: those that come from now on are whoever's who listens there, too.
+    pub async fn close(&mut self) {
+        // Fails only if nobody serves any more.
+        let _ = self.stop.send(true);
+        let _ = (&mut self.deaf).await;
+    }
+
     /// Takes no more connections, lets requests under way end, and is done.
     pub async fn stop(self) {
-        // Fails only if nobody serves any more.
         let _ = self.stop.send(true);
         if self.task.await.is_err() {
             warn!("the web server ended by a panic");
@@ -260,18 +287,23 @@ pub fn link(http: SocketAddr, secure: bool, gid: crate::control::ids::Gid, pin: 
     format!("{scheme}://{host}:{}/?gid={gid}&pin={pin}", http.port())
 }
 
-async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    http: Http,
+    site: Arc<Pages>,
+    (mut stopped, listens): (watch::Receiver<bool>, oneshot::Sender<()>),
+) {
     let places = Places::new(CONNECTIONS);
     let mut looks = tokio::time::interval(LOOK_EVERY);
     loop {
         let place = places.take().await;
         let accepted = tokio::select! {
-            accepted = http.listener.accept() => accepted,
+            biased;
+            _ = stopped.changed() => break,
             _ = looks.tick(), if http.tls.is_some() => {
                 http.tls.iter().for_each(|certificate| certificate.refresh());
                 continue;
             }
-            _ = stopped.changed() => break,
+            accepted = http.listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -299,7 +331,7 @@ async fn accept(http: Http, site: Arc<Pages>, mut stopped: watch::Receiver<bool>
             }
         });
     }
-    drop(http);
+    drop((http, listens));
     let _ = tokio::time::timeout(DRAIN, places.empty()).await;
 }
 

@@ -114,6 +114,6 @@ impl Incoming {
 }
 
 /// A length as the C library has it: `size_t` in one, `socklen_t` in another.
-fn len(of: impl TryInto<usize>) -> usize {
+pub(super) fn len(of: impl TryInto<usize>) -> usize {
     of.try_into().unwrap_or(0)
 }

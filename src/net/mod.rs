@@ -9,6 +9,7 @@ mod incoming;
 mod interfaces;
 mod message;
 mod mmsg;
+mod pass;
 mod pool;
 mod reports;
 mod sockets;
@@ -24,7 +25,8 @@ use std::io;
 use std::time::Duration;
 
 pub use interfaces::addresses;
-pub use sockets::{BindError, ShardSockets, Sockets, bind};
+pub use pass::{receive_descriptors, send_descriptors};
+pub use sockets::{BindError, Layout, ShardSockets, Sockets, bind};
 pub use streams::{Places, Stream};
 pub use thread::{all_descriptors, now, pin, processor_time, raise_priority, small_pages};
 pub use transmit::Sender;

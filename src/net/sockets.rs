@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, SockAddr, Type};
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use tracing::{debug, info};
 
 use super::steer;
@@ -120,6 +121,13 @@ impl Socket {
     pub(super) const fn take_reports(&mut self) -> Option<OwnedFd> {
         self.reports.take()
     }
+
+    /// The same socket as another process bound it.
+    fn taken_over(fd: OwnedFd, reports: Option<OwnedFd>) -> io::Result<Self> {
+        let bound = SockRef::from(&fd).local_addr()?.as_socket();
+        let bound = bound.ok_or_else(|| io::Error::other("it has no address"))?;
+        Ok(Self { fd, reports, bound, refusals: 0 })
+    }
 }
 
 /// The sockets of one shard, one for each listening address.
@@ -148,6 +156,70 @@ impl Sockets {
     /// A set of sockets for each shard.
     pub fn into_shards(self) -> Vec<ShardSockets> {
         self.shards
+    }
+
+    /// The same sockets once more: who has these has the port, whatever becomes of the others.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let socket = |socket: &Socket| {
+            let reports = socket.reports.as_ref().map(OwnedFd::try_clone).transpose()?;
+            Ok(Socket { reports, ..socket.duplicate()? })
+        };
+        let shard =
+            |shard: &ShardSockets| shard.0.iter().map(socket).collect::<io::Result<_>>().map(ShardSockets);
+        Ok(Self { shards: self.shards.iter().map(shard).collect::<io::Result<_>>()? })
+    }
+
+    /// What [`Sockets::from_descriptors`] must know of these.
+    pub fn layout(&self) -> Layout {
+        let first = self.shards.first().map(|shard| &shard.0[..]).unwrap_or_default();
+        let reports = first.iter().map(|socket| socket.reports.is_some()).collect();
+        Layout { shards: self.shards.len(), reports }
+    }
+
+    /// All descriptors: shard by shard and address by address, a socket and then what it has for reports.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let mut all = Vec::new();
+        for socket in self.shards.iter().flat_map(|shard| &shard.0) {
+            all.push(socket.fd.as_fd());
+            all.extend(socket.reports.as_ref().map(AsFd::as_fd));
+        }
+        all
+    }
+
+    /// Sockets that another process bound. They are the same group in the kernel, with the program that sorts for it.
+    pub fn from_descriptors(
+        layout: &Layout,
+        descriptors: &mut impl Iterator<Item = OwnedFd>,
+    ) -> io::Result<Self> {
+        let missing = || io::Error::other("descriptors are missing");
+        let mut shards = Vec::new();
+        for _ in 0..layout.shards {
+            let mut set = Vec::new();
+            for reports in &layout.reports {
+                let fd = descriptors.next().ok_or_else(missing)?;
+                let reports = reports.then(|| descriptors.next().ok_or_else(missing)).transpose()?;
+                set.push(Socket::taken_over(fd, reports)?);
+            }
+            shards.push(ShardSockets(set));
+        }
+        Ok(Self { shards })
+    }
+}
+
+/// How many sockets there are, and which have others for reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Of each shard one for each address.
+    pub shards: usize,
+    /// For each address whether the kernel sorts reports out.
+    pub reports: Vec<bool>,
+}
+
+impl Layout {
+    /// How many descriptors that is.
+    pub fn descriptors(&self) -> usize {
+        let sorted = self.reports.iter().filter(|reports| **reports).count();
+        self.shards.saturating_mul(self.reports.len().saturating_add(sorted))
     }
 }
 

@@ -144,8 +144,16 @@ impl Refusal {
 
     /// The server has too much to do at the moment.
     pub fn busy(text: &str, retry: Duration) -> Self {
-        let retry_ms = Some(u32::try_from(retry.as_millis()).unwrap_or(u32::MAX));
-        Self { retry_ms, ..Self::new("BUSY", text) }
+        Self::new("BUSY", text).again_after(retry)
+    }
+
+    /// Another process is the server from now on.
+    pub fn moved_on(text: &str, retry: Duration) -> Self {
+        Self::new("RESTARTED", text).again_after(retry)
+    }
+
+    fn again_after(self, retry: Duration) -> Self {
+        Self { retry_ms: Some(u32::try_from(retry.as_millis()).unwrap_or(u32::MAX)), ..self }
     }
 }
 

@@ -27,7 +27,12 @@ impl Running {
         let data = data.to_str().expect("a plain path");
         let mut line = vec!["--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
         line.extend(more);
-        let mut child = millrace(&line).spawn().expect("it starts");
+        Self::launch(&line)
+    }
+
+    /// By a line of the caller's, which leads to a server with a demo room.
+    pub(crate) fn launch(line: &[&str]) -> Self {
+        let mut child = millrace(line).spawn().expect("it starts");
         let mut stderr = child.stderr.take().expect("a pipe");
         let log = std::thread::spawn(move || {
             let mut log = String::new();
@@ -49,10 +54,15 @@ impl Running {
     }
 
     /// Sends it a signal and waits for its end: TERM as an operator's service manager does, KILL for a crash. Its status and its log.
-    pub(crate) fn end(mut self, signal: &str) -> (ExitStatus, String) {
+    pub(crate) fn end(self, signal: &str) -> (ExitStatus, String) {
         // The shell's own kill: a bare system has no other.
         let kill = format!("kill -{signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+        self.ended()
+    }
+
+    /// Waits for its end: its status and its log.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         let asked = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child") {

@@ -141,6 +141,15 @@ impl Rooms {
         self.users.range((uid, LinkId::FIRST)..=(uid, LinkId::LAST)).map(|(_, link)| *link)
     }
 
+    /// All links that have signalling: those that publish before those that only watch.
+    pub fn by_need(&self) -> Vec<LinkId> {
+        let all = self.users.iter().map(|(_, link)| *link).filter(|link| !self.is_posted(*link));
+        let publishes = |link: &LinkId| self.links.get(*link).is_some_and(|link| !link.streams.is_empty());
+        let (mut first, then): (Vec<_>, Vec<_>) = all.partition(publishes);
+        first.extend(then);
+        first
+    }
+
     /// Who holds a link.
     pub fn holder(&self, link: LinkId) -> Option<&Identity> {
         self.links.get(link).map(|link| &link.user)

@@ -96,6 +96,18 @@ impl JournalStore {
         Ok(store)
     }
 
+    /// Takes over the store of a data folder from the server that lends it, and with it the lock. Nothing is written yet:
+    /// that server may go on with it.
+    pub fn take_over(data: &Path, file: File) -> Result<Self, StoreError> {
+        let path = data.join(FILE);
+        if !same(&file, &path) {
+            return Err(damaged(&path, "it is not the one that the running server has".to_owned()));
+        }
+        let Found { snapshot, base, end, torn } = read(&path, &file)?;
+        let renew_at = renewal(base);
+        Ok(Self { path, file, end, renew_at, untidy: torn > 0, named: true, found: Some(snapshot) })
+    }
+
     fn name(&self) -> String {
         self.path.display().to_string()
     }
@@ -172,6 +184,12 @@ impl Store for JournalStore {
         })?;
         self.renew();
         Ok(())
+    }
+
+    fn lend(&self) -> Option<File> {
+        // Else a crash could bring back what the successor takes for gone.
+        let settled = !self.untidy && self.named;
+        settled.then(|| self.file.try_clone().ok()).flatten()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod journal;
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -64,13 +65,18 @@ pub trait Store: Send {
     fn load(&mut self) -> Result<Snapshot, StoreError>;
     /// Keeps all of `changes`, in order, or none; returns when they would survive a crash.
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+    /// Its file with the lock on it, for a successor that opens it while nothing is committed.
+    fn lend(&self) -> Option<File> {
+        None
+    }
 }
 
 type Kept = Box<dyn FnOnce(bool) + Send>;
+type Lent = Box<dyn FnOnce(Option<File>) + Send>;
 
-struct Request {
-    changes: Vec<Change>,
-    kept: Kept,
+enum Request {
+    Keep(Vec<Change>, Kept),
+    Lend(Lent),
 }
 
 /// A thread that commits: while one commit goes to the disk, what comes gathers for the next.
@@ -119,16 +125,25 @@ impl StoreThread {
     pub fn commits(&self) -> Arc<Commits> {
         Arc::clone(&self.commits)
     }
+
+    fn ask(&self, request: Request) {
+        let Some(requests) = &self.requests else { return };
+        // The thread is gone only if it could not start; whoever waits learns that nothing was kept.
+        match requests.send(request).map_err(|refused| refused.0) {
+            Err(Request::Keep(_, kept)) => kept(false),
+            Err(Request::Lend(lent)) => lent(None),
+            Ok(()) => {}
+        }
+    }
 }
 
 impl Keeper for StoreThread {
     fn keep(&self, changes: Vec<Change>, kept: Kept) {
-        let request = Request { changes, kept };
-        let Some(requests) = &self.requests else { return };
-        // The thread is gone only if it could not start; whoever waits learns that nothing was kept.
-        if let Err(refused) = requests.send(request) {
-            (refused.0.kept)(false);
-        }
+        self.ask(Request::Keep(changes, kept));
+    }
+
+    fn lend(&self, lent: Lent) {
+        self.ask(Request::Lend(lent));
     }
 }
 
@@ -152,15 +167,16 @@ fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>, commits: &Commits) 
             true => inbox.recv().map_err(RecvTimeoutError::from),
             false => inbox.recv_timeout(AGAIN),
         };
-        let mut waiting = Vec::new();
+        let (mut waiting, mut lend) = (Vec::new(), None);
         let mut changes = std::mem::take(&mut owed);
         let failing = !changes.is_empty();
         match first {
-            Ok(first) => {
+            Ok(Request::Keep(first, kept)) => {
                 thread::sleep(next.saturating_duration_since(Instant::now()));
-                changes.extend(first.changes);
-                waiting.push(first.kept);
+                changes.extend(first);
+                waiting.push(kept);
             }
+            Ok(Request::Lend(lent)) => lend = Some(lent),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 // Nothing is owed, or this is the last chance.
@@ -170,10 +186,16 @@ fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>, commits: &Commits) 
         }
         next = Instant::now() + APART;
         while waiting.len() < GROUP
+            && lend.is_none()
             && let Ok(more) = inbox.try_recv()
         {
-            changes.extend(more.changes);
-            waiting.push(more.kept);
+            match more {
+                Request::Keep(more, kept) => {
+                    changes.extend(more);
+                    waiting.push(kept);
+                }
+                Request::Lend(lent) => lend = Some(lent),
+            }
         }
         let began = Instant::now();
         let result = store.commit(&changes);
@@ -184,6 +206,10 @@ fn run(mut store: Box<dyn Store>, inbox: &Receiver<Request>, commits: &Commits) 
         }
         for kept in waiting {
             kept(result.is_ok());
+        }
+        if let Some(lent) = lend {
+            // What is owed would be lost.
+            lent(if result.is_ok() { store.lend() } else { None });
         }
     }
 }

@@ -59,7 +59,7 @@ export class Signal extends Emitter {
   /** Cuts a back-off short. */
   #hurry = () => {};
   #greeted = false;
-  /** When a server that was full wants to be asked again. */
+  /** When a server that was full, or the successor of one, wants to be asked again. */
   #comeBackMs = 0;
 
   /** @param {{server: URL, token: string}} options */
@@ -260,6 +260,7 @@ export class Signal extends Emitter {
     if (message.t === 'error') {
       // Our own breach of the rules would be repeated by a retry; anything else is worth another connection.
       const ours = ['BADLINE', 'TOOLONG', 'TOOFAST', 'NOHELLO'].includes(message.error);
+      this.#comeBackMs = message.retryMs ?? 0;
       throw new Failure(ours ? 'RULES' : message.error, message.text ?? message.error);
     }
     this.emit('message', message);

@@ -43,10 +43,13 @@ export class Server {
     return server;
   }
 
-  /** Starts it on the ports and data it has; the link it prints is `link`. */
-  async run() {
+  /**
+   * Starts it on the ports and data it has; the link it prints is `link`.
+   * @param {string[]} [command]
+   */
+  async run(command = []) {
     this.log = createWriteStream(join(OUTPUT, `${this.name}.log`), { flags: 'a' });
-    const [program, ...args] = [...this.wrap, BINARY, ...this.args];
+    const [program, ...args] = [...this.wrap, BINARY, ...command, ...this.args];
     this.child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } });
     this.ended = new Promise((resolve) => this.child.once('exit', (code, signal) => resolve({ code, signal })));
     this.child.stderr.pipe(this.log);
@@ -64,6 +67,15 @@ export class Server {
     this.link = new URL(link);
     this.gid = Number(this.link.searchParams.get('gid'));
     this.pin = this.link.searchParams.get('pin');
+  }
+
+  /** Starts its successor, which takes over from it; how it ended. */
+  async succeed() {
+    const { ended, log } = this;
+    await this.run(['take-over']);
+    const how = await ended;
+    log.end();
+    return how;
   }
 
   get alive() {

@@ -30,6 +30,30 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
   }));
 }
 
+test('a successor takes the server\'s place and both go on seeing each other, with nothing done by hand', () => world({ name: 'successor' }, async ({ server, person }) => {
+  const ada = await person('Ada').joinRoom();
+  const bob = await person('Bob').joinRoom();
+  await until(() => sees(ada), { what: 'Ada sees Bob' });
+  await until(() => sees(bob), { what: 'Bob sees Ada' });
+  // How long the picture stood still at most, as the page has it.
+  await bob.page.evaluate(() => {
+    let last = performance.now();
+    window.stood = 0;
+    const watch = (now) => {
+      const time = document.querySelector('.tile:not(.local) video')?.currentTime ?? 0;
+      if (time !== window.shown) [window.shown, window.stood, last] = [time, Math.max(window.stood, now - last), now];
+      requestAnimationFrame(watch);
+    };
+    requestAnimationFrame(watch);
+  });
+  const { code } = await server.succeed();
+  assert.equal(code, 0);
+  await until(async () => (await sees(ada)) && (await sees(bob)), { what: 'both see each other again', ms: 60_000 });
+  time('the longest that a picture stood still over an upgrade', Math.round(await bob.page.evaluate(() => window.stood)));
+  assert.equal(await ada.page.locator('.tile:not(.local)').count(), 1);
+  assert.equal(await bob.page.locator('.tile:not(.local)').count(), 1);
+}));
+
 test('a lost signalling connection resumes and the picture never stops', () => world({ name: 'resume' }, async ({ person }) => {
   const a = await person('Ada').bare();
   const b = await person('Bob').bare(() => {

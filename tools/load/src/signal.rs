@@ -176,6 +176,11 @@ impl Session {
         self.notices.recv().await
     }
 
+    /// Whether it is over because the server at this address does not know it any more: another process is the server now.
+    pub fn forgotten(&self) -> bool {
+        matches!(self.connection.close_reason(), Some(quinn::ConnectionError::Reset))
+    }
+
     /// Waits for a notice of which `pick` makes something; others are passed over.
     pub async fn wait_for<T>(
         &mut self,

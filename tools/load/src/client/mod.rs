@@ -22,16 +22,17 @@
 mod outgoing;
 mod shared;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millrace::control::ids::{Gid, MessageId, Uid};
 use millrace::router::command::IceCredentials;
 pub use millrace::signal::message::{Muted, Notice, Person, Said, StreamId};
-use millrace::signal::message::{Request, Say, StreamRef, Watch};
+use millrace::signal::message::{Refusal, Request, Say, StreamRef, Watch};
 use tokio::sync::mpsc;
 
+use self::outgoing::Line;
 pub use self::outgoing::{Outgoing, Picture, Tracks};
 pub use self::shared::Shared;
 use crate::Error;
@@ -46,6 +47,8 @@ use crate::web::Room;
 
 /// Frames that wait to be fetched; those beyond are lost.
 const WAITING_FRAMES: usize = 1024;
+/// How long a publisher has to come to a new server before it counts as gone.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// How a stream is shown: the server sends the layer that fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,9 +106,18 @@ pub enum Event {
 /// A participant in one room.
 pub struct Client {
     gid: Gid,
+    room: Room,
+    /// What signed it in.
+    token: String,
     session: Session,
     shared: Shared,
     streams: BTreeMap<StreamId, Stream>,
+    /// What is watched, and how.
+    tiles: BTreeMap<StreamId, Tile>,
+    /// What is published.
+    published: Option<Arc<Line>>,
+    /// Streams of the server before that have not come to this one yet, and how long they are waited for.
+    awaited: (BTreeSet<StreamId>, Option<tokio::time::Instant>),
     /// Which stream fills which m-line.
     slots: BTreeMap<String, StreamId>,
     events: VecDeque<Event>,
@@ -124,12 +136,18 @@ impl Client {
     /// Enters a room as a guest.
     pub async fn join(room: &Room, name: &str) -> Result<Self, Error> {
         let shared = Shared::new(room, Engine::new(1)?).await?;
-        let session = shared.enter(room, name).await?;
+        let token = room.guest(name).await?;
+        let session = shared.enter_by(room, token.clone()).await?;
         Ok(Self {
             gid: Gid(room.gid),
+            room: room.clone(),
+            token,
             session,
             shared,
             streams: BTreeMap::new(),
+            tiles: BTreeMap::new(),
+            published: None,
+            awaited: (BTreeSet::new(), None),
             slots: BTreeMap::new(),
             events: VecDeque::new(),
             ice: random_credentials(),
@@ -150,11 +168,15 @@ impl Client {
 
     /// Publishes; frames are given to what this returns, once it is connected.
     pub async fn publish(&mut self, tracks: Tracks) -> Result<Outgoing, Error> {
-        Outgoing::start(&self.shared, self.gid, &mut self.session, tracks).await
+        let line = Line::new(tracks);
+        line.publish(&self.shared, self.gid, &mut self.session).await?;
+        self.published = Some(line.clone());
+        Ok(Outgoing::over(line))
     }
 
     /// Ceases to publish.
     pub async fn unpublish(&mut self, outgoing: Outgoing) -> Result<(), Error> {
+        self.published = None;
         self.session.request("unpublish", &outgoing.unpublish(self.gid)).await?;
         outgoing.stop().await
     }
@@ -166,11 +188,14 @@ impl Client {
         let video = width > 0 && height > 0;
         let (gid, visible, priority) = (self.gid, true, 1);
         let watch = Watch { gid, uid, sid, audio, video, width, height, visible, priority };
-        self.session.request("watch", &Request::Watch(watch)).await.map(drop)
+        self.session.request("watch", &Request::Watch(watch)).await?;
+        self.tiles.insert(stream, tile);
+        Ok(())
     }
 
     /// Watches it no more.
     pub async fn unwatch(&mut self, stream: StreamId) -> Result<(), Error> {
+        self.tiles.remove(&stream);
         let StreamId { uid, sid } = stream;
         let unwatch = Request::Unwatch(StreamRef { gid: self.gid, uid, sid });
         self.session.request("unwatch", &unwatch).await.map(drop)
@@ -187,19 +212,28 @@ impl Client {
     }
 
     /// The next thing that happens; `None` when one is no longer there. What the server offers for watching is
-    /// answered here, so this is to be called again and again; who cancels it may leave an offer unanswered, and should
+    /// answered here, and where a successor took the server's place one goes on there, with all that was published and
+    /// watched, so this is to be called again and again; who cancels it may leave an offer unanswered, and should
     /// only do so to leave. Frames are sent beside it, from a task that holds the [`Outgoing`].
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
             }
+            let patience = self.awaited.1;
             tokio::select! {
                 biased;
                 notice = self.session.notice() => match notice {
+                    Some(Notice::Error(Refusal { retry_ms: Some(after), .. })) => {
+                        tokio::time::sleep(Duration::from_millis(after.into())).await;
+                        self.follow().await?;
+                    }
                     Some(notice) => self.hear(notice).await?,
+                    None if self.session.forgotten() => self.follow().await?,
                     None => return Ok(None),
                 },
+                () = async { tokio::time::sleep_until(patience.unwrap_or_else(tokio::time::Instant::now)).await },
+                    if patience.is_some() => self.wait_no_more(),
                 Some(frame) = self.frames.1.recv() => {
                     // A slot that was given to somebody else in the meantime belongs to nobody until its next frame.
                     if let Some(stream) = self.slots.get(&frame.mid) {
@@ -219,13 +253,41 @@ impl Client {
         Ok(())
     }
 
+    /// Goes on with the server's successor, which knows nothing of us.
+    async fn follow(&mut self) -> Result<(), Error> {
+        self.session = self.shared.enter_by(&self.room, self.token.clone()).await?;
+        self.slots.clear();
+        self.awaited = (self.streams.keys().copied().collect(), Some(tokio::time::Instant::now() + GRACE));
+        if let Some(viewer) = self.viewer.take() {
+            // How it ended without its server is of no interest.
+            let _ = viewer.stop().await;
+        }
+        if let Some(line) = self.published.clone() {
+            line.publish(&self.shared, self.gid, &mut self.session).await?;
+        }
+        Ok(())
+    }
+
+    /// Who has not come to this server by now is gone.
+    fn wait_no_more(&mut self) {
+        self.awaited.1 = None;
+        for id in std::mem::take(&mut self.awaited.0) {
+            self.tiles.remove(&id);
+            if self.streams.remove(&id).is_some() {
+                self.events.push_back(Event::Left(id));
+            }
+        }
+    }
+
     async fn hear(&mut self, notice: Notice) -> Result<(), Error> {
         match notice {
             Notice::Roster { all, joined, changed, left, .. } => {
                 let gone = if all { self.streams.keys().copied().collect() } else { left };
                 for id in gone {
                     let stays = all && joined.iter().any(|s| (s.uid, s.sid) == (id.uid, id.sid));
-                    if self.streams.remove(&id).is_some() && !stays {
+                    let awaited = all && self.awaited.0.contains(&id);
+                    if !awaited && self.streams.remove(&id).is_some() && !stays {
+                        self.tiles.remove(&id);
                         self.events.push_back(Event::Left(id));
                     }
                 }
@@ -237,14 +299,22 @@ impl Client {
                         continue;
                     }
                     let id = StreamId { uid: stream.uid, sid: stream.sid };
+                    let returned = self.awaited.0.remove(&id);
                     let (name, source, muted) = (stream.name, stream.source, stream.muted);
                     let stream = Stream { id, name, source, has: (stream.audio, stream.video), muted };
                     self.streams.insert(id, stream.clone());
-                    self.events.push_back(if is_new {
+                    self.events.push_back(if is_new && !returned {
                         Event::Appeared(stream)
                     } else {
                         Event::Changed(stream)
                     });
+                    if let Some(tile) = self.tiles.get(&id).copied().filter(|_| returned) {
+                        match self.watch(id, tile).await {
+                            // It ended meanwhile.
+                            Err(Error::Refused { .. }) => {}
+                            watched => watched?,
+                        }
+                    }
                 }
             }
             Notice::Slots { slots } => {

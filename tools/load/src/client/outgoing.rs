@@ -1,8 +1,8 @@
 //! What a participant publishes: frames that its caller encoded.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use millrace::control::ids::{Gid, Sid};
@@ -48,20 +48,33 @@ pub struct Tracks {
 /// A stream that one publishes.
 #[derive(Debug)]
 pub struct Outgoing {
-    running: Running<Source>,
+    line: Arc<Line>,
+}
+
+/// What a stream goes by: a connection after the other, since a server may be followed by its successor.
+#[derive(Debug)]
+pub(super) struct Line {
+    tracks: Tracks,
+    running: Mutex<Option<Running<Source>>>,
     key_wanted: Arc<AtomicBool>,
     allowed_bps: Arc<AtomicU64>,
 }
 
-impl Outgoing {
-    pub(super) async fn start(
+impl Line {
+    pub(super) fn new(tracks: Tracks) -> Arc<Self> {
+        let (key_wanted, allowed_bps) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+        Arc::new(Self { tracks, running: Mutex::default(), key_wanted, allowed_bps })
+    }
+
+    /// Publishes, on a new connection.
+    pub(super) async fn publish(
+        &self,
         shared: &Shared,
         gid: Gid,
         session: &mut Session,
-        tracks: Tracks,
-    ) -> Result<Self, Error> {
-        let source = Source::new(tracks);
-        let (key_wanted, allowed_bps) = (source.key_wanted.clone(), source.allowed_bps.clone());
+    ) -> Result<(), Error> {
+        self.key_wanted.store(true, Ordering::Relaxed);
+        let source = Source::new(self.tracks, self.key_wanted.clone(), self.allowed_bps.clone());
         let offering = source.wire.offered();
         let ready = |extensions| {
             let mut source = source;
@@ -69,31 +82,50 @@ impl Outgoing {
             source
         };
         let running = shared.send(gid, session, Vec::new(), &offering, ready, None).await?;
-        Ok(Self { running, key_wanted, allowed_bps })
+        let before = self.running().replace(running);
+        if let Some(before) = before {
+            // How it ended without its server is of no interest.
+            let _ = before.stop().await;
+        }
+        Ok(())
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running<Source>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn due(&self, due: Due) {
+        if let Some(running) = &*self.running() {
+            running.changer()(Box::new(move |source| source.due.push_back(due)));
+        }
+    }
+}
+
+impl Outgoing {
+    pub(super) const fn over(line: Arc<Line>) -> Self {
+        Self { line }
     }
 
     /// Sends an encoded picture. `at` is its time since any moment, the same for all of the stream.
     pub fn picture(&self, at: Duration, keyframe: bool, data: Vec<u8>) {
         let ticks = RtpTs((at.as_micros() * 90 / 1000) as u32);
-        self.running.changer()(Box::new(move |source| {
-            source.due.push_back(Due::Picture(ticks, keyframe, data))
-        }));
+        self.line.due(Due::Picture(ticks, keyframe, data));
     }
 
     /// Sends a packet of Opus of any length.
     pub fn sound(&self, at: Duration, data: Vec<u8>) {
         let ticks = RtpTs((at.as_micros() * 48 / 1000) as u32);
-        self.running.changer()(Box::new(move |source| source.due.push_back(Due::Sound(ticks, data))));
+        self.line.due(Due::Sound(ticks, data));
     }
 
     /// Whether somebody needs a keyframe that has not been sent yet: the next picture should be one.
     pub fn keyframe_wanted(&self) -> bool {
-        self.key_wanted.load(Ordering::Relaxed)
+        self.line.key_wanted.load(Ordering::Relaxed)
     }
 
     /// What the way to the server carries, in bit/s, by REMB, losses and delay: what encoders are to be set to.
     pub fn allowed_bps(&self) -> u64 {
-        self.allowed_bps.load(Ordering::Relaxed)
+        self.line.allowed_bps.load(Ordering::Relaxed)
     }
 
     pub(super) fn unpublish(&self, gid: Gid) -> Request {
@@ -101,7 +133,11 @@ impl Outgoing {
     }
 
     pub(super) async fn stop(self) -> Result<(), Error> {
-        self.running.stop().await.map(drop)
+        let running = self.line.running().take();
+        match running {
+            Some(running) => running.stop().await.map(drop),
+            None => Ok(()),
+        }
     }
 }
 
@@ -123,7 +159,7 @@ struct Source {
 }
 
 impl Source {
-    fn new(tracks: Tracks) -> Self {
+    fn new(tracks: Tracks, key_wanted: Arc<AtomicBool>, allowed_bps: Arc<AtomicU64>) -> Self {
         let picture = tracks.picture;
         Self {
             wire: Wire::new(
@@ -135,8 +171,8 @@ impl Source {
             codec: picture,
             vp8: Vp8 { picture: 0, key_index: 0 },
             due: VecDeque::new(),
-            key_wanted: Arc::new(AtomicBool::new(true)),
-            allowed_bps: Arc::new(AtomicU64::new(0)),
+            key_wanted,
+            allowed_bps,
             last: None,
             next_report: None,
         }

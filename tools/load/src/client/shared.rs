@@ -66,7 +66,11 @@ impl Shared {
 
     /// A signalling session of a new guest who entered the room.
     pub async fn enter(&self, room: &Room, name: &str) -> Result<Session, Error> {
-        let token = room.guest(name).await?;
+        self.enter_by(room, room.guest(name).await?).await
+    }
+
+    /// A signalling session of somebody who enters the room, for the first time or again.
+    pub async fn enter_by(&self, room: &Room, token: String) -> Result<Session, Error> {
         let mut session = Session::open(&self.endpoint().await?, self.server, token).await?;
         let pin = Some(Secret(room.pin.clone()));
         let _: Joined = session.ask("join", &Request::Join { gid: Gid(room.gid), pin }).await?;
