@@ -18,6 +18,7 @@ await import('./suites/autoplay.js');
 await import('./suites/abort.js');
 await import('./suites/several.js');
 await import('./suites/moved.js');
+await import('./suites/notices.js');
 await import('./suites/audience.js');
 await import('./suites/sound.js');
 await import('./suites/chat.js');

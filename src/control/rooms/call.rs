@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::link::{Link, Spell};
 use super::seat::Removal;
 use super::{LinkId, Rooms, Timer};
 use crate::control::ids::{Gid, Uid};
@@ -45,26 +46,38 @@ impl Rooms {
         if !link.groups.contains_key(&gid) || link.calls.contains_key(&gid) {
             return;
         }
-        link.calls.insert(gid, now);
+        link.calls.insert(gid, Spell { began: now, told: Instant::NEVER });
         self.set_call_end(id, gid);
     }
 
-    /// Sees to it that somebody's call ends when it has lasted as long as it may.
+    /// Sees to it that somebody hears when the call ends, and that it ends when it has lasted as long as it may.
     pub(super) fn set_call_end(&mut self, id: LinkId, gid: Gid) {
-        if let Some(at) = self.call_end(id, gid) {
-            self.wake_at(at, Timer::CallEnd(id, gid));
+        let told = self.links.get(id).and_then(|link| link.calls.get(&gid)).map(|call| call.told);
+        if told.is_some_and(|told| told != self.call_end(id, gid)) {
+            self.wake_at(Instant::ZERO, Timer::CallEnd(id, gid));
         }
     }
 
-    fn call_end(&self, id: LinkId, gid: Gid) -> Option<Instant> {
-        let link = self.links.get(id)?;
-        let (began, seat) = (link.calls.get(&gid)?, link.groups.get(&gid)?);
-        (!seat.call_duration.is_zero()).then(|| *began + seat.call_duration)
+    /// When somebody's call ends by its duration or by the end of what lets the holder in.
+    fn call_end(&self, id: LinkId, gid: Gid) -> Instant {
+        let ends = |link: &Link| {
+            let (call, seat) = (link.calls.get(&gid)?, link.groups.get(&gid)?);
+            Some(seat.expires.min(seat.last_of_call(call.began)))
+        };
+        self.links.get(id).and_then(ends).unwrap_or(Instant::NEVER)
     }
 
     pub(super) fn call_end_due(&mut self, now: Instant, id: LinkId, gid: Gid) {
-        if self.call_end(id, gid).is_some_and(|at| at <= now) {
+        let end = self.call_end(id, gid);
+        let Some(link) = self.links.get_mut(id) else { return };
+        let (Some(call), Some(seat)) = (link.calls.get_mut(&gid), link.groups.get(&gid)) else { return };
+        if seat.last_of_call(call.began) <= now {
             self.remove(now, id, gid, Removal::Duration);
+        } else if call.told != end {
+            call.told = end;
+            let seconds = (end != Instant::NEVER).then(|| end.since(now).as_secs());
+            self.tell(id, Notice::Ends { gid, seconds });
+            self.wake_at(end, Timer::CallEnd(id, gid));
         }
     }
 }

@@ -15,6 +15,15 @@ use crate::units::Instant;
 /// Sessions of one token at once, where an app allows several.
 const SESSIONS_OF_A_TOKEN: usize = 16;
 
+/// Somebody's call in a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spell {
+    /// With the first stream that was published or watched.
+    pub(super) began: Instant,
+    /// When it ends, as its holder was told; [`Instant::NEVER`] if it was not.
+    pub(super) told: Instant,
+}
+
 /// One signed-in client.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -28,8 +37,8 @@ pub(super) struct Link {
     over_at: Option<Instant>,
     /// Where it is, and what it may do there.
     pub(super) groups: Map<Gid, Seat>,
-    /// When its call began there: with the first stream that it published or watched.
-    pub(super) calls: Map<Gid, Instant>,
+    /// Its calls there.
+    pub(super) calls: Map<Gid, Spell>,
     /// What it publishes.
     pub(super) streams: Set<Sid>,
     /// What it watches.

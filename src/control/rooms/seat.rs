@@ -22,7 +22,7 @@ pub struct Seat {
     pub(super) limits: Limits,
     call_flags: u32,
     /// How long the holder's call may last; zero is without limit.
-    pub(super) call_duration: Duration,
+    call_duration: Duration,
     /// What the holder may do.
     pub(super) rights: Rights,
     admin: Admin,
@@ -58,6 +58,11 @@ impl Seat {
     /// Whether viewers are counted and not listed.
     pub(super) const fn webinar(&self) -> bool {
         matches!(self.preset, Preset::Webinar)
+    }
+
+    /// When a call that began then has lasted as long as it may.
+    pub(super) fn last_of_call(&self, began: Instant) -> Instant {
+        if self.call_duration.is_zero() { Instant::NEVER } else { began + self.call_duration }
     }
 
     /// The largest picture this member may see.

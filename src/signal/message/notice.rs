@@ -149,6 +149,14 @@ pub enum Notice {
         /// 0x4A not allowed, 0x40 complete.
         status: u8,
     },
+    /// When one's call in a group ends; told when it begins, and when that changes.
+    Ends {
+        /// Which group.
+        gid: Gid,
+        /// From now on; absent: it has no end any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+    },
     /// One is to go on in another group, of which one is a member now; `removed` follows.
     Moved {
         /// Which group it was.
@@ -160,7 +168,7 @@ pub enum Notice {
     Removed {
         /// Which group.
         gid: Gid,
-        /// `EXPIRED`, `DELETED`, `REMOVED` or `MOVED`.
+        /// `EXPIRED`, `DELETED`, `REMOVED`, `DURATION` or `MOVED`.
         reason: String,
     },
     /// An admin muted one's stream.

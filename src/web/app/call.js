@@ -4,6 +4,7 @@ import { Failure } from '../sdk/millrace.js';
 import { ChatPanel } from './chat.js';
 import { deviceProblem } from './devices.js';
 import { element, setSwitch } from './dom.js';
+import { warnOfEnd } from './ending.js';
 import { Grid } from './grid.js';
 import { PeoplePanel } from './people.js';
 import { Quality } from './quality.js';
@@ -66,7 +67,9 @@ export class Call {
     room.on('muted', ({ audio, video }) => this.#toast(`An admin turned off your ${audio && video ? 'microphone and camera' : audio ? 'microphone' : 'camera'}.`), { signal });
     room.on('asked', (asked) => this.#onAsked(asked), { signal });
     element('asked-no').addEventListener('click', () => { element('asked').hidden = true; }, { signal });
-    room.on('removed', ({ reason }) => this.#finish('You are no longer in this room', reason === 'EXPIRED' ? 'Your time in it is over.' : 'It was closed, or you were removed.'), { signal });
+    room.on('moved', () => this.#toast(`You are in ${room.name || 'another room'} now.`), { signal });
+    warnOfEnd(init);
+    room.on('removed', ({ reason }) => this.#finish('You are no longer in this room', ['EXPIRED', 'DURATION'].includes(reason) ? 'Your time in it is over.' : 'It was closed, or you were removed.'), { signal });
     client.on('state', ({ state, error }) => this.#onState(state, error), { signal });
     client.playback.on('blocked', (blocked) => { element('sound').hidden = !blocked; }, { signal });
     client.devices.on('changed', ({ added }) => {
@@ -77,6 +80,8 @@ export class Call {
     bindSettings({
       signal,
       devices: client.devices,
+      playback: client.playback,
+      onProblem: (text) => this.#toast(text),
       onColumns: (columns) => grid.setColumns(columns),
       onDevice: (kind, id) => this.#camera?.setDevice(kind, id).catch((error) => this.#toast(deviceProblem(error, kind === 'audio' ? 'microphone' : 'camera'))),
       current: (kind) => this.#camera?.media.getTracks().find((track) => track.kind === kind)?.getSettings().deviceId,
@@ -395,8 +400,6 @@ export class Call {
     clearTimeout(this.#toastTimer);
     this.#toastTimer = setTimeout(() => { toast.hidden = true; }, 4000);
   }
-
-  /** @param {string} text */
 }
 
 /**

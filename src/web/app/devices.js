@@ -51,3 +51,33 @@ export function meterOf(stream, tell) {
     context.close();
   };
 }
+
+/**
+ * Two notes from one loudspeaker.
+ * @param {string} deviceId
+ */
+export async function chime(deviceId) {
+  const context = new AudioContext();
+  const out = context.createMediaStreamDestination();
+  const player = new Audio();
+  player.srcObject = out.stream;
+  try {
+    await player.setSinkId(deviceId);
+    await player.play();
+  } catch (error) {
+    context.close();
+    throw error;
+  }
+  const start = context.currentTime + 0.1;
+  [523.25, 783.99].forEach((pitch, nth) => {
+    const note = new OscillatorNode(context, { frequency: pitch });
+    const volume = new GainNode(context, { gain: 0 });
+    const at = start + nth * 0.25;
+    volume.gain.setTargetAtTime(0.3, at, 0.01);
+    volume.gain.setTargetAtTime(0, at + 0.2, 0.1);
+    note.connect(volume).connect(out);
+    note.start(at);
+    note.stop(at + 0.8);
+    if (nth) note.onended = () => context.close();
+  });
+}

@@ -118,8 +118,11 @@ export class Preview {
       }
       this.#errors = { ...this.#errors, ...errors };
       for (const kind of KINDS) {
-        const count = await fillDevices(this.#selects[kind], this.#tracks[kind]?.getSettings().deviceId);
-        /** @type {HTMLElement} */ (this.#selects[kind].parentElement).hidden = !count;
+        const select = this.#selects[kind];
+        const count = await fillDevices(select, this.#tracks[kind]?.getSettings().deviceId);
+        // It keeps its place either way: a button that moves is missed.
+        if (!count) select.replaceChildren(new Option('None found', ''));
+        select.disabled = !count;
       }
     }
     this.#paint();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { fillDevices } from './devices.js';
+import { Playback } from '../sdk/playback.js';
+import { chime, fillDevices } from './devices.js';
 import { element } from './dom.js';
 import { browser } from './storage.js';
 
@@ -9,6 +10,7 @@ import { browser } from './storage.js';
 const theme = /** @type {HTMLSelectElement} */ (element('theme'));
 const columns = /** @type {HTMLSelectElement} */ (element('columns'));
 const details = /** @type {HTMLInputElement} */ (element('details'));
+const output = /** @type {HTMLSelectElement} */ (element('set-output'));
 const dialog = /** @type {HTMLDialogElement} */ (element('settings'));
 const help = /** @type {HTMLDialogElement} */ (element('help'));
 
@@ -45,10 +47,10 @@ export function startSettings() {
 
 /**
  * The settings of a call: its columns and its devices.
- * @param {{signal: AbortSignal, devices: Devices, onColumns: (columns: number) => void,
+ * @param {{signal: AbortSignal, devices: Devices, playback: Playback, onProblem: (text: string) => void, onColumns: (columns: number) => void,
  *   onDevice: (kind: 'audio' | 'video', id: string) => void, current: (kind: 'audio' | 'video') => string | undefined}} call
  */
-export function bindSettings({ signal, devices, onColumns, onDevice, current }) {
+export function bindSettings({ signal, devices, playback, onProblem, onColumns, onDevice, current }) {
   onColumns(Number(columns.value));
   columns.addEventListener('change', () => onColumns(Number(columns.value)), { signal });
   for (const kind of /** @type {const} */ (['audio', 'video'])) {
@@ -58,8 +60,35 @@ export function bindSettings({ signal, devices, onColumns, onDevice, current }) 
     element('settings-open').addEventListener('click', fill, { signal });
     devices.on('changed', fill, { signal });
   }
+  bindOutput({ signal, devices, playback, onProblem });
   signal.addEventListener('abort', () => {
     dialog.close();
     help.close();
   });
+}
+
+/**
+ * Where sound comes out: chosen once, it holds for this browser. Where there is no choice nothing is shown.
+ * @param {{signal: AbortSignal, devices: Devices, playback: Playback, onProblem: (text: string) => void}} call
+ */
+function bindOutput({ signal, devices, playback, onProblem }) {
+  const field = /** @type {HTMLElement} */ (output.closest('.field'));
+  const fill = async () => {
+    const count = Playback.canChooseOutput ? await fillDevices(output, playback.output || 'default') : 0;
+    field.hidden = !count;
+  };
+  /** @param {string} id */
+  const choose = (id) => playback.setOutput(id).then(() => browser.set('output-device', id));
+  // What was chosen once may be gone.
+  const known = browser.get('output-device');
+  if (known && Playback.canChooseOutput) choose(known).catch(() => {});
+  output.addEventListener('change', () => {
+    choose(output.value).catch(() => {
+      onProblem('This loudspeaker cannot be used now: choose another one.');
+      fill();
+    });
+  }, { signal });
+  element('try-output').addEventListener('click', () => chime(output.value).catch(() => onProblem('This loudspeaker cannot be used now: choose another one.')), { signal });
+  element('settings-open').addEventListener('click', fill, { signal });
+  devices.on('changed', fill, { signal });
 }

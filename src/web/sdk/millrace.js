@@ -264,6 +264,7 @@ export class Millrace extends Emitter {
         room?.onLimits(message.limits);
         for (const publisher of this.publishers.values()) publisher.limitsChanged();
         return undefined;
+      case 'ends': return room?.onEnds(message.seconds);
       case 'asked': return room?.onAsked(message);
       case 'muted': {
         // The server drops it already; we fall silent too, and a click unmutes as ever.

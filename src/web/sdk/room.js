@@ -19,7 +19,7 @@ const GRACE_MS = 8000;
 /**
  * @typedef {{joined: Stream[], changed: Stream[], left: Stream[]}} RosterNews
  * @typedef {{roster: RosterNews, people: {count: number, joined: Person[], left: number[]}, talking: Stream[], rights: Rights,
- *   limits: LimitChanges, settings: void, asked: Asked, muted: {sid: number, by: number} & Media, joined: void, moved: {from: number, to: number},
+ *   limits: LimitChanges, settings: void, ends: void, asked: Asked, muted: {sid: number, by: number} & Media, joined: void, moved: {from: number, to: number},
  *   removed: {reason: string}}} RoomEvents
  */
 
@@ -27,7 +27,7 @@ const GRACE_MS = 8000;
  * A group that we are in.
  *
  * Events: `roster` ({joined, changed, left}: Streams), `people` ({count, joined, left}), `talking` (Streams, loudest first),
- * `rights`, `limits`, `settings` (name, type, resolution or call flags changed), `asked` (an Asked: an admin wants something of us),
+ * `rights`, `limits`, `settings` (name, type, resolution or call flags changed), `ends` (when our call ends is known, or changed), `asked` (an Asked: an admin wants something of us),
  * `muted` ({sid, by, audio, video}: an admin muted us), `joined` (again, after a restart), `moved` ({from, to}: an admin sent us to
  * another group, and this room is that one now), `removed` ({reason}).
  * @extends {Emitter<RoomEvents>}
@@ -55,6 +55,8 @@ export class Room extends Emitter {
   chat;
   /** Why we were put out, if we were: a reason of `removed`. @type {string | undefined} */
   removed;
+  /** When our call here ends, by `performance.now()`; undefined while it has no end. @type {number | undefined} */
+  endsAt;
   /** Whether we ourselves are heard to talk. */
   selfTalking = false;
 
@@ -101,6 +103,7 @@ export class Room extends Emitter {
     if (left.length) this.emit('roster', { joined: [], changed: [], left });
     this.onPeople({ all: true, count: 0 });
     this.chat.move(to);
+    this.onEnds();
     await this.join();
     this.emit('settings');
     this.emit('rights', this.rights);
@@ -258,6 +261,13 @@ export class Room extends Emitter {
     this.rights = rights;
     this.admin = admin;
     this.emit('rights', rights);
+  }
+
+  /** @param {number} [seconds] from now on */
+  onEnds(seconds) {
+    const known = this.endsAt;
+    this.endsAt = seconds === undefined ? undefined : performance.now() + seconds * 1000;
+    if (known !== this.endsAt) this.emit('ends');
   }
 
   /** @param {Asked} asked */

@@ -211,7 +211,7 @@ test('what is wrong with a device is said in the lobby, with what to do', () => 
   await page.waitForSelector('#preview-level:not([hidden])');
   await said({}, /^$/);
   await page.waitForSelector('#preview.live');
-  await page.waitForSelector('#video-device option', { state: 'attached' });
+  await page.waitForSelector('#video-device:not(:disabled)');
   // Joined muted, others hear nothing from the first moment on.
   await page.click('#preview-mic');
   await page.waitForSelector('#preview-level', { state: 'hidden' });

@@ -1,6 +1,7 @@
 //! Rooms by behaviour, in simulated time.
 
 mod admission;
+mod calls;
 mod crowd;
 mod limits;
 mod links;
