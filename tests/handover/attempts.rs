@@ -84,7 +84,7 @@ fn a_successor_that_fails_on_the_way_leaves_the_server_as_it_was() {
     assert!(offer.contains("\"form\":1") && descriptors == 0, "{offer}");
 
     assert_eq!(name(&server, &token), "third");
-    let successor = follow(server, data.path());
+    let successor = follow(server, data.path(), "auto");
     assert_eq!(name(&successor, &token), "third", "what was kept went over");
     rename(&successor, &token, gid, "fourth");
     let (status, log) = successor.end("TERM");

@@ -20,10 +20,10 @@ fn start(data: &Path) -> Running {
     Running::start(data, &["--shards", "2"])
 }
 
-/// Starts a successor, and waits until the server before has made way for it.
-fn follow(before: Running, data: &Path) -> Running {
+/// Starts a successor that moves datagrams in this way, and waits until the server before has made way for it.
+fn follow(before: Running, data: &Path, io: &str) -> Running {
     let port = before.port();
-    let successor = Running::launch(&line(data, "2"));
+    let successor = Running::launch(&[&line(data, "2")[..], &["--io", io]].concat());
     let (status, log) = before.ended();
     assert!(status.success() && !log.contains("ERROR"), "{log}");
     assert_eq!(successor.port(), port, "it listens where the one before did");

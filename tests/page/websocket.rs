@@ -100,6 +100,27 @@ fn token(data: &Path) -> String {
 }
 
 #[test]
+fn a_client_is_sent_on_to_the_successor_of_its_server() {
+    let data = tempfile::tempdir().expect("a folder");
+    let server = Running::start(data.path(), &[]);
+    let mut client = Client::connect(&server);
+    client.hello(data.path());
+    let folder = data.path().to_str().expect("plain");
+    let line = ["take-over", "--data", folder, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    let successor = Running::launch(&line);
+    let (first, told) = client.receive();
+    let told = String::from_utf8(told).expect("text");
+    assert!(
+        first == 0x81 && told.contains(r#""error":"RESTARTED""#) && told.contains(r#""retryMs":0"#),
+        "{told}"
+    );
+    client.assert_closed(1000);
+    let (status, log) = server.ended();
+    assert!(status.success(), "{log}");
+    assert!(Client::connect(&successor).hello(data.path()).contains("resume"), "it is let in there");
+}
+
+#[test]
 fn lines_go_both_ways_however_messages_are_cut_and_a_bye_ends_it() {
     let data = tempfile::tempdir().expect("a folder");
     let server = Running::start(data.path(), &[]);
