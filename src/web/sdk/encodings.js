@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { RESOLUTIONS, STREAM_RESOLUTION_DEFAULT } from './constants.js';
+
 /** @import { Codec } from './types.js' */
 
 /**
  * @typedef {RTCRtpEncodingParameters & {scalabilityMode?: string}} Encoding
+ * @typedef {{rid: string, width: number, height: number}[]} Layers from the smallest; none where there is one encoding
  */
 
 /** What a picture of at least this height is worth, in bit/s. */
@@ -28,10 +31,11 @@ function modeOf({ codec, simulcast, camera, count }) {
 
 /**
  * The layers of a picture of this size, from the smallest: each half as wide as the next, none so small that nobody would want it.
- * @param {{width: number, height: number, simulcast: boolean, codec: Codec, camera: boolean, scalabilityMode?: string}} picture
- * @returns {{encodings: Encoding[], layers: {rid: string, width: number, height: number}[]}}
+ * @param {{width: number, height: number, simulcast?: boolean, codec: Codec, camera: boolean, scalabilityMode?: string}} picture
+ *   `simulcast`: unless told, a camera's in a codec without spatial layers
+ * @returns {{encodings: Encoding[], layers: Layers}}
  */
-export function layersOf({ width, height, simulcast, codec, camera, scalabilityMode }) {
+export function layersOf({ width, height, codec, camera, scalabilityMode, simulcast = camera && (codec === 'vp8' || codec === 'h264') }) {
   const count = width >= 960 ? 3 : width >= 480 ? 2 : 1;
   const told = scalabilityMode ?? modeOf({ codec, simulcast, camera, count });
   const mode = told ? { scalabilityMode: told } : {};
@@ -48,54 +52,21 @@ export function layersOf({ width, height, simulcast, codec, camera, scalabilityM
   return { encodings, layers };
 }
 
-/** Where a codec comes in several profiles, the one that most receivers decode. */
-const PROFILES = {
-  vp8: /./,
-  vp9: /profile-id=0/,
-  h264: /packetization-mode=1.*profile-level-id=42e01f|profile-level-id=42e01f.*packetization-mode=1/i,
-  av1: /./,
-};
-
 /**
- * All codecs of this browser, the wanted one first.
- * @param {Codec} wanted
- * @returns {RTCRtpCodec[]}
+ * The size of a picture: as it is captured, or as it was asked for.
+ * @param {MediaStreamTrack | undefined} track
+ * @param {number} [resolution] a `STREAM_RESOLUTION_`
  */
-export function codecsBy(wanted) {
-  const all = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
-  const rank = (/** @type {RTCRtpCodec} */ codec) => {
-    if (codec.mimeType.toLowerCase() !== `video/${wanted}`) return 2;
-    const fmtp = codec.sdpFmtpLine ?? '';
-    return fmtp === '' || PROFILES[wanted].test(fmtp) ? 0 : 1;
-  };
-  return [...all].sort((a, b) => rank(a) - rank(b));
+export function sizeOf(track, resolution = STREAM_RESOLUTION_DEFAULT) {
+  const { width, height } = track?.getSettings() ?? {};
+  const [wide = 1280, high = 720] = RESOLUTIONS[resolution] ?? [];
+  return { width: width || wide, height: height || high };
 }
 
 /**
- * Sends each packet of sound again with the next ones (RFC 2198), where the browser can.
- * @param {RTCRtpTransceiver} transceiver
+ * @param {Layers} a
+ * @param {Layers} b
  */
-export function preferRedundancy(transceiver) {
-  const all = RTCRtpSender.getCapabilities('audio')?.codecs ?? [];
-  const rank = (/** @type {RTCRtpCodec} */ { mimeType }) => Number(mimeType.toLowerCase() !== 'audio/red');
-  if (all.length) transceiver.setCodecPreferences([...all].sort((a, b) => rank(a) - rank(b)));
-}
-
-const CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
-
-/**
- * Tells viewers when a picture or sound was captured, where the browser can but does not by itself (W3C webrtc-extensions).
- * @param {RTCRtpTransceiver} transceiver
- */
-export function offerCaptureTime(transceiver) {
-  const able = /** @type {any} */ (transceiver);
-  const extensions = able.getHeaderExtensionsToNegotiate?.();
-  const captured = extensions?.find((/** @type {{uri: string}} */ { uri }) => uri === CAPTURE_TIME);
-  if (!captured) return;
-  captured.direction = 'sendrecv';
-  try {
-    able.setHeaderExtensionsToNegotiate(extensions);
-  } catch {
-    // It is a help, not a need.
-  }
+export function sameLayers(a, b) {
+  return a.length === b.length && a.every(({ rid, width, height }, nth) => b[nth]?.rid === rid && b[nth]?.width === width && b[nth]?.height === height);
 }

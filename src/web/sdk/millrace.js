@@ -22,7 +22,7 @@ import { View } from './view.js';
 
 /** @import { ConnectionQuality, Hello, Ring, Watching } from './types.js' */
 /** @typedef {import('./chat.js').Message} Message */
-/** @import { PublishOptions } from './publisher.js' */
+/** @import { PublishOptions } from './publishing.js' */
 
 export * from './constants.js';
 export { Chat, Devices, Failure, Playback, Publisher, Room, View };

@@ -2,52 +2,22 @@
 
 import { captureCamera, captureScreen, formatConstraints } from './capture.js';
 import { connection, statsOf } from './connection.js';
-import { RESOLUTIONS, STREAM_CAMERA, STREAM_RESOLUTION_DEFAULT, STREAM_SCREEN } from './constants.js';
+import { STREAM_CAMERA, STREAM_SCREEN } from './constants.js';
 import { enumerate } from './devices.js';
 import { Emitter } from './emitter.js';
-import { codecsBy, layersOf, offerCaptureTime, preferRedundancy } from './encodings.js';
+import { layersOf, sameLayers, sizeOf } from './encodings.js';
 import { Failure } from './failure.js';
 import { codecWithin } from './limits.js';
 import { Steering } from './steering.js';
+import { sendPicture, sendSound } from './uplink.js';
 
+/** @import { Layers } from './encodings.js' */
+/** @import { EndReason, PublisherEvents, PublisherState, PublishOptions } from './publishing.js' */
 /** @import { Codec, Format, LimitChanges, Media, Quality, Watching } from './types.js' */
 /** @import { Signal } from './signal.js' */
 
 /** @type {('audio' | 'video')[]} */
 const KINDS = ['audio', 'video'];
-
-/**
- * @typedef {object} PublishOptions
- * @property {number[]} [gids] the groups that see the stream
- * @property {number} [sid] 0 for the camera, 1 for the screen unless told otherwise
- * @property {'camera' | 'screen'} [source]
- * @property {string} [name]
- * @property {boolean} [audio] whether the stream has audio
- * @property {boolean} [video] whether the stream has video
- * @property {Partial<Media>} [muted] what starts muted
- * @property {Codec} [codec] vp8 unless told otherwise
- * @property {boolean} [simulcast] several layers: on for a camera in vp8 or h264
- * @property {string} [scalabilityMode] how each encoding is divided (W3C webrtc-svc); for a camera in vp9 or av1 L3T3_KEY unless
- *   told otherwise
- * @property {boolean} [redundancy] sound twice, the second time with the next packet: for a bad uplink or bad listeners
- * @property {number} [resolution] a `STREAM_RESOLUTION_`
- * @property {Format} [format] the picture's size and rate, as nearly as the device has them; goes before `resolution`
- * @property {'user' | 'environment'} [facing] which camera of a telephone
- * @property {string} [audioDevice]
- * @property {string} [videoDevice]
- * @property {MediaStream} [stream] one's own media in place of a capture
- * @property {MediaStream} [preview] what is captured already: its tracks are taken over
- * @property {AbortSignal} [signal] gives it up until it is published
- */
-
-/**
- * @typedef {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'ended'} PublisherState
- * @typedef {'closed' | 'error' | 'notallowed' | 'complete' | 'duration'} EndReason `duration`: the call lasted as long as it may
- * @typedef {{state: PublisherState, muted: Media, ended: {reason: EndReason, error?: unknown}, viewer: Watching, quality: Quality,
- *   media: MediaStream, device: DeviceChange, source: {source: 'camera' | 'screen', before: 'camera' | 'screen'}}} PublisherEvents
- * @typedef {{kind: 'audio' | 'video', lost?: string, deviceId?: string, label?: string, error?: unknown}} DeviceChange what is captured
- *   from now on, nothing where `error` says why; `lost` is the label of a device that went away
- */
 
 /**
  * A stream that we publish, on a connection of its own.
@@ -77,8 +47,10 @@ export class Publisher extends Emitter {
   #options;
   /** What limits say of a stream in these groups. @type {(gids: number[]) => LimitChanges} */
   #limits;
-  /** What was published last was in this codec. @type {Codec} */
+  /** What was published last was in this codec ... @type {Codec} */
   #codec;
+  /** ... and these layers. @type {Layers} */
+  #layers = [];
   /** @type {RTCPeerConnection | undefined} */
   #pc;
   #steering = new Steering(() => ({ limits: this.#limitsNow(), media: this.media }));
@@ -401,8 +373,14 @@ export class Publisher extends Emitter {
     this.#pc = pc;
     this.#steering.reset();
     const { audio, video } = this.#options;
-    if (audio) this.#addAudio(pc);
-    const layers = video ? this.#addVideo(pc) : [];
+    if (audio) this.#steering.senders.audio = sendSound(pc, this.media, this.#options.redundancy);
+    if (video) {
+      this.#codec = codecWithin(this.#options.codec ?? 'vp8', this.#limits(this.gids));
+      const { encodings, layers } = this.#plan();
+      this.#layers = layers;
+      this.#steering.planned = encodings;
+      this.#steering.senders.video = sendPicture(pc, this.media, { encodings, codec: this.#codec });
+    }
     const offer = await pc.createOffer();
     await pc.setLocalDescription(offer);
     this.#asked = true;
@@ -413,48 +391,18 @@ export class Publisher extends Emitter {
       ...(this.#options.name && { name: this.#options.name }),
       sdp: offer.sdp,
       muted: this.muted,
-      ...(layers.length && { layers }),
+      ...(this.#layers.length && { layers: this.#layers }),
     }, { signal: this.state === 'connecting' ? this.#options.signal : undefined });
     if (pc !== this.#pc) return;
     await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
     this.#steering.steer();
   }
 
-  /** @param {RTCPeerConnection} pc */
-  #addAudio(pc) {
-    const track = this.media.getAudioTracks()[0];
-    const transceiver = pc.addTransceiver(track ?? 'audio', { direction: 'sendonly', streams: [this.media] });
-    if (this.#options.redundancy) preferRedundancy(transceiver);
-    offerCaptureTime(transceiver);
-    this.#steering.senders.audio = transceiver.sender;
-  }
-
-  /** @param {RTCPeerConnection} pc */
-  #addVideo(pc) {
-    const track = this.media.getVideoTracks()[0];
-    const settings = track?.getSettings() ?? {};
-    const [width = 1280, height = 720] = RESOLUTIONS[this.#options.resolution ?? STREAM_RESOLUTION_DEFAULT] ?? [];
-    this.#codec = codecWithin(this.#options.codec ?? 'vp8', this.#limits(this.gids));
-    const simulcast = this.#options.simulcast
-      ?? (this.source === 'camera' && (this.#codec === 'vp8' || this.#codec === 'h264'));
-    const { encodings, layers } = layersOf({
-      width: settings.width || width,
-      height: settings.height || height,
-      simulcast,
-      codec: this.#codec,
-      camera: this.source === 'camera',
-      scalabilityMode: this.#options.scalabilityMode,
-    });
-    this.#steering.planned = encodings;
-    const transceiver = pc.addTransceiver(track ?? 'video', {
-      direction: 'sendonly',
-      streams: [this.media],
-      sendEncodings: encodings,
-    });
-    transceiver.setCodecPreferences(codecsBy(this.#codec));
-    offerCaptureTime(transceiver);
-    this.#steering.senders.video = transceiver.sender;
-    return layers;
+  /** The layers of what is captured now, or will be. */
+  #plan() {
+    const { resolution, simulcast, scalabilityMode } = this.#options;
+    const [track] = this.media.getVideoTracks();
+    return layersOf({ ...sizeOf(track, resolution), simulcast, scalabilityMode, codec: this.#codec, camera: this.source === 'camera' });
   }
 
   /** @param {number} times */
@@ -629,8 +577,10 @@ export class Publisher extends Emitter {
     this.emit('media', this.media);
     const { deviceId } = track.getSettings();
     if (old || lost !== undefined) this.emit('device', { kind, deviceId, label: track.label, ...(lost !== undefined && { lost }) });
-    // The layers are of the picture's size.
-    if (kind === 'video') this.#steering.steer();
+    if (kind === 'audio') return;
+    // The layers are of the picture's size; those of another are negotiated.
+    if (this.#asked && !sameLayers(this.#layers, this.#plan().layers)) await this.republish();
+    else this.#steering.steer();
   }
 
   /** @param {Publisher['state']} state */

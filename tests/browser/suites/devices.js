@@ -64,6 +64,26 @@ test('another camera and microphone are chosen in a running call, and viewers ne
   assert.deepEqual((await captured(ada, 'audio')).map(({ label }) => label), [second.label]);
 }));
 
+test('a camera of another size has layers of its own, and a tile gets the one that suits it', () => world({ name: 'smaller-camera', chromium: SEVERAL }, async ({ person }) => {
+  const ada = await person('Ada').bare();
+  const bob = await person('Bob').bare();
+  await Promise.all([ada.enter(), bob.enter()]);
+  await ada.publish({ source: 'camera' });
+  await bob.watch(1280, 720);
+  const layer = () => bob.page.evaluate(() => [window.h.view.layer.width, window.h.view.layer.height].join('x'));
+  await until(async () => (await layer()) === '1280x720', { what: 'Bob gets the largest' });
+  await ada.page.evaluate(async () => {
+    const { client, publisher } = window.h;
+    const cameras = await client.devices.list('video');
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    // Chromium's fake cameras can all do all sizes; this one cannot.
+    navigator.mediaDevices.getUserMedia = (wanted) => open({ ...wanted, video: { ...wanted.video, width: { exact: 640 }, height: { exact: 480 } } });
+    await publisher.setDevice('video', cameras[3].deviceId);
+  });
+  await until(async () => (await layer()) === '640x480', { what: 'Bob gets the largest there is' });
+  await until(() => bob.page.evaluate(() => window.h.box.videoWidth === 640 && window.h.box.videoHeight === 480), { what: 'and sees it' });
+}));
+
 test('a device that goes away is replaced, or one is muted, and the page is told', () => world({ name: 'device-lost', chromium: SEVERAL }, async ({ person }) => {
   const ada = await person('Ada').bare();
   const bob = await person('Bob').bare();
