@@ -59,6 +59,9 @@ pub enum AdminError {
     /// No server runs.
     #[error("{0}: no server runs over this folder: start one, or give another folder with --data")]
     NotRunning(String),
+    /// The server had no time left for it, and did nothing.
+    #[error("the running server is just stopping: try again")]
+    Stopping,
     /// The server did not answer as it should.
     #[error("the running server did not answer ({0}): look at its log")]
     Server(String),
@@ -286,14 +289,17 @@ fn perform(data: &Path, request: impl Fn() -> Request) -> Result<String, AdminEr
     prepare_data(data).map_err(AdminError::Data)?;
     let begun = Instant::now();
     loop {
-        if let Some(stream) = connect(data) {
-            return match ask(stream, &Asked::Kept(request()))? {
+        let performed = match connect(data) {
+            Some(stream) => ask(stream, &Asked::Kept(request())).and_then(|answer| match answer {
                 Answer::Secret(secret) => Ok(secret.0),
                 _ => Err(AdminError::Server("it answered something else".to_owned())),
-            };
-        }
-        match perform_here(data, request()) {
-            Err(AdminError::Store(StoreError::Locked(_))) if begun.elapsed() < BETWEEN => {
+            }),
+            None => perform_here(data, request()),
+        };
+        match performed {
+            Err(AdminError::Store(StoreError::Locked(_)) | AdminError::Stopping)
+                if begun.elapsed() < BETWEEN =>
+            {
                 thread::sleep(Duration::from_millis(50));
             }
             result => return result,
@@ -350,6 +356,7 @@ fn ask(mut stream: UnixStream, request: &Asked) -> Result<Answer, AdminError> {
         Ok(json::parse(answer.as_bytes())?)
     };
     match talk() {
+        Ok(Answer::Error(text)) if text == Unavailable::Stopping.to_string() => Err(AdminError::Stopping),
         Ok(Answer::Error(text)) => Err(AdminError::Server(text)),
         Ok(answer) => Ok(answer),
         Err(error) => Err(AdminError::Server(error.to_string())),

@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use control_plane::start;
-use millrace::control::Control;
 use millrace::control::directory::{
     Asker, Change, Directory, Message, Settings, Snapshot, SystemEntropy, TokenId, User,
 };
@@ -15,12 +14,54 @@ use millrace::control::ids::Uid;
 use millrace::control::limits::LimitChanges;
 use millrace::control::rights::{Preset, Rights};
 use millrace::control::store::{JournalStore, Store, StoreError};
+use millrace::control::{Control, Resting, Unavailable};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 async fn stop(control: Control, actor: tokio::task::JoinHandle<()>) {
     drop(control);
     actor.await.expect("the actor ends with its last handle");
+}
+
+async fn add_user(control: Control, name: &'static str) -> Result<String, Unavailable> {
+    let minted = control.with(move |state, _| state.directory.mint_token(name, None)).await;
+    minted.map(|minted| minted.expect("a token").token)
+}
+
+fn knows(data: &Path, lent: &Resting, token: &str) -> bool {
+    let file = lent.store.try_clone().expect("a descriptor");
+    let snapshot = JournalStore::take_over(data, file).and_then(|mut store| store.load()).expect("a store");
+    snapshot.tokens.iter().any(|(id, _)| *id == TokenId::of(token))
+}
+
+#[tokio::test]
+async fn while_the_actor_rests_who_gets_its_store_reads_all_that_was_acknowledged_and_nothing_changes() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (control, actor) = start(data.path(), 100);
+    let kept = add_user(control.clone(), "Ada").await.expect("acknowledged");
+    let resting = control.rest().await.expect("it rests");
+    assert!(knows(data.path(), &resting, &kept));
+    assert!(matches!(JournalStore::open(data.path()), Err(StoreError::Locked(_))), "it is locked for others");
+    let other = tempfile::tempdir().expect("a folder");
+    drop(JournalStore::open(other.path()).expect("a store"));
+    let file = resting.store.try_clone().expect("a descriptor");
+    assert!(JournalStore::take_over(other.path(), file).is_err(), "it is the store of one folder");
+
+    // Who asks meanwhile waits. Here the successor fails, ...
+    let asked = tokio::spawn(add_user(control.clone(), "Bob"));
+    tokio::task::yield_now().await;
+    assert!(!asked.is_finished());
+    drop(resting);
+    let kept = asked.await.expect("no panic").expect("done as if nothing had been");
+    // ... and here it does not.
+    let resting = control.rest().await.expect("it rests");
+    assert!(knows(data.path(), &resting, &kept));
+    let asked = tokio::spawn(add_user(control.clone(), "Cyd"));
+    tokio::task::yield_now().await;
+    resting.end();
+    assert_eq!(asked.await.expect("no panic"), Err(Unavailable::Stopping));
+    actor.await.expect("it ends");
+    assert_eq!(control.rest().await.err(), Some(Unavailable::Stopping));
 }
 
 #[tokio::test]

@@ -224,7 +224,9 @@ impl Control {
             })
         });
         self.requests.send(work).await.map_err(|_| Unavailable::Stopping)?;
-        answered.await.unwrap_or(Err(Unavailable::Failed))
+        // The work was dropped: by a panic, or since the actor ended before its turn came.
+        let over = || if self.requests.is_closed() { Unavailable::Stopping } else { Unavailable::Failed };
+        answered.await.unwrap_or_else(|_| Err(over()))
     }
 
     /// What is counted.
