@@ -5,6 +5,7 @@ import { ChatPanel } from './chat.js';
 import { deviceProblem } from './devices.js';
 import { element, setSwitch } from './dom.js';
 import { warnOfEnd } from './ending.js';
+import { Float } from './float.js';
 import { Grid } from './grid.js';
 import { PeoplePanel } from './people.js';
 import { Quality } from './quality.js';
@@ -41,6 +42,7 @@ export class Call {
   #panel;
   #chat;
   #stage;
+  #float;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #toastTimer;
 
@@ -58,6 +60,12 @@ export class Call {
     this.#panel = new PeoplePanel({ ...init, onOpen: () => this.#chat.show(false) });
     this.#chat = new ChatPanel({ ...init, onOpen: () => this.#panel.show(false) });
     this.#stage = new Stage({ grid, room, tileOf: (stream) => this.#tiles.get(stream), signal });
+    this.#float = new Float({
+      room,
+      shown: () => this.#stage.stream,
+      actions: { mic: () => this.#toggle('audio'), cam: () => this.#toggle('video'), leave: () => this.leave() },
+      signal,
+    });
     new Quality(client, (stream) => this.#tiles.get(stream), signal);
 
     room.on('roster', ({ joined, left, changed }) => this.#onRoster(joined, left, changed), { signal });
@@ -92,6 +100,7 @@ export class Call {
     element('reconnecting').hidden = true;
     element('sound').hidden = true;
     element('asked').hidden = true;
+    element('float').hidden = !Float.possible;
     this.#paintSwitches();
     this.#onRights();
     grid.layout();
@@ -154,6 +163,7 @@ export class Call {
       leave: () => this.leave(),
       sound: () => this.#client.playback.resume(),
       copy: this.#invite,
+      float: () => this.#smallWindow(),
       full: () => toggleFull(document.documentElement).catch(() => this.#toast('The browser does not allow full screen.')),
     };
     document.addEventListener('fullscreenchange', () => this.#paintSwitches(), { signal });
@@ -168,7 +178,7 @@ export class Call {
       h: () => element('hand').click(),
       l: () => this.#stage.toggle(),
       f: actions.full,
-      i: () => this.#float(),
+      i: actions.float,
       '?': () => /** @type {HTMLDialogElement} */ (element('help')).showModal(),
       escape: () => grid.pinned && grid.pin(undefined),
     };
@@ -321,8 +331,9 @@ export class Call {
     grid.remove(tile);
   }
 
-  /** What is large, or whose picture comes first, above all other windows. */
-  #float() {
+  /** The call above all other windows; or what is large, or whose picture comes first, where that is all that the browser can do. */
+  #smallWindow() {
+    if (Float.possible) return void this.#float.toggle().catch(() => this.#toast('The browser does not allow that now.'));
     const shown = grid.large ?? [...this.#tiles.values()].find(({ video }) => video.videoWidth);
     if (shown) toggleFloat(shown.video).catch(() => this.#toast('There is no picture for a window of its own.'));
   }

@@ -122,13 +122,15 @@ export class Grid {
   }
 
   /**
-   * A moved video pauses unless told to go on.
+   * Where the browser cannot move an element as it is, a video pauses unless told to go on.
    * @param {TileView} tile
    * @param {Element} to
    */
   #move(tile, to) {
-    if (tile === this.#self) to.prepend(tile.element);
-    else to.append(tile.element);
+    const before = tile === this.#self ? to.firstElementChild : null;
+    const able = /** @type {any} */ (to);
+    if (able.moveBefore) return void able.moveBefore(tile.element, before);
+    to.insertBefore(tile.element, before);
     if (tile.video.srcObject) tile.video.play().catch(() => {});
   }
 }

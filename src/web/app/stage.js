@@ -18,6 +18,8 @@ export class Stage {
   /** @type {Speaker<Stream>} */
   #speaker = new Speaker();
   #on = browser.get('layout') === 'speaker';
+  /** Who talks, or did last. @type {Stream | undefined} */
+  stream;
 
   /**
    * @param {{grid: Grid, room: Room, tileOf: (stream: Stream) => TileView | undefined, signal: AbortSignal}} init
@@ -52,7 +54,7 @@ export class Stage {
     // A screen before a face, and a face before none.
     const rank = (/** @type {Stream} */ stream) => Number(stream.source !== 2) * 2 + Number(!stream.video);
     const present = [...this.#room.streams.values()].filter((stream) => this.#tileOf(stream)).sort((a, b) => rank(a) - rank(b));
-    const shown = this.#speaker.shown(performance.now(), present);
+    const shown = (this.stream = this.#speaker.shown(performance.now(), present));
     this.#grid.follow(this.#on && shown && present.length > 1 ? this.#tileOf(shown) : undefined);
   }
 }

@@ -27,6 +27,8 @@ export class TileView {
   onLarge;
   #name = '';
   #local;
+  /** Nothing is sent of the picture: what was sent last is no picture of now. */
+  #stopped = false;
 
   /**
    * @param {{name: string, seed: string, screen: boolean, local: boolean, onPin: () => void, onProblem: (error: unknown) => void}} init
@@ -41,6 +43,9 @@ export class TileView {
     this.element.classList.toggle('local', local);
     within(this.element, '.avatar').style.setProperty('--hue', hue(seed));
     this.video.muted = local;
+    // Until there is a picture the tile says whose it will be.
+    this.element.classList.add('blank');
+    for (const event of ['resize', 'emptied']) this.video.addEventListener(event, () => this.#paintBlank());
     within(this.element, 'figcaption .bars').hidden = true;
     const pin = within(this.element, '.pin-button');
     pin.addEventListener('click', onPin);
@@ -96,6 +101,8 @@ export class TileView {
     within(this.element, '.size').textContent = width ? `${width}×${height}` : why === 'keyframe' ? '…' : '–';
     within(this.element, '.why').textContent = REASONS[why] ?? why;
     within(this.element, '.badge').title = REASONS[why] ?? why;
+    this.#stopped = !width && why !== 'keyframe' && why !== 'inactive';
+    this.#paintBlank();
   }
 
   /**
@@ -108,6 +115,10 @@ export class TileView {
     bars.dataset.level = String(level);
     bars.setAttribute('aria-label', text);
     bars.title = text;
+  }
+
+  #paintBlank() {
+    this.element.classList.toggle('blank', this.#stopped || !this.video.videoWidth);
   }
 
   #describe() {

@@ -13,7 +13,9 @@ const HIDE_MS = 600;
 export class Tile {
   #element;
   #report;
+  /** @type {ResizeObserver} */
   #resize;
+  /** @type {IntersectionObserver} */
   #intersection;
   /** @type {TileSize} */
   #now = { width: 0, height: 0, visible: true };
@@ -22,6 +24,8 @@ export class Tile {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #onScreen = true;
+  /** The page that it is in: perhaps not the one that we are in. */
+  #page;
   #abort = new AbortController();
 
   /**
@@ -31,15 +35,17 @@ export class Tile {
   constructor(element, report) {
     this.#element = element;
     this.#report = report;
+    this.#page = element.ownerDocument;
+    const at = this.#page.defaultView ?? window;
     const box = element.getBoundingClientRect();
-    this.#measure(box.width * devicePixelRatio, box.height * devicePixelRatio);
+    this.#measure(box.width * at.devicePixelRatio, box.height * at.devicePixelRatio);
     this.#tell();
 
-    this.#resize = new ResizeObserver(([entry]) => {
+    this.#resize = new at.ResizeObserver((/** @type {ResizeObserverEntry[]} */ [entry]) => {
       if (!entry) return;
       const exact = entry.devicePixelContentBoxSize?.[0];
       const box = entry.contentBoxSize[0] ?? { inlineSize: 0, blockSize: 0 };
-      this.#measure(exact?.inlineSize ?? box.inlineSize * devicePixelRatio, exact?.blockSize ?? box.blockSize * devicePixelRatio);
+      this.#measure(exact?.inlineSize ?? box.inlineSize * at.devicePixelRatio, exact?.blockSize ?? box.blockSize * at.devicePixelRatio);
       this.#settle();
     });
     try {
@@ -47,13 +53,13 @@ export class Tile {
     } catch {
       this.#resize.observe(element);
     }
-    this.#intersection = new IntersectionObserver(([entry]) => {
+    this.#intersection = new at.IntersectionObserver((/** @type {IntersectionObserverEntry[]} */ [entry]) => {
       this.#onScreen = entry?.isIntersecting ?? true;
       this.#settle();
     }, { rootMargin: '64px' });
     this.#intersection.observe(element);
     const { signal } = this.#abort;
-    document.addEventListener('visibilitychange', () => this.#settle(), { signal });
+    this.#page.addEventListener('visibilitychange', () => this.#settle(), { signal });
     for (const event of ['enterpictureinpicture', 'leavepictureinpicture']) element.addEventListener(event, () => this.#settle(), { signal });
   }
 
@@ -82,8 +88,8 @@ export class Tile {
   #settle() {
     const { width, height } = this.#now;
     // A picture in a window of its own is seen whatever becomes of the page.
-    const floats = this.#element.contains(document.pictureInPictureElement);
-    this.#now.visible = floats || (this.#onScreen && width > 0 && height > 0 && document.visibilityState !== 'hidden');
+    const floats = this.#element.contains(this.#page.pictureInPictureElement);
+    this.#now.visible = floats || (this.#onScreen && width > 0 && height > 0 && this.#page.visibilityState !== 'hidden');
     clearTimeout(this.#timer);
     const appears = this.#now.visible && !this.#told?.visible;
     const vanishes = !this.#now.visible && this.#told?.visible;

@@ -96,6 +96,30 @@ test('keys do what the sheet says, and nothing while one writes', () => world({ 
   await until(() => page.evaluate(() => document.fullscreenElement?.classList.contains('tile')), { what: 'one tile in full screen' });
 }));
 
+test('the call goes on in a small window: who talks, and the buttons for a hurry', () => world({ name: 'float' }, async ({ person }) => {
+  const bob = await person('Bob').joinRoom();
+  const ada = await person('Ada').joinRoom();
+  const { page } = ada;
+  await until(() => ada.tile('Bob').locator('video').evaluate((video) => video.videoWidth >= 640), { what: 'Bob is seen, in the page' });
+  await page.keyboard.press('i');
+  const small = (/** @type {string} */ what) => page.evaluate(`(() => {
+    const { document: page } = window.documentPictureInPicture.window ?? {};
+    return page && (${what});
+  })()`);
+  await until(() => small("page.querySelector('video').videoWidth > 0 && page.querySelector('video').videoWidth <= 640"), { what: 'Bob is seen, as small as the window' });
+  assert.equal(await small("page.querySelector('.name').textContent"), 'Bob');
+  assert.equal(await small("page.querySelector('video').muted"), true, 'he is heard once');
+  await small("page.getElementById('mic').click()");
+  await page.waitForSelector('#mic[aria-pressed="false"]');
+  await until(() => small("page.getElementById('mic').getAttribute('aria-pressed') === 'false'"), { what: 'the small button follows' });
+  await bob.page.click('#cam');
+  await until(() => small("page.querySelector('.tile').classList.contains('dark') && page.querySelector('.avatar').textContent === 'B'"), { what: 'Bob without his camera' });
+  await bob.page.click('#cam');
+  await page.keyboard.press('i');
+  await until(() => page.evaluate(() => !window.documentPictureInPicture.window), { what: 'it is closed' });
+  await until(() => ada.tile('Bob').locator('video').evaluate((video) => video.videoWidth >= 640), { what: 'Bob is as large as his tile' });
+}));
+
 test('who shares a screen is told so, and may stop there', () => world({ name: 'presenting' }, async ({ person }) => {
   const ada = await person('Ada').joinRoom();
   const { page } = ada;
