@@ -6,7 +6,7 @@
 
 mod line;
 mod reload;
-mod toml;
+pub(crate) mod toml;
 
 use std::fmt;
 use std::fs;

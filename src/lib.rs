@@ -13,6 +13,8 @@ mod base64;
 pub mod certificate;
 pub mod config;
 pub mod control;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handover;
 pub mod handshake;
 pub mod hooks;

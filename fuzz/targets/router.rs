@@ -1,6 +1,4 @@
-//! A whole call: whatever people and their networks do, in any order. See `millrace_sim::operations`.
+//! See `bodies/router.rs`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| millrace_sim::operations::play(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millrace_fuzz::router::run(data));

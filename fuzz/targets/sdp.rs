@@ -1,22 +1,4 @@
-//! SDP: no panic, and no value that could begin a line of its own.
+//! See `bodies/sdp.rs`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use millrace::wire::sdp::Session;
-
-fuzz_target!(|text: &str| {
-    let Ok(session) = Session::parse(text) else { return };
-    for media in &session.media {
-        for map in media.rtp_maps() {
-            assert!(map.pt.0 < 128 && map.clock_rate > 0);
-            let _ = (media.fmtp(map.pt).get("apt"), media.feedback(map.pt).count());
-        }
-        assert!(media.extmaps().all(|e| e.id > 0));
-        let _ = (media.simulcast(), media.ssrcs(), media.ssrc_groups().count());
-        let _ = (media.rids().count(), media.candidates().count());
-        let _ = (session.direction(media), session.setup(media), session.fingerprints(media));
-    }
-    let values = session.attributes.iter().chain(session.media.iter().flat_map(|m| &m.attributes));
-    assert!(values.flat_map(|a| [a.name, a.value]).all(|t| !t.contains(['\r', '\n'])));
-    let _ = session.bundle().count();
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millrace_fuzz::sdp::run(data));

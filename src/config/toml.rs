@@ -3,7 +3,7 @@
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Text(String),
     Integer(i64),
     Boolean(bool),
@@ -27,7 +27,7 @@ impl Value {
 
 /// Why a file is not TOML.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(crate) struct Wrong {
     /// Counted from 1.
     pub(super) line: usize,
     pub(super) what: &'static str,
@@ -37,7 +37,7 @@ pub(super) struct Wrong {
 const DEPTH: usize = 8;
 
 /// The names at the top of a file, what they stand for and in which line, in the order of the file.
-pub(super) fn parse(text: &str) -> Result<Vec<(String, Value, usize)>, Wrong> {
+pub(crate) fn parse(text: &str) -> Result<Vec<(String, Value, usize)>, Wrong> {
     let mut reader = Reader { text, at: 0 };
     let found = reader.document();
     found.map_err(|what| Wrong { line: reader.line(), what })

@@ -133,7 +133,7 @@ impl State {
     }
 
     /// Lets the rooms act upon what happened in the directory.
-    pub(super) fn settle(&mut self, now: Now) {
+    pub fn settle(&mut self, now: Now) {
         self.act_upon(now);
         // A guest who goes with a resource is one more thing that happened.
         while self.forget_posted(now) {

@@ -18,7 +18,7 @@ const CLIENT_HELLO: u8 = 1;
 
 /// Collects the datagrams of one ClientHello: fragmented, out of order, repeated, with garbage in between.
 #[derive(Debug, Default)]
-pub(super) struct Gathering {
+pub(crate) struct Gathering {
     body: Vec<u8>,
     /// Which parts of `body` have come.
     parts: Vec<(usize, usize)>,
@@ -28,7 +28,7 @@ pub(super) struct Gathering {
 
 impl Gathering {
     /// Takes a datagram; once the hello is whole, returns what it offers.
-    pub(super) fn add(&mut self, datagram: &[u8]) -> Option<Offer> {
+    pub(crate) fn add(&mut self, datagram: &[u8]) -> Option<Offer> {
         let mut news = false;
         for fragment in fragments(datagram) {
             news |= self.place(&fragment);
@@ -115,7 +115,7 @@ fn next_fragment<'a>(messages: &mut Reader<'a>) -> Option<Fragment<'a>> {
 
 /// What matters of a ClientHello.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Offer {
+pub(crate) struct Offer {
     dtls12: bool,
     dtls13: bool,
     /// SRTP profiles in the client's order (RFC 5764 section 4.1.2).

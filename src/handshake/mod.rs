@@ -10,7 +10,7 @@ pub mod crypto;
 mod desk;
 mod exchange;
 mod fingerprint;
-mod hello;
+pub(crate) mod hello;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

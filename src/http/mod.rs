@@ -4,7 +4,7 @@
 //! with 22 and a request with a letter, but a packet of ICE with the upper half of its length, which is 0 or 1.
 
 mod files;
-mod operations;
+pub(crate) mod operations;
 mod pages;
 mod places;
 mod proxy;

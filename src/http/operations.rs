@@ -4,7 +4,7 @@ mod accounts;
 mod multipart;
 mod shown;
 
-pub(super) use self::multipart::boundary;
+pub(crate) use self::multipart::boundary;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,20 +22,20 @@ use crate::signal::message::Secret;
 
 /// Parameters of the query and of the form; the form's win.
 #[derive(Debug, Default)]
-pub(super) struct Parameters(HashMap<String, String>);
+pub(crate) struct Parameters(HashMap<String, String>);
 
 /// More than any operation takes.
 const PARAMETERS: usize = 64;
 
 impl Parameters {
     /// Adds what `application/x-www-form-urlencoded` bytes hold.
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         let room = PARAMETERS.saturating_sub(self.0.len());
         self.0.extend(form_urlencoded::parse(bytes).into_owned().take(room));
     }
 
     /// Adds what a form of `multipart/form-data` holds, whose parts `boundary` divides.
-    pub(super) fn add_parts(&mut self, bytes: &[u8], boundary: &str) {
+    pub(crate) fn add_parts(&mut self, bytes: &[u8], boundary: &str) {
         let room = PARAMETERS.saturating_sub(self.0.len());
         self.0.extend(multipart::parse(bytes, boundary).into_iter().take(room));
     }

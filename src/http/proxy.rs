@@ -58,7 +58,7 @@ pub struct Proxies {
 
 impl Proxies {
     /// Whose request it is that came from `peer`: the last address, going back from us, that is no proxy's.
-    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if self.networks.is_empty() {
             return client;

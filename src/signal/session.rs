@@ -10,11 +10,12 @@ use std::net::IpAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use quinn_proto::StreamId;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
+use super::lines::{Lines, TooLong};
 use super::message::{
     Answer, CLIENT_LINE, ClientLine, Notice, Refusal, Request, Secret, write_answer, write_notice,
 };
@@ -145,7 +146,7 @@ impl<'a> Channel<'a> {
 /// leaves everything at once.
 pub(super) async fn run(control: Control, channel: &mut Channel<'_>) {
     let Some(from) = channel.from() else { return };
-    let mut lines = Lines { partial: BytesMut::new() };
+    let mut lines = Lines::default();
     // Boxed, as is all that comes rarely: the session's task has room for it as long as it lives.
     let hello = Box::pin(say_hello(&control, from, &mut lines, channel));
     let Some((mut link, notices)) = hello.await else {
@@ -216,7 +217,7 @@ async fn say_hello(
     lines: &mut Lines,
     client: &mut Channel<'_>,
 ) -> Option<(Held, Notices)> {
-    let first = match timeout(HELLO_WITHIN, lines.next(client)).await {
+    let first = match timeout(HELLO_WITHIN, next_line(lines, client)).await {
         Ok(Ok(line)) => ClientLine::parse(&line).map_err(|bad| Refusal::new("BADLINE", sentence(&bad))),
         Ok(Err(Broken::TooLong)) => Err(too_long()),
         Ok(Err(Broken::Gone)) => return None,
@@ -279,7 +280,7 @@ async fn converse(link: &Held, mut notices: Notices, lines: &mut Lines, client: 
     let (began, mut said) = (Instant::now(), Bucket::default());
     loop {
         let line = tokio::select! {
-            line = lines.next(client) => line,
+            line = next_line(lines, client) => line,
             notice = notices.next() => {
                 let Some(notice) = notice else { return End::Over };
                 if client.say_all(notice, &mut notices).await.is_err() {
@@ -330,42 +331,19 @@ async fn converse(link: &Held, mut notices: Notices, lines: &mut Lines, client: 
     }
 }
 
-/// The client's lines.
-struct Lines {
-    /// The beginning of a line, without its line feed. While a client has nothing to say it takes no room.
-    partial: BytesMut,
-}
-
 enum Broken {
     TooLong,
     Gone,
 }
 
-impl Lines {
-    /// The next line that is not empty. Cancel-safe: what was read stays.
-    async fn next(&mut self, client: &mut Channel<'_>) -> Result<Bytes, Broken> {
-        loop {
-            let mut arrived = client.read().await.map_err(|Gone| Broken::Gone)?;
-            let Some(end) = arrived.iter().position(|byte| *byte == b'\n') else {
-                self.partial.extend_from_slice(&arrived);
-                if self.partial.len() >= CLIENT_LINE {
-                    return Err(Broken::TooLong);
-                }
-                continue;
-            };
-            let mut line = arrived.split_to(end);
-            arrived.advance(1);
-            client.arrived = arrived;
-            if !self.partial.is_empty() {
-                self.partial.extend_from_slice(&line);
-                line = std::mem::take(&mut self.partial).freeze();
-            }
-            if line.len() >= CLIENT_LINE {
-                return Err(Broken::TooLong);
-            }
-            if !line.is_empty() {
-                return Ok(line);
-            }
+/// The client's next line that is not empty. Cancel-safe: what was read stays.
+async fn next_line(lines: &mut Lines, client: &mut Channel<'_>) -> Result<Bytes, Broken> {
+    loop {
+        let mut arrived = client.read().await.map_err(|Gone| Broken::Gone)?;
+        let line = lines.next(&mut arrived).map_err(|TooLong| Broken::TooLong)?;
+        client.arrived = arrived;
+        if let Some(line) = line {
+            return Ok(line);
         }
     }
 }

@@ -5,8 +5,8 @@
 //! 2. The client's first bidirectional stream carries a CONNECT request for the session, and is kept while that lasts.
 //! 3. Another one, which begins with the number of the first, is the signalling stream.
 
-mod frames;
-mod qpack;
+pub(crate) mod frames;
+pub(crate) mod qpack;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};

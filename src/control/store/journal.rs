@@ -336,7 +336,7 @@ fn parse<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
 }
 
 /// CRC-32 as of IEEE 802.3, bits reflected.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
         let mut n = 0;

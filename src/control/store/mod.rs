@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 pub use self::journal::JournalStore;
+pub(crate) use self::journal::crc32;
 use super::Keeper;
 use super::directory::{Change, Snapshot};
 

@@ -1,7 +1,7 @@
 //! Forms of `multipart/form-data` (RFC 7578): fields of text. Files are not parameters.
 
 /// The boundary that a content type names (RFC 2046 section 5.1.1), if it is one of such a form.
-pub(in crate::http) fn boundary(content_type: &str) -> Option<&str> {
+pub(crate) fn boundary(content_type: &str) -> Option<&str> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use crate::signal::integer::integer;
 
 /// Takes the next whole frame out of `buffer`: its type and its payload. `Err` where it is longer than `most`.
-pub(super) fn take(buffer: &mut BytesMut, most: usize) -> Result<Option<(u64, BytesMut)>, TooLong> {
+pub(crate) fn take(buffer: &mut BytesMut, most: usize) -> Result<Option<(u64, BytesMut)>, TooLong> {
     let Some((kind, at)) = integer(buffer) else { return Ok(None) };
     let Some((len, more)) = buffer.get(at..).and_then(integer) else { return Ok(None) };
     let len = usize::try_from(len).ok().filter(|len| *len <= most).ok_or(TooLong)?;
@@ -18,7 +18,7 @@ pub(super) fn take(buffer: &mut BytesMut, most: usize) -> Result<Option<(u64, By
 
 /// A frame that nobody has reason to send.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
+pub(crate) struct TooLong;
 
 /// Frames of any length as they pass, with nothing kept of what they carry.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ impl Passing {
 /// Reads the stream of a session's CONNECT request for the capsule that ends the session (draft-ietf-webtrans-http3
 /// section 6).
 #[derive(Debug, Default)]
-pub(super) struct Capsules {
+pub(crate) struct Capsules {
     frames: Passing,
     capsules: Passing,
     code: u32,
@@ -74,7 +74,7 @@ impl Capsules {
     const CLOSE: u64 = 0x2843;
 
     /// Takes what arrived; the code with which the client ended the session, if it did.
-    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Option<u32> {
+    pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Option<u32> {
         while let Some((kind, mut part, _)) = self.frames.next(&mut bytes) {
             if kind != Self::DATA {
                 continue;

@@ -2,7 +2,7 @@
 
 /// Fields of a request that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Name {
+pub(crate) enum Name {
     Method,
     Protocol,
     Scheme,
@@ -50,7 +50,7 @@ const fn static_value(index: u64) -> &'static [u8] {
 }
 
 /// Calls `field` with each field of a section (RFC 9204 section 4.5); `None` if it cannot be read.
-pub(super) fn read(mut section: &[u8], mut field: impl FnMut(Name, Vec<u8>)) -> Option<()> {
+pub(crate) fn read(mut section: &[u8], mut field: impl FnMut(Name, Vec<u8>)) -> Option<()> {
     let input = &mut section;
     // The required insert count and the base are of the dynamic table.
     integer(input, 8)?;

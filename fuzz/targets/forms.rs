@@ -1,0 +1,4 @@
+//! See `bodies/forms.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millrace_fuzz::forms::run(data));

@@ -1,0 +1,4 @@
+//! See `bodies/messages.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millrace_fuzz::messages::run(data));

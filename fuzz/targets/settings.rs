@@ -1,0 +1,4 @@
+//! See `bodies/settings.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| millrace_fuzz::settings::run(data));
