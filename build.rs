@@ -7,10 +7,13 @@ use std::{env, fs, io};
 
 #[path = "build/classic.rs"]
 mod classic;
+#[path = "build/lean.rs"]
+mod lean;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build/classic.rs");
+    println!("cargo::rerun-if-changed=build/lean.rs");
     println!("cargo::rerun-if-changed=src/web");
     // A position-independent program is full of pointers that are to be moved: a bit for each (DT_RELR) in place of 24
     // bytes takes a fifth of a megabyte off. Needs glibc 2.36 or musl 1.2.4.
@@ -41,7 +44,7 @@ fn links_with_lld() -> bool {
     Path::new(root.trim()).join("lib/rustlib").join(usual).join("bin/gcc-ld/ld.lld").exists()
 }
 
-/// Packs each file of `root` as gzip has it, and the classic script that is made of the SDK, and lists them as the table of
+/// Packs each file of `root` as gzip has it, scripts and styles without what is for readers, and the classic script that is made of the SDK, and lists them as the table of
 /// `src/http/files.rs`.
 fn pack_web(root: &Path, out: &Path) -> io::Result<()> {
     let mut files = Vec::new();
@@ -49,10 +52,11 @@ fn pack_web(root: &Path, out: &Path) -> io::Result<()> {
     files.sort();
     let mut table = "[".to_owned();
     let classic = classic::script("sdk/millrace.js", &|path| fs::read_to_string(root.join(path)).ok());
-    let classic = classic.map_err(io::Error::other)?.into_bytes();
+    let classic = lean::lean(&classic.map_err(io::Error::other)?).into_bytes();
     let read = |file: &PathBuf| {
         let path = file.strip_prefix(root).expect("it was found there").to_path_buf();
-        Ok((path, fs::read(file)?))
+        let lean = path.extension().is_some_and(|kind| kind == "js" || kind == "css");
+        Ok((path, if lean { lean::lean(&fs::read_to_string(file)?).into_bytes() } else { fs::read(file)? }))
     };
     let mut all = files.iter().map(read).collect::<io::Result<Vec<_>>>()?;
     all.push((PathBuf::from("mesibo.js"), classic));
