@@ -272,8 +272,10 @@ impl Directory {
             }
             return;
         }
+        // Who is kept already stays so: the store would go on with the pin of before.
+        let was_kept = entry.members.get(&uid).is_some_and(|known| known.kept);
         let kept = self.users.get(&uid).is_some_and(|user| user.kept)
-            && !(entry.group.preset == Preset::Webinar && views);
+            && (was_kept || !(entry.group.preset == Preset::Webinar && views));
         if known.is_some() {
             self.happenings.push(Happening::MemberChanged(gid, uid));
         }

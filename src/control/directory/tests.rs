@@ -220,6 +220,20 @@ fn viewers_of_a_webinar_are_not_kept() {
 }
 
 #[test]
+fn who_is_kept_and_comes_to_watch_is_a_viewer_after_a_restart_too() {
+    let mut directory = empty();
+    let owner = user(&mut directory, "owner");
+    let (gid, pin, spin) = room(&mut directory, &owner, Preset::Webinar);
+    let ada = user(&mut directory, "ada");
+    directory.join_group(NOW, &ada, gid, Some(&pin)).expect("joins");
+    directory.take_changes();
+    assert_eq!(directory.join_group(NOW, &ada, gid, Some(&spin)).expect("joins").rights, VIEWER);
+    assert!(matches!(directory.take_changes().as_slice(), [Change::PutMember(..)]));
+    directory.remove_from(gid, ada.uid);
+    assert_eq!(directory.take_changes(), [Change::RemoveMember(gid, ada.uid)]);
+}
+
+#[test]
 fn anyone_watches_a_webinar_without_a_pin() {
     let mut directory = empty();
     let owner = user(&mut directory, "owner");
