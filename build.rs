@@ -15,6 +15,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build/classic.rs");
     println!("cargo::rerun-if-changed=build/lean.rs");
     println!("cargo::rerun-if-changed=src/web");
+    println!("cargo::rerun-if-changed=src/http/v1/openapi.json");
     // A position-independent program is full of pointers that are to be moved: a bit for each (DT_RELR) in place of 24
     // bytes takes a fifth of a megabyte off. Needs glibc 2.36 or musl 1.2.4.
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
@@ -24,9 +25,9 @@ fn main() {
         // Functions that came out the same are one.
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
     }
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/web");
+    let source = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    pack_web(&root, &out).expect("the files of src/web can be read, and OUT_DIR written");
+    pack_web(&source, &out).expect("the files of src/web can be read, and OUT_DIR written");
 }
 
 /// Whether rustc links with the `lld` that it brings, as it does on this target since 1.90 unless it is told otherwise; other linkers
@@ -44,9 +45,10 @@ fn links_with_lld() -> bool {
     Path::new(root.trim()).join("lib/rustlib").join(usual).join("bin/gcc-ld/ld.lld").exists()
 }
 
-/// Packs each file of `root` as gzip has it, scripts and styles without what is for readers, and the classic script that is made of the SDK, and lists them as the table of
-/// `src/http/files.rs`.
-fn pack_web(root: &Path, out: &Path) -> io::Result<()> {
+/// Packs each file of `web` as gzip has it, scripts and styles without what is for readers, the classic script that is made of
+/// the SDK, and the description of REST, and lists them as the table of `src/http/files.rs`.
+fn pack_web(source: &Path, out: &Path) -> io::Result<()> {
+    let root = &source.join("web");
     let mut files = Vec::new();
     walk(root, &mut files)?;
     files.sort();
@@ -60,6 +62,7 @@ fn pack_web(root: &Path, out: &Path) -> io::Result<()> {
     };
     let mut all = files.iter().map(read).collect::<io::Result<Vec<_>>>()?;
     all.push((PathBuf::from("mesibo.js"), classic));
+    all.push((PathBuf::from("v1/openapi.json"), fs::read(source.join("http/v1/openapi.json"))?));
     for (nth, (path, bytes)) in all.iter().enumerate() {
         let packed = out.join(format!("web-{nth}.gz"));
         fs::write(&packed, gzip(bytes))?;

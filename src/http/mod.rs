@@ -45,7 +45,7 @@ pub use self::tls::Challenges;
 use self::tls::{CHALLENGE, Certificate};
 use self::uploads::FileBody;
 pub use self::uploads::Uploads;
-pub use self::v1::{NodeReport, ShardReport, V1};
+pub use self::v1::{NodeReport, ShardReport, V1, openapi};
 use crate::config::Tls;
 use crate::task;
 use crate::watch::Watch;

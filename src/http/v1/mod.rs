@@ -6,7 +6,8 @@
 //! 4. The handler runs on the control task, in one turn: what it finds and what it changes belong together.
 //! 5. What was asked with an `Idempotency-Key` is remembered, and the same answer given again (`replay`).
 //!
-//! The OpenAPI document (`openapi`) is made from the same table and shapes, so it cannot say anything else.
+//! The OpenAPI document is a file (`openapi.json`) that a test makes from the same table and shapes (`openapi`), so it cannot say
+//! anything else: the server only sends it.
 
 mod apps;
 mod caller;
@@ -39,11 +40,12 @@ use serde_json::Value;
 
 use self::caller::{Caller, Callers};
 pub use self::node::{NodeReport, ShardReport};
+pub use self::openapi::document as openapi;
 use self::problem::{Problem, Sort};
 use self::replay::Replays;
 use self::routes::{Found, Route, find};
 use self::shape::{Object, Wrong};
-use super::{Body, body};
+use super::{Body, body, files};
 use crate::control::directory::hex;
 use crate::control::{Control, Now, State};
 use crate::signal::message::Secret;
@@ -196,7 +198,10 @@ impl V1 {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         if path == "/v1/openapi.json" && matches!(parts.method, Method::GET | Method::HEAD) {
-            return Ok(Reply::ok(openapi::document()).answer());
+            let found = files::answer(&path, &parts.headers);
+            return found.ok_or_else(|| {
+                Problem::new(Sort::NotFound, "This server was built without its description.")
+            });
         }
         let Found { route, path: names } = find(&parts.method, &path)?;
         let caller = self.callers.identify(control, from, &parts.headers).await?;

@@ -1,6 +1,5 @@
-//! The OpenAPI 3.1 document, made from the table of routes and the shapes.
-
-use std::sync::LazyLock;
+//! The OpenAPI 3.1 document, made from the table of routes and the shapes. What is served is `openapi.json`: a program does not need
+//! to carry what makes it.
 
 use serde_json::{Value, json};
 
@@ -9,13 +8,8 @@ use super::routes::{Brings, ROUTES, Route};
 use super::shape::{Object, Shape, reference};
 use super::{IDEMPOTENCY_KEY, KEY_BYTES};
 
-/// The document.
-pub(super) fn document() -> Value {
-    static DOCUMENT: LazyLock<Value> = LazyLock::new(make);
-    DOCUMENT.clone()
-}
-
-fn make() -> Value {
+/// The document as `openapi.json` has to have it.
+pub fn document() -> Value {
     let mut paths = Object::new();
     let mut schemas = Object::new();
     for route in &ROUTES {
@@ -239,6 +233,20 @@ fn problem() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_served_is_what_the_table_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/v1/openapi.json");
+        let made = format!("{:#}\n", document());
+        if std::env::var_os("MILLRACE_WRITE_OPENAPI").is_some() {
+            std::fs::write(path, &made).expect("the file can be written");
+        }
+        let written = std::fs::read_to_string(path).expect("the file is there");
+        assert!(
+            written == made,
+            "run this test again with MILLRACE_WRITE_OPENAPI=1, and commit openapi.json"
+        );
+    }
 
     #[test]
     fn every_reference_leads_somewhere() {
