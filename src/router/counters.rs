@@ -17,6 +17,8 @@ pub struct Counters {
     pub retransmitted: u64,
     /// Packets that a publisher's retransmission brought.
     pub recovered: u64,
+    /// Publishers' retransmissions of packets that were there already: browsers fill probes of their way with them.
+    pub repeated: u64,
     /// Packets taken over from other shards' logs.
     pub mirrored: u64,
     /// Datagrams handed to the shard that owns their session.
@@ -70,7 +72,7 @@ pub struct Drops {
     pub no_keys: u64,
     /// Media that did not authenticate.
     pub auth: u64,
-    /// Media that was there before.
+    /// Media that was there before, and is no retransmission.
     pub replay: u64,
     /// Media of a source that no signalled track claims, or of too many sources.
     pub unknown_source: u64,

@@ -110,7 +110,10 @@ impl Router {
                 seq
             }
             Arrival::Repeated => {
-                self.counters.drops.replay += 1;
+                // Nothing is lost by it: who retransmits what nobody asked for probes its way, or was asked twice.
+                let count =
+                    if resent { &mut self.counters.repeated } else { &mut self.counters.drops.replay };
+                *count += 1;
                 return;
             }
             Arrival::Late => {

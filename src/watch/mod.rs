@@ -75,6 +75,12 @@ impl Watch {
         each(count, "millrace_recovered_packets_total", "Packets that publishers sent again.", &|s| {
             s.router.recovered as f64
         });
+        each(
+            count,
+            "millrace_repeated_packets_total",
+            "Packets that publishers sent again though they were there: most of them probe the way.",
+            &|s| s.router.repeated as f64,
+        );
         each(count, "millrace_nacks_sent_total", "NACK packets to publishers.", &|s| {
             s.router.nacks_out as f64
         });

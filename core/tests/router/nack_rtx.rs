@@ -27,6 +27,24 @@ fn losses_before_us_are_asked_for_once_whoever_watches() {
 }
 
 #[test]
+fn probes_filled_with_what_was_sent_already_are_no_replay() {
+    let mut world = World::new(1, 16);
+    let (publisher, _, video) = world.publish(Link::good(), &ONE);
+    let viewer = world.view(Link::good(), 1);
+    world.run_ms(1000);
+    world.watch(viewer, 1, Some(video), tile(640, 360));
+    world.run_ms(1000);
+    let before = *world.routers[0].counters();
+    world.publishers.get_mut(&publisher).expect("a publisher").probe(0, 20);
+    world.run_ms(1000);
+    let after = world.routers[0].counters();
+    assert_eq!(after.repeated - before.repeated, 20);
+    assert_eq!(after.drops, before.drops);
+    assert_eq!(after.recovered, before.recovered, "none of them was missing");
+    world.viewer(viewer).slot(1).assert_continuous();
+}
+
+#[test]
 fn losses_behind_us_come_again_as_retransmissions() {
     let mut world = World::new(1, 11);
     let (publisher, _, video) = world.publish(Link::good(), &ONE);
