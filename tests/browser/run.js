@@ -37,6 +37,7 @@ await import('./suites/landing.js');
 await import('./suites/accessible.js');
 await import('./suites/console.js');
 await import('./suites/firefox.js');
+await import('./suites/mixed.js');
 
 const good = await runAll(new RegExp(process.argv.slice(2).join(' ') || '.', 'i'));
 await closeChromium();

@@ -1,40 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Firefox joins the room, views what Chromium sends and is viewed.
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import puppeteer from 'puppeteer-core';
 import { assert, note, test, time, until } from '../lib/check.js';
+import { FIREFOX, launchFirefox } from '../lib/firefox.js';
 import { OUTPUT } from '../lib/server.js';
 import { world } from '../lib/world.js';
 
-const FIREFOX = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
-
-if (existsSync(FIREFOX)) test('Firefox joins, sees and is seen, by an AEAD cipher', () => world({ name: 'firefox' }, async ({ server, person }) => {
+if (FIREFOX) test('Firefox joins, sees and is seen, by an AEAD cipher', () => world({ name: 'firefox' }, async ({ server, person }) => {
   const ada = await person('Ada').joinRoom();
   await ada.tile('Ada').waitFor();
-  const home = mkdtempSync(join(tmpdir(), 'millrace-firefox-'));
-  const firefox = await puppeteer.launch({
-    browser: 'firefox',
-    executablePath: FIREFOX,
-    headless: true,
-    env: { ...process.env, HOME: home },
-    extraPrefsFirefox: {
-      'media.navigator.streams.fake': true,
-      'media.navigator.permission.disabled': true,
-      'permissions.default.camera': 1,
-      'permissions.default.microphone': 1,
-      'media.peerconnection.ice.loopback': true,
-      'media.peerconnection.ice.obfuscate_host_addresses': false,
-      'media.autoplay.default': 0,
-      'media.gmp-manager.updateEnabled': false,
-      'app.update.enabled': false,
-      'toolkit.telemetry.enabled': false,
-      'network.captive-portal-service.enabled': false,
-      'network.connectivity-service.enabled': false,
-    },
-  });
+  const { browser: firefox, close } = await launchFirefox();
   try {
     const page = await firefox.newPage();
     await page.evaluateOnNewDocument(() => {
@@ -65,7 +41,6 @@ if (existsSync(FIREFOX)) test('Firefox joins, sees and is seen, by an AEAD ciphe
     for (const cipher of ciphers.filter(Boolean)) assert.match(cipher, /AEAD/);
     await page.screenshot({ path: join(OUTPUT, 'firefox.png') });
   } finally {
-    await firefox.close();
-    rmSync(home, { recursive: true, force: true });
+    await close();
   }
 }));
