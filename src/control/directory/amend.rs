@@ -88,7 +88,8 @@ impl Directory {
     ) -> Result<(), Failure> {
         let known = self.groups.get(&gid).ok_or(Failure::BadGroup)?.members.get(&uid);
         let user = self.users.get(&uid).ok_or(Failure::BadUser)?;
-        let kept = known.map_or(user.kept, |known| known.kept);
+        // What somebody decided outlives a restart, though mere viewers of a webinar do not.
+        let kept = user.kept;
         let mut member = known.map(|known| known.member.clone()).unwrap_or_default();
         amend(&mut member);
         if kept {

@@ -234,6 +234,20 @@ fn who_is_kept_and_comes_to_watch_is_a_viewer_after_a_restart_too() {
 }
 
 #[test]
+fn what_is_decided_about_a_viewer_of_a_webinar_is_kept() {
+    let mut directory = empty();
+    let owner = user(&mut directory, "owner");
+    let (gid, _, spin) = room(&mut directory, &owner, Preset::Webinar);
+    let ada = user(&mut directory, "ada");
+    directory.join_group(NOW, &ada, gid, Some(&spin)).expect("joins");
+    directory.take_changes();
+    let up = MemberChanges { call_duration: Some(60), ..MemberChanges::default() };
+    directory.edit_member(gid, ada.uid, Override::default(), &up).expect("edited");
+    assert!(matches!(directory.take_changes().as_slice(), [Change::PutMember(..)]));
+    assert_eq!(directory.snapshot().members.len(), 1);
+}
+
+#[test]
 fn anyone_watches_a_webinar_without_a_pin() {
     let mut directory = empty();
     let owner = user(&mut directory, "owner");
