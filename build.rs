@@ -9,11 +9,14 @@ use std::{env, fs, io};
 mod classic;
 #[path = "build/lean.rs"]
 mod lean;
+#[path = "build/preload.rs"]
+mod preload;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build/classic.rs");
     println!("cargo::rerun-if-changed=build/lean.rs");
+    println!("cargo::rerun-if-changed=build/preload.rs");
     println!("cargo::rerun-if-changed=src/web");
     println!("cargo::rerun-if-changed=src/http/v1/openapi.json");
     // A position-independent program is full of pointers that are to be moved: a bit for each (DT_RELR) in place of 24
@@ -53,12 +56,17 @@ fn pack_web(source: &Path, out: &Path) -> io::Result<()> {
     walk(root, &mut files)?;
     files.sort();
     let mut table = "[".to_owned();
-    let classic = classic::script("sdk/millrace.js", &|path| fs::read_to_string(root.join(path)).ok());
+    let source_of = |path: &str| fs::read_to_string(root.join(path)).ok();
+    let classic = classic::script("sdk/millrace.js", &source_of);
     let classic = lean::lean(&classic.map_err(io::Error::other)?).into_bytes();
     let read = |file: &PathBuf| {
         let path = file.strip_prefix(root).expect("it was found there").to_path_buf();
-        let lean = path.extension().is_some_and(|kind| kind == "js" || kind == "css");
-        Ok((path, if lean { lean::lean(&fs::read_to_string(file)?).into_bytes() } else { fs::read(file)? }))
+        let bytes = match path.extension().and_then(|kind| kind.to_str()) {
+            Some("js" | "css") => lean::lean(&fs::read_to_string(file)?).into_bytes(),
+            Some("html") => preload::page(&fs::read_to_string(file)?, &source_of).into_bytes(),
+            _ => fs::read(file)?,
+        };
+        Ok((path, bytes))
     };
     let mut all = files.iter().map(read).collect::<io::Result<Vec<_>>>()?;
     all.push((PathBuf::from("mesibo.js"), classic));

@@ -115,6 +115,10 @@ mod classic;
 #[cfg(test)]
 #[path = "../../build/lean.rs"]
 mod lean;
+/// What names in a page the modules that its script imports, for its tests.
+#[cfg(test)]
+#[path = "../../build/preload.rs"]
+mod preload;
 
 #[cfg(test)]
 mod tests {
@@ -166,8 +170,36 @@ mod tests {
                 );
                 written = lean;
             }
+            if file.path.ends_with(".html") {
+                written = preload::page(&written, &|path| std::fs::read_to_string(root.join(path)).ok());
+                for line in written.lines().filter(|line| line.contains("modulepreload")) {
+                    let path =
+                        line.split('"').nth(3).and_then(|href| href.strip_prefix('/')).expect("a path");
+                    assert!(listed.contains(path), "{path} of {}", file.path);
+                }
+                assert!(written.contains("modulepreload\" href=\"/app/dom.js"), "{}", file.path);
+            }
             assert!(file.unpacked() == written.as_bytes(), "{}", file.path);
         }
+    }
+
+    #[test]
+    fn a_page_names_all_that_its_script_imports_and_each_once() {
+        let read = |path: &str| {
+            let source = match path {
+                "app/main.js" => {
+                    "import { a } from './a.js';\nimport {\n  b,\n} from '../sdk/b.js';\nconst c = import('./c.js');\n"
+                }
+                "app/a.js" => "// import { no } from './no.js';\nexport * from '../sdk/b.js';\n",
+                _ => "import { a } from '../app/a.js';\n",
+            };
+            Some(source.to_owned())
+        };
+        let page = "<head>\n  <script type=\"module\" src=\"/app/main.js\"></script>\n</head>\n";
+        let named = "<head>\n  <link rel=\"modulepreload\" href=\"/app/a.js\">\n  <link rel=\"modulepreload\" href=\"/sdk/b.js\">\n  \
+                     <script type=\"module\" src=\"/app/main.js\"></script>\n</head>\n";
+        assert_eq!(preload::page(page, &read), named);
+        assert_eq!(preload::page("<p>none</p>", &read), "<p>none</p>");
     }
 
     #[test]
