@@ -60,18 +60,22 @@ test('sound and picture stay in step through twenty switches', () => world({ nam
     await b.resize(width, height);
     await b.page.evaluate((w) => window.h.untilWidth(w, 20_000), width);
   }
-  // One report of each after the last switch, and some seconds for the receiver to follow.
-  await new Promise((resolve) => setTimeout(resolve, 3000));
-  const apart = [];
-  for (let sample = 0; sample < 15; sample += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    const [sound, picture] = await b.page.evaluate(() => window.h.playout());
-    assert.ok(sound > 0 && picture > 0, `played out: ${sound}, ${picture}`);
-    apart.push(Math.abs(sound - picture));
-  }
-  apart.sort((x, y) => x - y);
-  note(`sound and picture apart: median ${apart[7].toFixed(1)} ms, most ${apart[14].toFixed(1)} ms`);
-  assert.ok(apart[7] <= 40, `${apart[7]} ms apart`);
+  // A receiver follows by and by, and the later the busier the machine is; what a router shifted stays so for ever.
+  const apart = async () => {
+    const samples = [];
+    for (let sample = 0; sample < 15; sample += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const [sound, picture] = await b.page.evaluate(() => window.h.playout());
+      assert.ok(sound > 0 && picture > 0, `played out: ${sound}, ${picture}`);
+      samples.push(Math.abs(sound - picture));
+    }
+    return samples.sort((x, y) => x - y)[7];
+  };
+  const median = await until(async () => {
+    const now = await apart();
+    return now <= 40 && now.toFixed(1);
+  }, { ms: 45_000, what: 'sound and picture at most 40 ms apart' });
+  note(`sound and picture apart: median ${median} ms`);
   const offered = await b.page.evaluate(() => window.h.client.viewer.pc.remoteDescription.sdp.includes('abs-capture-time'));
   assert.ok(offered);
 }));
