@@ -21,6 +21,8 @@ export class Float {
   #window;
   /** @type {Stream | undefined} */
   #stream;
+  /** How it is watched: anew, after the server was lost. @type {Stream['view']} */
+  #view;
 
   static get possible() {
     return 'documentPictureInPicture' in window;
@@ -89,7 +91,7 @@ export class Float {
     const page = this.#window?.document;
     if (!page) return;
     const next = this.#shown();
-    if (next !== this.#stream) this.#show(next);
+    if (next !== this.#stream || next?.view !== this.#view) this.#show(next);
     const tile = /** @type {HTMLElement} */ (page.querySelector('.tile'));
     const { name = 'Nobody is here', uid = 0, video = false, muted = { video: true } } = next ?? {};
     tile.classList.toggle('dark', !video || muted.video);
@@ -110,10 +112,11 @@ export class Float {
   #show(stream) {
     const video = /** @type {HTMLVideoElement} */ (this.#window?.document.querySelector('video'));
     const tile = document.querySelector(`.tile[data-stream="${this.#stream?.key}"]`);
-    const view = this.#stream?.view;
-    view?.detach(video);
-    if (tile && view && !view.closed) view.setTile(tile);
+    const before = this.#view;
+    before?.detach(video);
+    if (tile && before && !before.closed) before.setTile(tile);
     this.#stream = stream;
-    stream?.view?.attach(video);
+    this.#view = stream?.view;
+    this.#view?.attach(video);
   }
 }
