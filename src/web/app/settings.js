@@ -82,13 +82,12 @@ function bindOutput({ signal, devices, playback, onProblem }) {
   // What was chosen once may be gone.
   const known = browser.get('output-device');
   if (known && Playback.canChooseOutput) choose(known).catch(() => {});
-  output.addEventListener('change', () => {
-    choose(output.value).catch(() => {
-      onProblem('This loudspeaker cannot be used now: choose another one.');
-      fill();
-    });
-  }, { signal });
-  element('try-output').addEventListener('click', () => chime(output.value).catch(() => onProblem('This loudspeaker cannot be used now: choose another one.')), { signal });
+  const refused = () => {
+    onProblem('This loudspeaker cannot be used now: choose another one.');
+    fill();
+  };
+  output.addEventListener('change', () => choose(output.value).catch(refused), { signal });
+  element('try-output').addEventListener('click', () => chime(output.value).catch(refused), { signal });
   element('settings-open').addEventListener('click', fill, { signal });
   devices.on('changed', fill, { signal });
 }

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import puppeteer from 'puppeteer-core';
+import { OnBarePage } from './bare.js';
 
 const PROGRAM = process.env.FIREFOX ?? '/usr/bin/firefox-esr';
 export const FIREFOX = existsSync(PROGRAM);
@@ -42,17 +43,8 @@ export async function launchFirefox() {
   return { browser, close: () => browser.close().finally(remove) };
 }
 
-/** A person on the bare page in Firefox: the verbs of Person in people.js. */
-export class Fox {
-  /**
-   * @param {import('puppeteer-core').Browser} browser
-   * @param {import('./server.js').Server} server
-   * @param {string} name
-   */
-  constructor(browser, server, name) {
-    Object.assign(this, { browser, server, name, errors: [] });
-  }
-
+/** A person on the bare page in Firefox. */
+export class Fox extends OnBarePage {
   async bare() {
     this.page = await this.browser.newPage();
     await this.page.setViewport({ width: 1440, height: 900 });
@@ -62,26 +54,5 @@ export class Fox {
     const body = HARNESS.replace(IMPORT, "const { Millrace } = await import('$1');");
     await this.page.evaluate(`(async () => {${body}})()`);
     return this;
-  }
-
-  async enter({ gid = this.server.gid, pin = this.server.pin } = {}) {
-    return this.page.evaluate((who) => window.h.enter(who), { gid, pin, name: this.name });
-  }
-
-  /** @param {object} options */
-  async publish(options = {}) {
-    return this.page.evaluate((o) => window.h.publish(o), options);
-  }
-
-  async watch(width, height, options = {}) {
-    return this.page.evaluate((o) => window.h.watch(o), { width, height, ...options });
-  }
-
-  async resize(width, height) {
-    return this.page.evaluate((size) => window.h.resize(size), { width, height });
-  }
-
-  async inbound(kind = 'video') {
-    return this.page.evaluate((k) => window.h.inbound(k), kind);
   }
 }

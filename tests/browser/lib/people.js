@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { OnBarePage } from './bare.js';
 
 const HARNESS = readFileSync(join(fileURLToPath(new URL('.', import.meta.url)), 'harness.js'), 'utf8');
 const VIEWPORT = { width: 1440, height: 900 };
@@ -22,16 +23,7 @@ export async function launchChromium(more = [], program = process.env.CHROMIUM ?
   });
 }
 
-export class Person {
-  /**
-   * @param {import('playwright-core').Browser} browser
-   * @param {import('./server.js').Server} server
-   * @param {string} name
-   */
-  constructor(browser, server, name) {
-    Object.assign(this, { browser, server, name, errors: [] });
-  }
-
+export class Person extends OnBarePage {
   async open(options = {}) {
     this.context = await this.browser.newContext({ viewport: VIEWPORT, ...options });
     this.page = await this.context.newPage();
@@ -69,30 +61,6 @@ export class Person {
     await this.serveHarness(page);
     await page.evaluate(() => import('/harness.js'));
     return this;
-  }
-
-  /** Joins on the bare page as a guest, or with a token. */
-  async enter({ gid = this.server.gid, pin = this.server.pin, token } = {}) {
-    return this.page.evaluate((who) => window.h.enter(who), { gid, pin, token, name: this.name });
-  }
-
-  /** @param {object} options */
-  async publish(options = {}) {
-    return this.page.evaluate((o) => window.h.publish(o), options);
-  }
-
-  /** Watches the first stream that is there in a tile of this size; answers the ms until its first frame. */
-  async watch(width, height, options = {}) {
-    return this.page.evaluate((o) => window.h.watch(o), { width, height, ...options });
-  }
-
-  async resize(width, height) {
-    return this.page.evaluate((size) => window.h.resize(size), { width, height });
-  }
-
-  /** What arrives for the watched stream, video or audio. */
-  async inbound(kind = 'video') {
-    return this.page.evaluate((k) => window.h.inbound(k), kind);
   }
 
   /** Joins on the room page by the printed link. */
