@@ -58,7 +58,7 @@ fn pack_web(source: &Path, out: &Path) -> io::Result<()> {
     let mut table = "[".to_owned();
     let source_of = |path: &str| fs::read_to_string(root.join(path)).ok();
     let classic = classic::script("sdk/millrace.js", &source_of);
-    let classic = lean::lean(&classic.map_err(io::Error::other)?).into_bytes();
+    let classic = classic.map_err(io::Error::other)?.into_bytes();
     let read = |file: &PathBuf| {
         let path = file.strip_prefix(root).expect("it was found there").to_path_buf();
         let bytes = match path.extension().and_then(|kind| kind.to_str()) {

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use super::lean::lean;
+
 /// A module, taken apart.
 #[derive(Default)]
 struct Module {
@@ -75,10 +77,13 @@ fn local(member: &str) -> String {
 }
 
 fn parse(path: &str, text: &str) -> Result<Module, String> {
-    let code = without_comments(text).replace("import.meta.url", &format!("new URL('{path}', home).href"));
+    let code = lean(text).replace("import.meta.url", &format!("new URL('{path}', home).href"));
     let mut module = Module::default();
     let mut lines = code.lines();
     while let Some(line) = lines.next() {
+        if line.is_empty() {
+            continue;
+        }
         if !line.starts_with("import ") && !line.starts_with("export ") {
             module.body.push_str(line);
             module.body.push('\n');
@@ -159,7 +164,7 @@ fn declared_name(declaration: &str) -> Option<&str> {
 }
 
 /// The module that `from` names in the module at `path`.
-fn resolve(path: &str, from: &str) -> Option<String> {
+pub(crate) fn resolve(path: &str, from: &str) -> Option<String> {
     let mut parts: Vec<_> = path.split('/').collect();
     parts.pop();
     for part in from.split('/') {
@@ -170,29 +175,6 @@ fn resolve(path: &str, from: &str) -> Option<String> {
         }
     }
     from.starts_with('.').then(|| parts.join("/"))
-}
-
-/// Without the comments that begin a line, which is where the SDK has its prose.
-fn without_comments(text: &str) -> String {
-    let mut out = String::new();
-    let mut inside = false;
-    for line in text.lines() {
-        let start = line.trim_start();
-        let rest = if inside || start.starts_with("/*") {
-            let ended = start.split_once("*/");
-            inside = ended.is_none();
-            ended.map_or("", |(_, rest)| rest.trim_start())
-        } else if start.starts_with("//") {
-            ""
-        } else {
-            line
-        };
-        if !rest.trim().is_empty() {
-            out.push_str(rest);
-            out.push('\n');
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What a page's script imports, named in the page: a browser asks for all of it at once, and not for one after another as it reads.
 
+use super::classic::resolve;
+
 /// The page, with a line for each module that its script imports before that of the script.
 pub(crate) fn page(page: &str, read: &dyn Fn(&str) -> Option<String>) -> String {
     const SCRIPT: &str = "  <script type=\"module\" src=\"/";
@@ -17,7 +19,7 @@ fn imported(entry: &str, read: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let mut at = 0;
     while let Some(module) = found.get(at).cloned() {
         let source = read(&module).unwrap_or_default();
-        for path in source.lines().filter_map(|line| resolved(&module, from(line)?)) {
+        for path in source.lines().filter_map(|line| resolve(&module, from(line)?)) {
             if !found.contains(&path) {
                 found.push(path);
             }
@@ -35,20 +37,4 @@ fn from(line: &str) -> Option<&str> {
         return None;
     }
     code.split_once(" from '")?.1.strip_suffix("';")
-}
-
-/// A path beside a module, from the root.
-fn resolved(module: &str, path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = module.split('/').collect();
-    parts.pop();
-    for part in path.split('/') {
-        match part {
-            "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            name => parts.push(name),
-        }
-    }
-    Some(parts.join("/"))
 }

@@ -215,14 +215,6 @@ pub struct Layout {
     pub reports: Vec<bool>,
 }
 
-impl Layout {
-    /// How many descriptors that is.
-    pub fn descriptors(&self) -> usize {
-        let sorted = self.reports.iter().filter(|reports| **reports).count();
-        self.shards.saturating_mul(self.reports.len().saturating_add(sorted))
-    }
-}
-
 /// Opens one socket for each of `addresses` and each of `shards`.
 ///
 /// Any number of processes of one user may share a port with SO_REUSEPORT and would steal each other's flows. So the
