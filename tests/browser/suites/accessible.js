@@ -14,7 +14,11 @@ test('axe finds nothing serious in any view', () => world({ name: 'accessible' }
   const page = await ada.open();
   await page.addInitScript(AXE);
   await page.goto(server.link.href);
-  const all = await findings(page, 'join');
+  await page.click('#preview-cam');
+  const all = await findings(page, 'join, camera off');
+  await page.click('#preview-cam');
+  await page.waitForSelector('#preview.live');
+  all.push(...await findings(page, 'join'));
   await page.fill('#name', 'Ada');
   await page.click('#join-button');
   await ada.tile('Bob').waitFor();
