@@ -79,3 +79,29 @@ fn up_and_down_and_between_publishers() {
     assert_eq!(world.viewer(viewer).slot(1).holes(), 0);
     assert!(world.layered[&publisher].plis.len() <= 6, "{:?}", world.layered[&publisher].plis);
 }
+
+/// As WHEP players do, whose offers have none: they could not tell of a spatial layer that is for others.
+#[test]
+fn who_takes_no_descriptors_gets_one_layer_however_large_the_tile() {
+    let mut world = World::new(2, 122);
+    let (_, video) = world.publish_layered(Link::good(), AV1);
+    let (plain, described) = (world.view_undescribed(Link::good(), 1), world.view(Link::good(), 1));
+    world.run_ms(2000);
+    for viewer in [plain, described] {
+        world.watch(viewer, 1, Some(video), tile(1280, 720));
+    }
+    world.run_ms(3000);
+    world.set_view(plain, 1, tile(320, 180));
+    world.run_ms(500);
+    world.set_view(plain, 1, tile(1280, 720));
+    world.run_ms(1500);
+    let slot = world.viewer(plain).slot(1);
+    assert!(slot.packets.values().all(|got| got.descriptor.is_none()));
+    assert_eq!(slot.holes(), 0);
+    let pictures = decode(AV1, &slot.packets);
+    assert!(pictures.len() > 120, "{}", pictures.len());
+    assert!(pictures.iter().all(|picture| picture.spatial == 0), "one spatial layer");
+    assert!(pictures.windows(2).all(|w| w[1].number == w[0].number + 1), "and of that every picture");
+    let spatial = |viewer| decode(AV1, &world.viewer(viewer).slot(1).packets).last().map(|p| p.spatial);
+    assert_eq!(spatial(described), Some(2), "the other one has them all");
+}

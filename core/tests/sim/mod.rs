@@ -251,6 +251,16 @@ impl World {
         place
     }
 
+    /// A viewer as [`Self::view`] makes one, which takes no dependency descriptors; its place.
+    pub fn view_undescribed(&mut self, link: Link, videos: u16) -> usize {
+        let slots = self.slots(videos);
+        let viewer = Viewer::new(&slots);
+        let place =
+            self.add_viewer_with(link, slots, ExtensionIds { dependency_descriptor: 0, ..EXTENSIONS });
+        self.viewers.insert(place, viewer);
+        place
+    }
+
     /// A viewer with audio slots alone; its place.
     pub fn listen(&mut self, link: Link, audios: u16) -> usize {
         let mut slots = self.slots(audios - 1);
@@ -290,11 +300,15 @@ impl World {
     }
 
     fn add_viewer(&mut self, link: Link, slots: Vec<SlotParams>) -> usize {
+        self.add_viewer_with(link, slots, EXTENSIONS)
+    }
+
+    fn add_viewer_with(&mut self, link: Link, slots: Vec<SlotParams>, extensions: ExtensionIds) -> usize {
         self.add_peer(link, |id| SessionParams {
             id,
             local: credentials(&format!("session{}", id.index)),
             claim: Default::default(),
-            extensions: EXTENSIONS,
+            extensions,
             tracks: vec![],
             slots,
             rtcp_ssrc: Ssrc(2),
