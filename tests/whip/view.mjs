@@ -16,23 +16,59 @@ async function post(sdp) {
     return { sdp: text, resource: new URL(answer.headers.get('location'), url) };
 }
 
+const line = (text, name) => text.match(new RegExp(`^a=${name}:(.*?)\r?$`, 'm'))[1];
+
+// ICE begins anew, with a PATCH (RFC 9725 section 4.3.3): done when the connection stands with what both sides made for it.
+async function restart(connection, resource) {
+    const offer = await connection.createOffer({ iceRestart: true });
+    await connection.setLocalDescription(offer);
+    const [ufrag, pwd] = ['ice-ufrag', 'ice-pwd'].map((name) => line(offer.sdp, name));
+    const headers = {
+        Authorization: `Bearer ${bearer}`, 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': '*',
+    };
+    const body = `a=ice-ufrag:${ufrag}\r\na=ice-pwd:${pwd}\r\n`;
+    const answer = await fetch(resource, { method: 'PATCH', headers, body });
+    const fragment = await answer.text();
+    if (answer.status !== 200) throw new Error(`not restarted: status ${answer.status}: ${fragment}`);
+    let sdp = connection.remoteDescription.sdp;
+    for (const name of ['ice-ufrag', 'ice-pwd']) {
+        sdp = sdp.replaceAll(new RegExp(`^a=${name}:.*?(?=\r?$)`, 'gm'), `a=${name}:${line(fragment, name)}`);
+    }
+    // From here on it is not connected before the server answers to the new credentials.
+    const states = [];
+    const stands = new Promise((done) => {
+        connection.addEventListener('iceconnectionstatechange', () => {
+            states.push(connection.iceConnectionState);
+            if (['connected', 'completed'].includes(connection.iceConnectionState)) done();
+        });
+    });
+    await connection.setRemoteDescription({ type: 'answer', sdp });
+    await stands;
+    return states;
+}
+
 async function end(resource) {
     const gone = await fetch(resource, { method: 'DELETE', headers: { Authorization: `Bearer ${bearer}` } });
     if (gone.status !== 200) throw new Error(`not deleted: status ${gone.status}`);
 }
 
-// libwebrtc: what comes is decoded.
+// libwebrtc: what comes is decoded, before and after ICE was restarted.
 async function wrtc(enough) {
     const { RTCPeerConnection, nonstandard } = (await import('@roamhq/wrtc')).default;
     const connection = new RTCPeerConnection();
     const seen = globalThis.seen = { pictures: 0, sounds: 0, width: 0 };
+    const wanted = {};
+    const more = () => new Promise((come) => {
+        Object.assign(wanted, { pictures: seen.pictures + PICTURES, sounds: seen.sounds + PICTURES, come });
+    });
+    const first = more();
     connection.ontrack = ({ track }) => {
         const sink = new nonstandard[track.kind === 'video' ? 'RTCVideoSink' : 'RTCAudioSink'](track);
         sink.onframe = ({ frame }) => {
             seen.pictures += 1;
             seen.firstMs ??= Math.round(performance.now() - began);
             seen.width = frame.width;
-            if (seen.pictures >= PICTURES && seen.sounds > PICTURES) enough(seen);
+            if (seen.pictures >= wanted.pictures && seen.sounds >= wanted.sounds) wanted.come();
         };
         sink.ondata = () => { seen.sounds += 1; };
     };
@@ -40,6 +76,10 @@ async function wrtc(enough) {
     await connection.setLocalDescription(await connection.createOffer());
     const { sdp, resource } = await post(connection.localDescription.sdp);
     await connection.setRemoteDescription({ type: 'answer', sdp });
+    await first;
+    await restart(connection, resource);
+    seen.restarted = true;
+    more().then(() => enough(seen));
     return resource;
 }
 
