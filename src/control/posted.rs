@@ -1,6 +1,8 @@
 //! Resources of WHIP (RFC 9725) and WHEP: who may post them, under which name they are found again, what may be done to
 //! them. Each stands for a link of its own (`rooms`), and is gone when that is.
 
+mod player;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 
+pub use self::player::{Kinds, Look};
 use super::directory::{Asker, Identity, TokenId, hex};
 use super::ids::{Gid, Sid, Uid};
 use super::negotiate;
@@ -106,6 +109,8 @@ struct Resource {
     tag: String,
     /// The client's ICE credentials.
     remote: Option<IceCredentials>,
+    /// How its player is told what it sees.
+    player: player::Player,
 }
 
 impl State {
@@ -142,6 +147,7 @@ impl State {
             guest: guest.then_some(token),
             tag: tag.clone(),
             remote,
+            player: player::Player::new(&sdp),
         };
         self.resources.insert(TokenId::of(&id.0), resource);
         Ok(Made { id, tag, sdp })

@@ -33,7 +33,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
@@ -57,6 +57,8 @@ enum Content {
     Whole(Full<Bytes>),
     /// A file, read as it is sent.
     File(FileBody),
+    /// Events, as they happen.
+    Events(mpsc::Receiver<Bytes>),
 }
 
 impl hyper::body::Body for Content {
@@ -70,6 +72,7 @@ impl hyper::body::Body for Content {
         match self.get_mut() {
             Self::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
             Self::File(file) => file.poll_piece(cx),
+            Self::Events(events) => events.poll_recv(cx).map(|event| Some(Ok(Frame::data(event?)))),
         }
     }
 
@@ -77,6 +80,7 @@ impl hyper::body::Body for Content {
         match self {
             Self::Whole(whole) => whole.size_hint(),
             Self::File(file) => file.size(),
+            Self::Events(_) => SizeHint::default(),
         }
     }
 }

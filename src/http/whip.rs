@@ -6,8 +6,12 @@
 //! | `/whip/GID` | where one publishes; `?sid=` says as which stream, `?name=` how it is called |
 //! | `/whep/GID`, `/whep/GID/UID`, `/whep/GID/UID/SID` | where one watches: anybody, somebody, one stream |
 //! | `/whip/session/ID`, `/whep/session/ID` | what was made by posting there |
+//! | `/whep/session/ID/layer` | where a player picks a layer |
+//! | `/whep/session/ID/sse`, `/whep/session/ID/sse/N` | where a player is told what it sees |
 //!
 //! Who watches where nobody publishes yet is answered, and sees who comes: players that are refused do not ask again.
+
+mod events;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,22 +19,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ALLOW, AUTHORIZATION, CACHE_CONTROL,
-    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Body, body};
+use super::{Body, Content, body};
 use crate::control::ids::{Gid, Sid, Uid};
-use crate::control::posted::{Aim, IfMatch, Made, Patched, Post};
-use crate::control::rooms::Follow;
-use crate::control::{Control, Unavailable};
+use crate::control::posted::{Aim, IfMatch, Kinds, Made, Patched, Post};
+use crate::control::rooms::{Follow, Pick};
+use crate::control::{Control, State, Unavailable};
 use crate::signal::message::{Refusal, Secret};
+use crate::units::PictureSize;
 
 const OFFER: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+const JSON: &str = "application/json";
+const EXTENSION: &str = "urn:ietf:params:whep:ext:core";
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
@@ -112,6 +119,9 @@ enum Place<'a> {
     Publish(Gid),
     Watch(Follow),
     Session(&'a str),
+    Layer(&'a str),
+    Events(&'a str),
+    Stream(&'a str, u32),
 }
 
 impl<'a> Place<'a> {
@@ -125,6 +135,9 @@ impl<'a> Place<'a> {
         let parts: Vec<_> = parts.collect();
         Some(match (publishes, parts.as_slice()) {
             (_, ["session", id]) => Self::Session(id),
+            (false, ["session", id, "layer"]) => Self::Layer(id),
+            (false, ["session", id, "sse"]) => Self::Events(id),
+            (false, ["session", id, "sse", number]) => Self::Stream(id, number.parse().ok()?),
             (true, [gid]) => Self::Publish(Gid(gid.parse().ok()?)),
             (false, [gid, stream @ ..]) if stream.len() <= 2 => {
                 let uid = stream.first().map(|uid| uid.parse().map(Uid)).transpose().ok()?;
@@ -137,8 +150,10 @@ impl<'a> Place<'a> {
 
     const fn methods(&self) -> &'static str {
         match self {
-            Self::Publish(_) | Self::Watch(_) => "POST, OPTIONS",
+            Self::Publish(_) | Self::Watch(_) | Self::Layer(_) => "POST, OPTIONS",
             Self::Session(_) => "PATCH, DELETE, OPTIONS",
+            Self::Events(_) => "GET, POST, OPTIONS",
+            Self::Stream(..) => "GET, DELETE, OPTIONS",
         }
     }
 }
@@ -164,6 +179,13 @@ pub(super) async fn answer(control: &Control, from: IpAddr, request: Request<Inc
         }
         (Place::Session(id), &Method::PATCH) => patch(control, id, request).await,
         (Place::Session(id), &Method::DELETE) => delete(control, id, request.headers()).await,
+        (Place::Layer(id), &Method::POST) => pick(control, id, request).await,
+        (Place::Events(id), &Method::POST) => listen(control, id, request).await,
+        (Place::Events(id), &Method::GET) => events(control, id, None).await,
+        (Place::Stream(id, number), &Method::GET) => events(control, id, Some(*number)).await,
+        (Place::Stream(id, number), &Method::DELETE) => {
+            unlisten(control, id, *number, request.headers()).await
+        }
         _ => Ok(not_allowed(&place)),
     };
     answered.unwrap_or_else(Problem::answer)
@@ -195,8 +217,15 @@ fn created(kind: &str, made: Made) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(OFFER));
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
-    let location = HeaderValue::try_from(format!("/{kind}/session/{}", made.id.0));
-    location.into_iter().for_each(|location| _ = headers.insert(LOCATION, location));
+    let at = format!("/{kind}/session/{}", made.id.0);
+    if kind == "whep" {
+        let links = [
+            format!("<{at}/layer>; rel=\"{EXTENSION}:layer\""),
+            format!("<{at}/sse>; rel=\"{EXTENSION}:server-sent-events\"; events=\"{}\"", events::names()),
+        ];
+        links.into_iter().flat_map(HeaderValue::try_from).for_each(|link| _ = headers.append(LINK, link));
+    }
+    locate(headers, at);
     tag(headers, &made.tag);
     response
 }
@@ -226,6 +255,74 @@ async fn delete(control: &Control, id: &str, headers: &HeaderMap) -> Result<Resp
     Ok(empty(StatusCode::OK))
 }
 
+/// Picks what a player is sent of the picture.
+async fn pick(control: &Control, id: &str, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+    let (id, bearer) = (id.to_owned(), bearer(request.headers()).map(str::to_owned));
+    let asked: Value = json_of(&read(request, JSON).await?)?;
+    let text = |name: &str| asked.get(name).and_then(Value::as_str).map(str::to_owned);
+    let pixels = |name: &str| {
+        let pixels = asked.get(name)?.as_u64()?;
+        Some(u16::try_from(pixels).unwrap_or(u16::MAX))
+    };
+    let by_number = ["spatialLayerId", "temporalLayerId", "maxSpatialLayerId", "maxTemporalLayerId"];
+    if by_number.iter().any(|name| asked.get(name).is_some_and(|value| !value.is_null())) {
+        let detail = "Layers within an encoding are picked by size, with maxWidth and maxHeight.";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    let most = match (pixels("maxWidth"), pixels("maxHeight")) {
+        (None, None) => None,
+        // A picture that lies is no higher than it is wide, ...
+        (Some(width), None) => Some(PictureSize::new(width, width)),
+        // ... and may be as wide as it likes.
+        (None, Some(height)) => Some(PictureSize::new(u16::MAX, height)),
+        (Some(width), Some(height)) => Some(PictureSize::new(width, height)),
+    };
+    // Its name in the draft since its third version.
+    let encoding = text("encodingId").or_else(|| text("rid"));
+    let (media, pick) = (text("mediaId"), Pick { encoding, most });
+    let picked =
+        move |state: &mut State, now| state.pick(now, &id, bearer.as_deref(), media.as_deref(), &pick);
+    control.with(picked).await??;
+    Ok(empty(StatusCode::OK))
+}
+
+/// Makes a stream of the events that a player names, or of all.
+async fn listen(control: &Control, id: &str, request: Request<Incoming>) -> Result<Response<Body>, Problem> {
+    let (session, bearer) = (id.to_owned(), bearer(request.headers()).map(str::to_owned));
+    let kinds = match request.headers().contains_key(CONTENT_TYPE) {
+        true => {
+            let asked = json_of(&read(request, JSON).await?)?;
+            let names = asked.as_array().into_iter().flatten().filter_map(Value::as_str);
+            Kinds::among(&names.map(str::to_owned).collect::<Vec<_>>())
+        }
+        false => Kinds::ALL,
+    };
+    let made = control.with(move |state, _| state.listen(&session, bearer.as_deref(), kinds)).await??;
+    let mut response = empty(StatusCode::CREATED);
+    locate(response.headers_mut(), format!("/whep/session/{id}/sse/{made}"));
+    Ok(response)
+}
+
+async fn events(control: &Control, id: &str, stream: Option<u32>) -> Result<Response<Body>, Problem> {
+    let (id, session) = (id.to_owned(), id.to_owned());
+    let first = control.with(move |state, now| state.look(now, &session, stream)).await??;
+    let mut response = empty(StatusCode::OK);
+    *response.body_mut() = Content::Events(events::tell(control, id, stream, first));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    Ok(response)
+}
+
+async fn unlisten(
+    control: &Control,
+    id: &str,
+    number: u32,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let (id, bearer) = (id.to_owned(), bearer(headers).map(str::to_owned));
+    control.with(move |state, _| state.unlisten(&id, bearer.as_deref(), number)).await??;
+    Ok(empty(StatusCode::OK))
+}
+
 /// What may be done here, for browsers and for others (RFC 9725 section 4.2).
 fn options(place: &Place<'_>) -> Response<Body> {
     let mut response = empty(StatusCode::NO_CONTENT);
@@ -234,6 +331,8 @@ fn options(place: &Place<'_>) -> Response<Body> {
     match place {
         Place::Publish(_) | Place::Watch(_) => headers.insert(ACCEPT_POST, HeaderValue::from_static(OFFER)),
         Place::Session(_) => headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT)),
+        Place::Layer(_) | Place::Events(_) => headers.insert(ACCEPT_POST, HeaderValue::from_static(JSON)),
+        Place::Stream(..) => None,
     };
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(place.methods()));
     let fields = HeaderValue::from_static("authorization, content-type, if-match");
@@ -255,6 +354,10 @@ fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
+fn locate(headers: &mut HeaderMap, at: String) {
+    HeaderValue::try_from(at).into_iter().for_each(|at| _ = headers.insert(LOCATION, at));
+}
+
 fn tag(headers: &mut HeaderMap, tag: &str) {
     HeaderValue::try_from(format!("\"{tag}\"")).into_iter().for_each(|tag| _ = headers.insert(ETAG, tag));
 }
@@ -273,6 +376,10 @@ async fn read(request: Request<Incoming>, wanted: &str) -> Result<String, Proble
     };
     String::from_utf8(bytes.into())
         .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, format!("Send {wanted} in UTF-8.")))
+}
+
+fn json_of(text: &str) -> Result<Value, Problem> {
+    serde_json::from_str(text).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "This is no JSON."))
 }
 
 /// The token of RFC 6750 section 2.1.

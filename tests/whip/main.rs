@@ -5,6 +5,7 @@
 mod control_plane;
 mod ending;
 mod ice;
+mod player;
 mod watching;
 
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 //! client offered, and ends with it: when its stream ended, when it may not watch any more, or when its client is gone.
 
 use super::connection::Purpose;
-use super::view::Peer;
+use super::view::{Peer, WHOLE};
 use super::watch::bad_sdp;
 use super::{Effect, LinkId, Rooms, ToAll, secret};
 use crate::control::directory::Identity;
@@ -14,9 +14,6 @@ use crate::signal::message::{Refusal, StreamId, Watch};
 use crate::sorted::Map;
 use crate::units::Instant;
 use crate::wire::id::Ssrc;
-
-/// The largest tile: whatever picture there is.
-const WHOLE: u16 = u16::MAX;
 
 /// What a link without signalling is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,8 +191,8 @@ impl Rooms {
             sid,
             audio: true,
             video: true,
-            width: WHOLE,
-            height: WHOLE,
+            width: WHOLE.width,
+            height: WHOLE.height,
             visible: true,
             priority: 1,
         };

@@ -9,6 +9,8 @@ use crate::sorted::Map;
 use crate::units::{Bitrate, PictureSize};
 use crate::wire::id::Mid;
 
+/// The largest picture: whatever there is.
+pub(super) const WHOLE: PictureSize = PictureSize::new(u16::MAX, u16::MAX);
 /// Slots of each kind that a connection begins with, video and audio, ...
 const FIRST_SLOTS: (usize, usize) = (2, 3);
 /// ... and that it grows to, by doubling. For sound it is as many as voices may be heard.
@@ -31,6 +33,8 @@ pub(super) struct Wish {
     audio: bool,
     video: bool,
     tile: PictureSize,
+    /// What is larger is not wanted.
+    most: PictureSize,
     visible: bool,
     priority: u8,
 }
@@ -41,9 +45,16 @@ impl Wish {
             audio: watch.audio,
             video: watch.video,
             tile: PictureSize::new(watch.width, watch.height),
+            most: WHOLE,
             visible: watch.visible,
             priority: watch.priority,
         }
+    }
+
+    /// Shows it in a tile of this size, but no picture that is larger than `most`.
+    pub(super) const fn show(&mut self, tile: PictureSize, most: PictureSize) {
+        self.tile = tile;
+        self.most = most;
     }
 
     /// What is dropped last has the most.
@@ -69,9 +80,9 @@ impl Wish {
 
     /// As a shard is told. A hidden tile is still heard.
     pub(super) fn view(&self, kind: Kind, cap: PictureSize) -> View {
-        let (tile, active) = match kind {
-            Kind::Audio => (PictureSize::default(), true),
-            Kind::Video => (self.tile, self.visible),
+        let (tile, active, cap) = match kind {
+            Kind::Audio => (PictureSize::default(), true, cap),
+            Kind::Video => (self.tile, self.visible, within_both(self.most, cap)),
         };
         View { tile, active, cap, priority: self.priority }
     }
@@ -126,6 +137,12 @@ pub(super) struct Slot {
     pub(super) sends: Option<(StreamRef, PictureSize, Why)>,
     /// What its shard was told last.
     pub(super) told: Option<(TrackId, View)>,
+}
+
+/// The largest picture that is within both, lying.
+pub(super) fn within_both(a: PictureSize, b: PictureSize) -> PictureSize {
+    let long = a.width.max(a.height).min(b.width.max(b.height));
+    PictureSize::new(long, a.width.min(a.height).min(b.width.min(b.height)))
 }
 
 /// The slots of a kind that a connection should have, so that `missing` more streams find one.

@@ -6,6 +6,7 @@ mod crowd;
 mod limits;
 mod links;
 mod people;
+mod picking;
 mod publishing;
 mod seats;
 mod several_groups;
