@@ -107,7 +107,7 @@ function card(room, token, watch, again, pin) {
   }
   fill(shown, room, pin, watch);
   const whom = watch ? 'viewers' : 'participants';
-  within(shown, 'header').append(menuButton(`More for the pin of ${whom}`, [
+  within(shown, 'header').append(menuButton(`More for the pin of ${whom}`, () => [
     ['New pin', () => ask({
       title: 'Make a new pin?',
       text: 'The link and the pin that you sent until now stop working. Who is in the room stays.',

@@ -26,7 +26,7 @@ menu.addEventListener('toggle', (event) => {
 /**
  * A button of three dots that opens a menu.
  * @param {string} label
- * @param {[string, () => void][]} choices
+ * @param {() => [string, () => void][]} choices what can be chosen when it is pressed
  */
 export function menuButton(label, choices) {
   const button = document.createElement('button');
@@ -36,8 +36,13 @@ export function menuButton(label, choices) {
   button.setAttribute('aria-expanded', 'false');
   button.setAttribute('aria-label', label);
   button.append(icon('more'));
-  button.addEventListener('click', () => open(button, choices));
+  button.addEventListener('click', () => open(button, choices()));
   return button;
+}
+
+/** Closes the menu, whoever opened it. */
+export function closeMenu() {
+  menu.hidePopover();
 }
 
 /**

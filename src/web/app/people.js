@@ -39,7 +39,9 @@ export class PeoplePanel extends Panel {
     for (const { uid, name } of streams.values()) if (!all.has(uid)) all.set(uid, { uid, name });
     if (self && (type !== 1 || this.#room.rights.publish)) all.set(self.uid, { uid: self.uid, name: self.name });
     const rows = [...all.values()].sort((a, b) => Number(b.uid === self?.uid) - Number(a.uid === self?.uid) || a.name.localeCompare(b.name));
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement);
     element('people-list').replaceChildren(...rows.map((person) => this.#row(person, person.uid === self?.uid)));
+    if (focused?.isConnected) focused.focus();
     this.#menu.paintAll(element('people-all'));
     const note = element('people-note');
     const unseen = present - rows.length;
@@ -72,7 +74,7 @@ export class PeoplePanel extends Panel {
     row.append(dot, who);
     if (screen) row.append(icon('screen'));
     if (camera) row.append(icon(camera.muted.video ? 'cam-off' : 'cam'), icon(camera.muted.audio ? 'mic-off' : 'mic'));
-    const menu = isSelf ? undefined : this.#menu.button({ uid, name }, streams.length > 0);
+    const menu = isSelf ? undefined : this.#menu.button({ uid, name });
     if (menu) row.append(menu);
     return row;
   }

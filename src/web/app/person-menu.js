@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { Failure } from '../sdk/millrace.js';
-import { element, icon } from './dom.js';
+import { closeMenu, menuButton } from './menu.js';
 
 /** @import { Room } from '../sdk/millrace.js' */
 
 /** What owner and admins may do to one person, or to everyone else. */
 export class PersonMenu {
-  #menu = element('person-menu');
   #room;
   #toast;
+  /** A person's button stays the same, so that it keeps the focus when the list is painted again. @type {Map<number, HTMLElement>} */
+  #buttons = new Map();
 
   /**
    * @param {Room} room
@@ -19,23 +20,25 @@ export class PersonMenu {
   constructor(room, signal, toast) {
     this.#room = room;
     this.#toast = toast;
-    signal.addEventListener('abort', () => this.#menu.hidePopover());
+    signal.addEventListener('abort', closeMenu);
   }
 
   /**
    * The button that opens the menu of a person, if there is anything to choose.
    * @param {{uid: number, name: string}} person
-   * @param {boolean} publishes
    */
-  button(person, publishes) {
-    if (!this.#choices(person, publishes).length) return undefined;
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.className = 'more';
-    button.setAttribute('aria-haspopup', 'menu');
-    button.setAttribute('aria-label', `What you may do for ${person.name}`);
-    button.append(icon('more'));
-    button.addEventListener('click', () => this.#open(button, this.#choices(person, publishes)));
+  button(person) {
+    const { uid, name } = person;
+    if (!this.#choices(person).length) {
+      this.#buttons.delete(uid);
+      return undefined;
+    }
+    const label = `What you may do for ${name}`;
+    let button = this.#buttons.get(uid);
+    if (button?.ariaLabel !== label) {
+      button = menuButton(label, () => this.#choices(person));
+      this.#buttons.set(uid, button);
+    }
     return button;
   }
 
@@ -44,20 +47,29 @@ export class PersonMenu {
     const { admin, count } = this.#room;
     place.hidden = !admin.moderate || count < 2;
     if (place.hidden || place.childElementCount) return;
-    place.replaceChildren(
-      this.#choice('Mute everyone', () => this.#room.moderate('mute', { audio: true })),
-      this.#choice('Ask all to unmute', () => this.#room.moderate('unmute', { audio: true })),
-    );
+    /** @type {[string, () => Promise<void>][]} */
+    const choices = [
+      ['Mute everyone', () => this.#room.moderate('mute', { audio: true })],
+      ['Ask all to unmute', () => this.#room.moderate('unmute', { audio: true })],
+    ];
+    place.replaceChildren(...choices.map(([text, act]) => {
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.textContent = text;
+      button.addEventListener('click', this.#told(act));
+      return button;
+    }));
   }
 
   /**
    * @param {{uid: number, name: string}} person
-   * @param {boolean} publishes
+   * @returns {[string, () => void][]}
    */
-  #choices({ uid, name }, publishes) {
+  #choices({ uid, name }) {
     const room = this.#room;
     const { admin } = room;
     const people = [uid];
+    const publishes = [...room.streams.values()].some((stream) => stream.uid === uid);
     /** @type {[string, () => Promise<void>][]} */
     const choices = [];
     if (admin.moderate && publishes) {
@@ -73,7 +85,7 @@ export class PersonMenu {
     if (admin.moderate && room.chat.hands.has(uid)) choices.push(['Lower the hand', () => room.moderate('lower', { people })]);
     if (admin.moderate) choices.push(['Ask to leave', () => room.moderate('leave', { people })]);
     if (admin.remove) choices.push([`Remove ${name}`, () => room.moderate('remove', { people })]);
-    return choices;
+    return choices.map(([text, act]) => [text, this.#told(act)]);
   }
 
   /**
@@ -85,37 +97,10 @@ export class PersonMenu {
     if (up) await this.#room.moderate('publish', { people: [uid] }).catch(() => {});
   }
 
-  /**
-   * @param {HTMLElement} at
-   * @param {[string, () => Promise<void>][]} choices
-   */
-  #open(at, choices) {
-    this.#menu.replaceChildren(...choices.map(([text, act]) => {
-      const button = this.#choice(text, act);
-      button.setAttribute('role', 'menuitem');
-      return button;
-    }));
-    const { right, bottom } = at.getBoundingClientRect();
-    this.#menu.showPopover();
-    const { width, height } = this.#menu.getBoundingClientRect();
-    this.#menu.style.inset = 'auto';
-    this.#menu.style.left = `${Math.max(8, right - width)}px`;
-    this.#menu.style.top = `${Math.max(8, Math.min(bottom + 4, innerHeight - height - 8))}px`;
-    /** @type {HTMLElement | null} */ (this.#menu.firstElementChild)?.focus();
-  }
-
-  /**
-   * @param {string} text
-   * @param {() => Promise<void>} act
-   */
-  #choice(text, act) {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.textContent = text;
-    button.addEventListener('click', () => {
-      this.#menu.hidePopover();
+  /** Does it, and tells what went wrong. @param {() => Promise<void>} act */
+  #told(act) {
+    return () => {
       act().catch((error) => this.#toast(error instanceof Failure ? error.message : 'That did not work.'));
-    });
-    return button;
+    };
   }
 }

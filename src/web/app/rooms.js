@@ -105,7 +105,7 @@ export class Rooms {
     invite.href = `/?room=${gid}`;
     invite.setAttribute('aria-label', `Invite to ${name}`);
     invite.hidden = role !== 'Owner' && role !== 'Admin';
-    row.append(menuButton(`More for ${name}`, this.#choices(group, role)));
+    row.append(menuButton(`More for ${name}`, () => this.#choices(group, role)));
     return row;
   }
 

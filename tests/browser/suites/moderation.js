@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An owner moderates a call.
 
+import { come, copied, linkIn, makeRoom, signIn } from '../lib/account.js';
 import { assert, test, until } from '../lib/check.js';
 import { world } from '../lib/world.js';
 
@@ -49,4 +50,39 @@ test('an owner mutes, asks, and brings a viewer to the stage and back', () => wo
   assert.equal(await watched(), true);
   await olga.page.evaluate((who) => window.h.room.moderate('remove', { people: [who] }), uid);
   await vera.page.waitForSelector('#ended:not([hidden])');
+}));
+
+test('an owner mutes and removes somebody from the list of people, by the keyboard alone', () => world({ name: 'people-menu' }, async ({ person }) => {
+  const page = await signIn(person('Ada'));
+  await makeRoom(page, 'Seminar');
+  const link = linkIn(await copied(page, 'participants'));
+  const bob = await come(person('Bob'), link);
+  await bob.tile('Bob').waitFor();
+  await page.click('#room-join');
+  await page.waitForSelector('#join:not([hidden])');
+  await page.click('#join-button');
+  await page.click('#people-toggle');
+  await page.focus('#people-list .more');
+  const focused = () => page.evaluate(() => document.activeElement?.ariaLabel ?? document.activeElement?.textContent);
+  const choose = async (/** @type {string} */ first, /** @type {string} */ key) => {
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#menu [role=menuitem]:focus');
+    assert.equal(await focused(), first);
+    await page.keyboard.press(key);
+  };
+
+  // The list is painted again meanwhile, and the focus goes back to where it came from all the same.
+  await choose('Mute', 'End');
+  assert.equal(await focused(), 'Remove Bob');
+  await come(person('Cem'), link);
+  await page.waitForSelector('#people-list li:nth-child(3)');
+  await page.keyboard.press('Escape');
+  assert.equal(await focused(), 'What you may do for Bob');
+
+  await choose('Mute', 'Enter');
+  await bob.page.waitForSelector('.tile.local.muted-audio');
+  assert.equal(await focused(), 'What you may do for Bob');
+  await choose('Mute', 'End');
+  await page.keyboard.press('Enter');
+  await bob.page.waitForSelector('#ended:not([hidden])');
 }));
