@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Browser tests against the real binary: `npm test`, or `node run.js WORDS` for those whose name has these words.
+// Browser tests against the real binary, in Chromium: `npm test`, or `node run.js WORDS` for those whose name has these words.
+// `node run.js --browser firefox` runs them in Firefox, but for those that say why not.
 
 import { rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { runAll } from './lib/check.js';
 import { OUTPUT } from './lib/server.js';
-import { closeChromium } from './lib/world.js';
+import { closeBrowser, use } from './lib/world.js';
+
+const { values: { browser }, positionals } = parseArgs({ options: { browser: { type: 'string', default: 'chromium' } }, allowPositionals: true });
+if (browser !== 'chromium' && browser !== 'firefox') throw new Error(`--browser ${browser}: say chromium or firefox.`);
+use(browser);
 
 rmSync(OUTPUT, { recursive: true, force: true });
 await import('./suites/media.js');
@@ -39,6 +45,6 @@ await import('./suites/console.js');
 await import('./suites/firefox.js');
 await import('./suites/mixed.js');
 
-const good = await runAll(new RegExp(process.argv.slice(2).join(' ') || '.', 'i'));
-await closeChromium();
+const good = await runAll(new RegExp(positionals.join(' ') || '.', 'i'), browser);
+await closeBrowser();
 process.exit(good ? 0 : 1);

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from './check.js';
+import { runBefore } from './people.js';
 import { OUTPUT } from './server.js';
 
 /** @import { Page } from 'playwright-core' */
@@ -60,7 +61,7 @@ export const linkIn = (text) => /https?:\/\/\S+gid=\S+/.exec(text ?? '')?.[0] ??
 /** Comes by a link, with the camera off: pictures are not what is tested. @param {import('./people.js').Person} person @param {string} link */
 export async function come(person, link) {
   const page = await person.open();
-  await page.addInitScript(() => localStorage.setItem('millrace:cam', 'false'));
+  await runBefore(page, () => localStorage.setItem('millrace:cam', 'false'));
   await page.goto(link);
   await page.fill('#name', person.name);
   await page.click('#join-button');

@@ -4,7 +4,7 @@
 export { default as assert } from 'node:assert/strict';
 
 const LIMIT_MS = 180_000;
-/** @type {{name: string, run: () => Promise<void>}[]} */
+/** @type {{name: string, run: () => Promise<void>, chromium?: string}[]} */
 const tests = [];
 /** @type {string[]} */
 let times = [];
@@ -14,9 +14,10 @@ export const leftovers = new Set();
 /**
  * @param {string} name
  * @param {() => Promise<void>} run
+ * @param {{chromium?: string}} [only] `chromium`: why this is nothing for another browser
  */
-export function test(name, run) {
-  tests.push({ name, run });
+export function test(name, run, only = {}) {
+  tests.push({ name, run, ...only });
 }
 
 /**
@@ -50,11 +51,17 @@ export async function until(condition, { ms = 30_000, what = String(condition), 
   }
 }
 
-/** @param {RegExp} wanted */
-export async function runAll(wanted) {
+/** @param {RegExp} wanted @param {string} browser */
+export async function runAll(wanted, browser) {
   const failed = [];
   let passed = 0;
-  for (const { name, run } of tests.filter(({ name }) => wanted.test(name))) {
+  let skipped = 0;
+  for (const { name, run, chromium } of tests.filter(({ name }) => wanted.test(name))) {
+    if (chromium && browser !== 'chromium') {
+      skipped += 1;
+      console.log(`-     ${name}: Chromium only, ${chromium}`);
+      continue;
+    }
     times = [];
     const started = Date.now();
     let timer;
@@ -74,7 +81,7 @@ export async function runAll(wanted) {
     }
     for (const line of times) console.log(`      ${line}`);
   }
-  console.log(`${passed} passed, ${failed.length} failed`);
+  console.log(`${passed} passed, ${failed.length} failed${skipped ? `, ${skipped} skipped` : ''}`);
   // Words that no test has are a mistake, and no success.
   return failed.length === 0 && passed > 0;
 }

@@ -1,29 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
-// People in browsers: each in a context of their own, on the room page or on a bare page with the SDK.
+// People in browsers: each in a context of their own, on the room page or on a bare page with the SDK, by the helpers of harness.js.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
-import { OnBarePage } from './bare.js';
 
 const HARNESS = readFileSync(join(fileURLToPath(new URL('.', import.meta.url)), 'harness.js'), 'utf8');
 const VIEWPORT = { width: 1440, height: 900 };
 
-/** @param {string[]} [more] arguments @param {string} [program] */
-export async function launchChromium(more = [], program = process.env.CHROMIUM ?? '/usr/bin/chromium') {
-  return chromium.launch({
-    executablePath: program,
-    headless: true,
-    args: [
-      '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-      '--use-fake-device-for-media-stream=fps=30', '--use-fake-ui-for-media-stream',
-      '--allow-loopback-in-peer-connection', '--autoplay-policy=no-user-gesture-required', ...more,
-    ],
-  });
+/**
+ * Runs a script before those of each document of a page.
+ * @template T
+ * @param {import('playwright-core').Page} page
+ * @param {(value: T) => void} script
+ * @param {T} [value]
+ */
+export async function runBefore(page, script, value) {
+  // Firefox begins each page with an empty document, which has no storage, no devices and no transports.
+  await page.addInitScript(`if (location.protocol !== 'about:') (${script})(${JSON.stringify(value)});`);
 }
 
-export class Person extends OnBarePage {
+/**
+ * Counts the frames that a video element shows from now on.
+ * @param {import('playwright-core').Page} page
+ * @param {string} selector
+ */
+export async function countFrames(page, selector) {
+  await page.evaluate((which) => {
+    const video = document.querySelector(which);
+    window.shown = 0;
+    const count = () => {
+      window.shown += 1;
+      video.requestVideoFrameCallback(count);
+    };
+    video.requestVideoFrameCallback(count);
+  }, selector);
+  return () => page.evaluate(() => window.shown);
+}
+
+export class Person {
+  /**
+   * @param {import('./browsers.js').Browser} browser
+   * @param {import('./server.js').Server} server
+   * @param {string} name
+   */
+  constructor(browser, server, name) {
+    Object.assign(this, { browser, server, name, errors: [] });
+  }
+
   async open(options = {}) {
     this.context = await this.browser.newContext({ viewport: VIEWPORT, ...options });
     this.page = await this.context.newPage();
@@ -46,7 +70,7 @@ export class Person extends OnBarePage {
    */
   async bare(before) {
     const page = await this.open();
-    if (before) await page.addInitScript(before);
+    if (before) await runBefore(page, before);
     return this.bareIn(page);
   }
 
@@ -74,5 +98,28 @@ export class Person extends OnBarePage {
 
   tile(name) {
     return this.page.locator(`.tile[aria-label^="${name}"]`);
+  }
+  /** Joins on the bare page as a guest, or with a token. */
+  async enter({ gid = this.server.gid, pin = this.server.pin, token } = {}) {
+    return this.page.evaluate((who) => window.h.enter(who), { gid, pin, token, name: this.name });
+  }
+
+  /** @param {object} options */
+  async publish(options = {}) {
+    return this.page.evaluate((o) => window.h.publish(o), options);
+  }
+
+  /** Watches the first stream that is there in a tile of this size; answers the ms until its first frame. */
+  async watch(width, height, options = {}) {
+    return this.page.evaluate((o) => window.h.watch(o), { width, height, ...options });
+  }
+
+  async resize(width, height) {
+    return this.page.evaluate((size) => window.h.resize(size), { width, height });
+  }
+
+  /** What arrives for the watched stream, video or audio. */
+  async inbound(kind = 'video') {
+    return this.page.evaluate((k) => window.h.inbound(k), kind);
   }
 }

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { join } from 'node:path';
+import { launchChromium, launchFirefox } from './browsers.js';
 import { assert, leftovers } from './check.js';
-import { launchChromium, Person } from './people.js';
+import { Person } from './people.js';
 import { OUTPUT, Server } from './server.js';
 
-/** One browser for all tests; each test has its own people. */
+/** One browser for all tests; each test has its own people. @type {Promise<import('./browsers.js').Browser> | undefined} */
 let browser;
+let launch = () => launchChromium();
 
-export async function chromium() {
-  return (browser ??= await launchChromium());
+/** The browser that people have from now on. @param {'chromium' | 'firefox'} name */
+export function use(name) {
+  launch = name === 'firefox' ? launchFirefox : () => launchChromium();
 }
 
-export async function closeChromium() {
-  await browser?.close();
+export async function closeBrowser() {
+  await (await browser)?.close();
   browser = undefined;
 }
 
@@ -26,7 +29,7 @@ export async function world({ args, name, chromium: more }, run) {
   const server = await Server.start({ args, name });
   const people = [];
   const own = more && await launchChromium(more);
-  const used = own ?? await chromium();
+  const used = own ?? await (browser ??= launch());
   const person = (/** @type {string} */ who) => {
     const one = new Person(used, server, who);
     people.push(one);

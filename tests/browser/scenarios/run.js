@@ -4,7 +4,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { launchChromium, Person } from '../lib/people.js';
+import { launchChromium } from '../lib/browsers.js';
+import { Person } from '../lib/people.js';
 import { Server } from '../lib/server.js';
 import { list } from './list.js';
 import { writeNoise } from './noise.js';

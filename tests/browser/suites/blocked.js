@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Networks that let no UDP through, and pages without WebTransport: signalling by WebSocket, media by ICE-TCP.
 
+import { launchChromium } from '../lib/browsers.js';
 import { assert, leftovers, note, test, time, until } from '../lib/check.js';
 import { Network } from '../lib/network.js';
-import { launchChromium, Person } from '../lib/people.js';
+import { Person } from '../lib/people.js';
 import { Server } from '../lib/server.js';
 import { world } from '../lib/world.js';
 

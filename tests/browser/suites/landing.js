@@ -3,6 +3,7 @@
 
 import { come, copied, giveCode, linkIn, makeRoom, signIn } from '../lib/account.js';
 import { assert, test, until } from '../lib/check.js';
+import { runBefore } from '../lib/people.js';
 import { world } from '../lib/world.js';
 
 test('signed in by a code one makes a room, and both invitations lead in with the right rights', () => world({ name: 'landing' }, async ({ person }) => {
@@ -188,7 +189,7 @@ test('a room without guests wants people signed in, who come back to it and have
 
 test('what is wrong with a device is said in the lobby, with what to do', () => world({ name: 'lobby' }, async ({ server, person }) => {
   const page = await person('Ada').open();
-  await page.addInitScript(() => {
+  await runBefore(page, () => {
     const { mediaDevices } = navigator;
     // From the start: where the browser was allowed before, the lobby looks by itself.
     window.fails = { audio: 'NotAllowedError', video: 'NotAllowedError' };

@@ -2,6 +2,7 @@
 // The names of the hosted platform: both surfaces, on the same objects.
 
 import { assert, test, until } from '../lib/check.js';
+import { countFrames } from '../lib/people.js';
 import { world } from '../lib/world.js';
 
 /**
@@ -215,7 +216,7 @@ test('mesibo: what is not visible is not sent, and what fills the screen is larg
   await otto.evaluate(() => window.until(() => window.width() === 1280));
   await otto.evaluate(() => window.p.setVisibility(true, false, 7));
   await otto.evaluate(() => window.until(() => window.width() === 320));
-  const frames = () => otto.evaluate(() => document.getElementById('other').getVideoPlaybackQuality().totalVideoFrames);
+  const frames = await countFrames(otto, '#other');
   await otto.evaluate(() => window.p.setVisibility(false));
   await until(() => otto.evaluate(() => [...window.api.client.viewer.views.values()][0].layer.why === 'inactive'), { what: 'the server sends nothing' });
   const before = await frames();
@@ -257,7 +258,7 @@ test('mesibo: another format, and another source, in a running call', () => pair
   await otto.evaluate(() => window.until(() => window.heard('VideoSourceChanged').some(([p, now, before]) => p === window.p && now === 2 && before === 1)));
   assert.ok(await olga.evaluate(() => 'displaySurface' in window.captured()), 'a screen is captured');
   assert.equal(await olga.evaluate(() => window.publisher().media.getAudioTracks().length), 1, 'and the microphone still');
-  const frames = () => otto.evaluate(() => document.getElementById('other').getVideoPlaybackQuality().totalVideoFrames);
+  const frames = await countFrames(otto, '#other');
   const before = await frames();
   await until(async () => (await frames()) > before + 3, { what: 'the screen is seen' });
   await olga.evaluate(() => window.own.setVideoSource(window.sdk.MESIBOCALL_VIDEOSOURCE_CAMERADEFAULT));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chromium and Firefox in one room, over the SDK: each publishes in layers and gets of the other's what its tile needs.
 
+import { launchFirefox } from '../lib/browsers.js';
 import { assert, note, test, time, until } from '../lib/check.js';
-import { FIREFOX, Fox, launchFirefox } from '../lib/firefox.js';
+import { Person } from '../lib/people.js';
 import { world } from '../lib/world.js';
 
 /** The other's stream in a small tile, a large one, and a small one again. */
@@ -32,11 +33,11 @@ async function layersOf(publisher) {
   return sent.length;
 }
 
-if (FIREFOX) test('Chromium and Firefox publish in layers and watch each other, small and large', () => world({ name: 'mixed' }, async ({ server, person }) => {
-  const { browser, close } = await launchFirefox();
+test('Chromium and Firefox publish in layers and watch each other, small and large', () => world({ name: 'mixed' }, async ({ server, person }) => {
+  const firefox = await launchFirefox();
   try {
     const ada = await person('Ada').bare();
-    const fox = await new Fox(browser, server, 'Fox').bare();
+    const fox = await new Person(firefox, server, 'Fox').bare();
     await Promise.all([ada.enter(), fox.enter()]);
     await ada.publish({ source: 'camera', codec: 'vp8', simulcast: true });
     await growAndShrink(fox);
@@ -46,6 +47,6 @@ if (FIREFOX) test('Chromium and Firefox publish in layers and watch each other, 
     assert.ok(await layersOf(fox) > 1);
     assert.deepEqual(fox.errors, [], "Fox's page threw");
   } finally {
-    await close();
+    await firefox.close();
   }
-}));
+}), { chromium: 'and Firefox' });

@@ -2,6 +2,7 @@
 // What the page says of what is done to one's call: that one was sent elsewhere, and that the call is about to end.
 
 import { assert, test, until } from '../lib/check.js';
+import { runBefore } from '../lib/people.js';
 import { world } from '../lib/world.js';
 
 test('the page says that one was moved, and in time that the call ends', () => world({ name: 'notices' }, async ({ person, server }) => {
@@ -19,7 +20,7 @@ test('the page says that one was moved, and in time that the call ends', () => w
   const page = await person('Ada').open();
   // Who is signed in may be moved; a guest came for one group alone.
   const account = { token: await server.token('Ada'), uid: 0, name: 'Ada' };
-  await page.addInitScript((one) => localStorage.setItem('millrace:account', JSON.stringify(one)), account);
+  await runBefore(page, (one) => localStorage.setItem('millrace:account', JSON.stringify(one)), account);
   await page.goto(link);
   await page.click('#join-button');
   const uid = await until(() => olga.page.evaluate(() => [...window.h.room.people.values()].find(({ name }) => name === 'Ada')?.uid), { what: 'Ada is in the first' });

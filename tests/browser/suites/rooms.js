@@ -2,6 +2,7 @@
 // What people see and do in a room.
 
 import { assert, note, test, time, until } from '../lib/check.js';
+import { countFrames } from '../lib/people.js';
 import { world } from '../lib/world.js';
 
 /**
@@ -87,9 +88,8 @@ test('what is pressed last holds, however quickly', () => world({ name: 'toggles
   await presses(3);
   await bob.page.waitForSelector('.tile:not(.local):not(.muted-audio):not(.dark)');
   await ada.page.waitForSelector('.tile.local:not(.muted-audio):not(.dark)');
-  const moving = () => bob.page.evaluate(() => document.querySelector('.tile:not(.local) video').getVideoPlaybackQuality().totalVideoFrames);
-  const before = await moving();
-  await until(async () => (await moving()) > before + 10, { what: 'the picture moves again' });
+  const frames = await countFrames(bob.page, '.tile:not(.local) video');
+  await until(async () => (await frames()) > 10, { what: 'the picture moves again' });
 }));
 
 test('a reload keeps the person, a closed page is gone', () => world({ name: 'reload' }, async ({ person }) => {

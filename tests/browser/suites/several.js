@@ -28,9 +28,10 @@ test('a stream in five groups costs the uplink of one, is in the roster of each,
 
   const sent = () => ada.page.evaluate(async () => {
     const all = [...(await window.h.publisher.pc.getStats()).values()];
-    const video = all.filter(({ type, kind }) => type === 'outbound-rtp' && kind === 'video');
+    const streams = all.filter(({ type }) => type === 'outbound-rtp');
+    const video = streams.filter(({ kind }) => kind === 'video');
     return {
-      bytes: all.find(({ type }) => type === 'transport').bytesSent,
+      bytes: streams.reduce((sum, { bytesSent, headerBytesSent = 0 }) => sum + bytesSent + headerBytesSent, 0),
       frames: Object.fromEntries(video.map(({ rid, framesSent }) => [rid, framesSent])),
       ssrcs: video.map(({ ssrc }) => ssrc).sort().join(),
     };
