@@ -34,7 +34,6 @@ route();
 
 addEventListener('pagehide', () => {
   unloading = true;
-  client?.close();
 });
 addEventListener('pageshow', (event) => event.persisted && location.reload());
 addEventListener('popstate', () => {

@@ -87,6 +87,7 @@ export class Signal extends Emitter {
     if (this.state !== 'idle') return Promise.reject(new Failure('STARTED', 'This session was started before.'));
     this.#enter('connecting');
     addEventListener('online', this.#wake);
+    addEventListener('pagehide', this.#away);
     const first = new Promise((resolve, reject) => {
       this.addEventListener('state', () => {
         if (this.state === 'online') resolve(this.hello);
@@ -310,6 +311,7 @@ export class Signal extends Emitter {
     this.#greeted = false;
     this.#enter('closed');
     removeEventListener('online', this.#wake);
+    removeEventListener('pagehide', this.#away);
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
     this.#hurry();
@@ -320,6 +322,9 @@ export class Signal extends Emitter {
   }
 
   #wake = () => this.#hurry();
+
+  /** The page goes: others need not wait for one who does not come back. */
+  #away = () => this.stop();
 
   /** @param {State} state */
   #enter(state) {

@@ -77,9 +77,10 @@ export class Mesibo {
       const calls = [...this.#calls];
       (calls.find(({ gid }) => gid === viewer.gid) ?? calls[0])?.onViewer(viewer);
     });
+    // Before the client leaves for the same reason.
+    addEventListener('pagehide', this.#away);
     // What fails for good is told by the state.
     client.connect().catch(() => {});
-    addEventListener('pagehide', this.#away);
     for (const resolve of this.#waiting.splice(0)) resolve(client);
     for (const call of this.#calls) call.begin();
   }
