@@ -31,6 +31,8 @@ pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub const SHARD: ShardId = ShardId(0);
 /// More than any timer of the rooms waits once all have left, but the ends of memberships.
 const LONG: Duration = Duration::from_secs(120);
+/// Longer than what happens is gathered before it is told.
+const NEWS: Duration = Duration::from_millis(5);
 /// Turns of the clock within one wait: more is a timer that sets itself.
 const TURNS: usize = 100_000;
 
@@ -461,6 +463,10 @@ impl House {
     /// What everybody was told is what there is, once all news are told.
     pub fn compare(&mut self) {
         self.pass(Duration::from_secs(2));
+        // What expired just then is told a little later.
+        while self.state.rooms.poll_timeout() <= self.now.instant + NEWS {
+            self.pass(NEWS);
+        }
         for ((link, gid), told) in &self.told {
             // One's own are not told.
             let others = self.state.rooms.streams_in(*gid).into_iter();
