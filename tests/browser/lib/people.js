@@ -17,7 +17,7 @@ const VIEWPORT = { width: 1440, height: 900 };
  */
 export async function runBefore(page, script, value) {
   // Firefox begins each page with an empty document, which has no storage, no devices and no transports.
-  await page.addInitScript(`if (location.protocol !== 'about:') (${script})(${JSON.stringify(value)});`);
+  await page.addInitScript(`if (isSecureContext && origin !== 'null') (${script})(${JSON.stringify(value)});`);
 }
 
 /**
@@ -51,7 +51,10 @@ export class Person {
   async open(options = {}) {
     this.context = await this.browser.newContext({ viewport: VIEWPORT, ...options });
     this.page = await this.context.newPage();
-    this.page.on('pageerror', (error) => this.errors.push(error.stack ?? String(error)));
+    this.page.on('pageerror', (error) => {
+      // Firefox calls it an error of the page when its driver takes a screenshot, for which it writes a style into the page.
+      if (!/blocked an inline style \(style-src-elem\)/.test(error.message)) this.errors.push(error.stack ?? String(error));
+    });
     this.page.on('console', (message) => {
       // A refused or lost connection is the browser's own line; what breaks the content policy is ours.
       if (message.type() === 'error' && /content security policy/i.test(message.text())) this.errors.push(message.text());

@@ -77,7 +77,7 @@ test('sound that the browser refuses: the page is told, and it comes with the fi
   await bob.page.mouse.click(5, 5);
   await until(() => run('!window.h.client.playback.blocked'), { what: 'the click brings the sound' });
   assert.deepEqual(await now(), { muted: false, paused: false, told: [true, false], blocked: false });
-}));
+}), { chromium: 'which takes the policy as an argument' });
 
 test('sound that the browser refuses: a page of the hosted platform plays silently, and is heard at the first click', () => world({ name: 'autoplay-mesibo', chromium: STRICT }, async ({ server, person }) => {
   const ada = await person('Ada').bare();
@@ -98,4 +98,4 @@ test('sound that the browser refuses: a page of the hosted platform plays silent
   await until(() => run('window.box.videoWidth > 0 && window.box.muted && !window.box.paused'), { what: 'the picture plays, silently' });
   await bob.page.mouse.click(5, 5);
   await until(() => run('!window.box.muted && !window.box.paused'), { what: 'the click brings the sound' });
-}));
+}), { chromium: 'which takes the policy as an argument' });

@@ -70,7 +70,7 @@ if (Network.possible) test('where UDP does not get through a call goes over TCP'
   } finally {
     if (leftovers.has(remove)) await remove();
   }
-});
+}, { chromium: 'in a network of its own' });
 
 test('a page without WebTransport joins by WebSocket, and takes its session up again', () => world({ name: 'websocket' }, async ({ person }) => {
   const without = () => {

@@ -62,7 +62,7 @@ test('another camera and microphone are chosen in a running call, and viewers ne
     await publisher.mute({ audio: false });
   }, second.deviceId);
   assert.deepEqual((await captured(ada, 'audio')).map(({ label }) => label), [second.label]);
-}));
+}), { chromium: 'which has more fake devices than one' });
 
 test('a camera of another size has layers of its own, and a tile gets the one that suits it', () => world({ name: 'smaller-camera', chromium: SEVERAL }, async ({ person }) => {
   const ada = await person('Ada').bare();
@@ -82,7 +82,7 @@ test('a camera of another size has layers of its own, and a tile gets the one th
   });
   await until(async () => (await layer()) === '640x480', { what: 'Bob gets the largest there is' });
   await until(() => bob.page.evaluate(() => window.h.box.videoWidth === 640 && window.h.box.videoHeight === 480), { what: 'and sees it' });
-}));
+}), { chromium: 'which has more fake devices than one' });
 
 test('a device that goes away is replaced, or one is muted, and the page is told', () => world({ name: 'device-lost', chromium: SEVERAL }, async ({ person }) => {
   const ada = await person('Ada').bare();
@@ -142,7 +142,7 @@ test('a device that goes away is replaced, or one is muted, and the page is told
   });
   await bob.page.evaluate(async () => window.h.until(async () => !(await window.h.stream()).muted.audio));
   assert.deepEqual((await captured(ada, 'audio')).map(({ readyState }) => readyState), ['live']);
-}));
+}), { chromium: 'which has more fake devices than one' });
 
 test('what is watched is heard where the page says, and there also what comes later', () => world({ name: 'output', chromium: SEVERAL }, async ({ person }) => {
   const ada = await person('Ada').bare();
@@ -162,7 +162,7 @@ test('what is watched is heard where the page says, and there also what comes la
     return { wanted: output.deviceId, first: box.sinkId, later: later.sinkId, refused, output: client.playback.output };
   });
   assert.deepEqual(sinks, { wanted: sinks.wanted, first: sinks.wanted, later: sinks.wanted, refused: 'NotFoundError', output: sinks.wanted });
-}));
+}), { chromium: 'which has more fake devices than one' });
 
 /**
  * Ends a service process of this browser.

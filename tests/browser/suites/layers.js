@@ -4,14 +4,15 @@
 import { assert, note, test, time, until } from '../lib/check.js';
 import { world } from '../lib/world.js';
 
+const SVC = 'Firefox has no layers in one stream';
 const STREAMS = [
-  { name: 'vp9 L3T3_KEY', codec: 'vp9', options: {}, encodings: 1 },
-  { name: 'av1 L3T3_KEY', codec: 'av1', options: {}, encodings: 1 },
+  { name: 'vp9 L3T3_KEY', codec: 'vp9', options: {}, encodings: 1, chromium: SVC },
+  { name: 'av1 L3T3_KEY', codec: 'av1', options: {}, encodings: 1, chromium: SVC },
   { name: 'vp9 simulcast', codec: 'vp9', options: { simulcast: true }, encodings: 3 },
   { name: 'av1 simulcast', codec: 'av1', options: { simulcast: true }, encodings: 3 },
 ];
 
-for (const { name, codec, options, encodings } of STREAMS) {
+for (const { name, codec, options, encodings, chromium } of STREAMS) {
   test(`${name}: a small tile decodes the small layer, grows, and gets the large one`, () => world({ name: name.replace(' ', '-') }, async ({ person }) => {
     const a = await person('Ada').bare();
     const b = await person('Bob').bare();
@@ -45,7 +46,7 @@ for (const { name, codec, options, encodings } of STREAMS) {
       note(`freezes ${freezes}; lost ${after.packetsLost}, nacks ${after.nackCount}, plis ${after.pliCount}, decoded ${after.framesDecoded}`);
     }
     assert.equal(freezes, 0, 'B froze at each switch');
-  }));
+  }), { chromium });
 }
 
 test('sound and picture stay in step through twenty switches', () => world({ name: 'lip-sync' }, async ({ person }) => {
@@ -78,4 +79,4 @@ test('sound and picture stay in step through twenty switches', () => world({ nam
   note(`sound and picture apart: median ${median} ms`);
   const offered = await b.page.evaluate(() => window.h.client.viewer.pc.remoteDescription.sdp.includes('abs-capture-time'));
   assert.ok(offered);
-}));
+}), { chromium: 'Firefox does not say when it plays what' });

@@ -70,4 +70,4 @@ test('limits steer what a browser sends within a second, and are lifted again', 
   await edit({ maxStreams: 1, maxSubscriptions: 1 });
   const refused = await ada.page.evaluate(() => window.h.client.publish({ source: 'camera', sid: 3 }).catch((error) => error.code));
   assert.equal(refused, 'TOOMANY');
-}));
+}), { chromium: 'whose statistics tell active layers' });

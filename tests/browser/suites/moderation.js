@@ -62,6 +62,8 @@ test('an owner mutes and removes somebody from the list of people, by the keyboa
   await page.waitForSelector('#join:not([hidden])');
   await page.click('#join-button');
   await page.click('#people-toggle');
+  // The keyboard is that of the page in front.
+  await page.bringToFront();
   await page.focus('#people-list .more');
   const focused = () => page.evaluate(() => document.activeElement?.ariaLabel ?? document.activeElement?.textContent);
   const choose = async (/** @type {string} */ first, /** @type {string} */ key) => {
@@ -76,6 +78,7 @@ test('an owner mutes and removes somebody from the list of people, by the keyboa
   assert.equal(await focused(), 'Remove Bob');
   await come(person('Cem'), link);
   await page.waitForSelector('#people-list li:nth-child(3)');
+  await page.bringToFront();
   await page.keyboard.press('Escape');
   assert.equal(await focused(), 'What you may do for Bob');
 

@@ -64,7 +64,7 @@ function sample(file) {
     } finally {
       web.close();
     }
-  });
+  }, { chromium: 'without a display Firefox has no screen to share' });
 }
 
 sample('call.html');
