@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use millrace_load::Error;
@@ -12,6 +13,7 @@ use millrace_load::scenario::elsewhere::Server;
 use millrace_load::scenario::janus::Janus;
 use millrace_load::scenario::whip::Whip;
 use millrace_load::scenario::{Cohort, Layout, Publishing, Scenario, Watching, known};
+use millrace_load::soak;
 use millrace_load::web::{Owner, Room};
 use url::Url;
 
@@ -37,6 +39,9 @@ pub(crate) enum What {
     JoinWave(JoinWave),
     /// Viewers come at a rate and leave after a while, with media flowing to others.
     Churn(Churn),
+    /// For a long time people come and go, mute, resize, move, restart ICE and are gone without a word: nothing may be missed, stuck,
+    /// left over or growing.
+    Soak(Soak),
     /// A scenario from a TOML file.
     File(File),
     /// A relay between clients and the server that impairs what passes, reproducibly: all clients share one link in each
@@ -357,6 +362,59 @@ impl Churn {
         let publishing = self.media.publishing(false, false, Video::Packets);
         let churn = known::churn(self.run.seconds(), publishing, watching, self.rate, self.stay);
         Ok(self.run.seeded(churn))
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Soak {
+    /// The link that the server printed: http://HOST:PORT/...gid=...&pin=...
+    #[arg(long)]
+    link: String,
+    /// How long.
+    #[arg(long, default_value_t = 30.0, value_parser = positive)]
+    minutes: f64,
+    /// How many come in a second, and as many leave.
+    #[arg(long, default_value_t = 20.0, value_parser = positive)]
+    rate: f64,
+    /// How long each of them stays on average, in seconds.
+    #[arg(long, default_value_t = 4.0, value_parser = positive)]
+    stay: f64,
+    /// How many publish.
+    #[arg(long, default_value_t = 4)]
+    publishers: usize,
+    /// Which share is gone without a word instead of leaving, 0 to 1.
+    #[arg(long, default_value_t = 0.1)]
+    crashes: f64,
+    /// Threads for clients' media.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// The same seed, the same deeds.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The server's process, to watch its memory and its open files.
+    #[arg(long)]
+    server_pid: Option<u32>,
+    /// Its metrics, to see whether anything is left at the end: http://HOST:PORT/metrics, as the server's `--metrics` says.
+    #[arg(long)]
+    metrics: Option<Url>,
+    /// Tell nothing while it runs.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+impl Soak {
+    pub(crate) fn plan(&self) -> Result<soak::Plan, Error> {
+        Ok(soak::Plan {
+            room: Room::from_link(&self.link)?,
+            length: Duration::from_secs_f64(self.minutes * 60.0),
+            joins: self.rate,
+            stay: Duration::from_secs_f64(self.stay),
+            publishers: self.publishers,
+            crashes: self.crashes,
+            seed: self.seed,
+            server_pid: self.server_pid,
+            metrics: self.metrics.clone(),
+        })
     }
 }
 

@@ -23,6 +23,11 @@ pub fn memory(pid: Option<u32>) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
+/// Files and sockets that process `pid` has open.
+pub fn files(pid: u32) -> Option<usize> {
+    Some(std::fs::read_dir(path(Some(pid), "fd")).ok()?.count())
+}
+
 /// The machine's time so far, over all cores: in all, and idle.
 pub fn machine() -> Option<(Duration, Duration)> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;

@@ -21,6 +21,7 @@ pub mod report;
 pub mod scenario;
 pub mod sdp;
 pub mod signal;
+pub mod soak;
 pub mod stamp;
 pub mod viewer;
 pub mod web;

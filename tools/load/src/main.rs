@@ -4,7 +4,7 @@ mod arguments;
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, Run, What};
+use arguments::{Arguments, Run, Soak, What};
 use clap::Parser;
 use millrace_load::report::Report;
 use millrace_load::report::progress::Progress;
@@ -12,7 +12,7 @@ use millrace_load::scenario::elsewhere::Server;
 use millrace_load::scenario::run::Options;
 use millrace_load::scenario::{Cohort, Scenario, run};
 use millrace_load::web::{Owner, Room};
-use millrace_load::{Error, relay};
+use millrace_load::{Error, relay, soak};
 
 /// As in the server: thousands of sessions allocate little things all the time.
 #[global_allocator]
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         What::Rooms(arguments) => arguments.scenario().and_then(|s| load(s, &arguments.run)),
         What::JoinWave(arguments) => arguments.scenario().and_then(|s| load(s, &arguments.run)),
         What::Churn(arguments) => arguments.scenario().and_then(|s| load(s, &arguments.run)),
+        What::Soak(arguments) => soak(&arguments),
         What::File(arguments) => arguments.scenario().and_then(|s| load(s, &arguments.run)),
     };
     match done {
@@ -121,6 +122,16 @@ fn write(report: &Report, how: &Run) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Runs and reports; whether nothing was missed, stuck, left or growing.
+fn soak(how: &Soak) -> Result<bool, Error> {
+    let plan = how.plan()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let report = runtime.block_on(soak::run(plan, how.threads, &Progress::new(how.quiet)))?;
+    println!("{report}");
+    println!("{}", report.json());
+    Ok(report.fine())
 }
 
 fn run_relay(arguments: arguments::Relay) -> Result<bool, Error> {

@@ -205,6 +205,11 @@ impl Session {
         waited.unwrap_or_else(|_| Err(Error::Signal(format!("no {what} within {PATIENCE:?}"))))
     }
 
+    /// The connection is lost: the server waits for whether one comes back.
+    pub fn lose(self) {
+        self.connection.close(1u32.into(), b"lost");
+    }
+
     /// Leaves everything.
     pub async fn bye(mut self) {
         let bye = ClientLine::write(None, &Request::Bye {});

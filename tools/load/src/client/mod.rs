@@ -21,6 +21,7 @@
 
 mod outgoing;
 mod shared;
+mod unrest;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -122,6 +123,8 @@ pub struct Client {
     slots: BTreeMap<String, StreamId>,
     events: VecDeque<Event>,
     ice: IceCredentials,
+    /// The server's, of the connection on which one watches.
+    theirs: Option<IceCredentials>,
     viewer: Option<Running<Viewer>>,
     frames: (mpsc::Sender<Frame>, mpsc::Receiver<Frame>),
 }
@@ -135,7 +138,12 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// Enters a room as a guest.
     pub async fn join(room: &Room, name: &str) -> Result<Self, Error> {
-        let shared = Shared::new(room, Engine::new(1)?).await?;
+        Self::join_on(room, name, Engine::new(1)?).await
+    }
+
+    /// The same on threads that others use as well.
+    pub async fn join_on(room: &Room, name: &str, engine: Engine) -> Result<Self, Error> {
+        let shared = Shared::new(room, engine).await?;
         let token = room.guest(name).await?;
         let session = shared.enter_by(room, token.clone()).await?;
         Ok(Self {
@@ -151,6 +159,7 @@ impl Client {
             slots: BTreeMap::new(),
             events: VecDeque::new(),
             ice: random_credentials(),
+            theirs: None,
             viewer: None,
             frames: mpsc::channel(WAITING_FRAMES),
         })
@@ -331,11 +340,10 @@ impl Client {
     }
 
     async fn answer(&mut self, rev: u32, offer: &str, fresh: bool) -> Result<(), Error> {
-        if let Some(viewer) = self.viewer.as_ref().filter(|_| !fresh) {
-            let offered = read_offer(offer)?;
-            viewer.changer()(Box::new(move |viewer| viewer.renegotiated(offered)));
-            let sdp = self.shared.answer(&self.ice, offer)?;
-            return self.session.request("answer", &Request::Answer { rev, sdp }).await.map(drop);
+        let theirs = read_offer(offer)?.remote.ice;
+        let restarted = self.theirs.replace(theirs.clone()).is_some_and(|before| before != theirs);
+        if self.viewer.is_some() && !fresh {
+            return self.answer_again(rev, offer, restarted).await;
         }
         self.ice = random_credentials();
         let frames = self.frames.0.clone();

@@ -17,6 +17,7 @@ use crate::peer::Peer;
 use crate::publisher::packets::{Vp8, h264_plain, vp8_plain};
 use crate::publisher::rate::Rate;
 use crate::publisher::wire::Wire;
+use crate::sdp::Offering;
 use crate::signal::Session;
 
 const REPORTS: Duration = Duration::from_secs(1);
@@ -55,6 +56,8 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub(super) struct Line {
     tracks: Tracks,
+    /// What was offered last.
+    offering: Mutex<Option<Offering>>,
     running: Mutex<Option<Running<Source>>>,
     key_wanted: Arc<AtomicBool>,
     allowed_bps: Arc<AtomicU64>,
@@ -63,7 +66,13 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(tracks: Tracks) -> Arc<Self> {
         let (key_wanted, allowed_bps) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
-        Arc::new(Self { tracks, running: Mutex::default(), key_wanted, allowed_bps })
+        Arc::new(Self {
+            tracks,
+            offering: Mutex::default(),
+            running: Mutex::default(),
+            key_wanted,
+            allowed_bps,
+        })
     }
 
     /// Publishes, on a new connection.
@@ -76,6 +85,7 @@ impl Line {
         self.key_wanted.store(true, Ordering::Relaxed);
         let source = Source::new(self.tracks, self.key_wanted.clone(), self.allowed_bps.clone());
         let offering = source.wire.offered();
+        *self.offering.lock().unwrap_or_else(PoisonError::into_inner) = Some(offering.clone());
         let ready = |extensions| {
             let mut source = source;
             source.wire.negotiated(extensions);
@@ -88,6 +98,33 @@ impl Line {
             let _ = before.stop().await;
         }
         Ok(())
+    }
+
+    /// Restarts ICE.
+    pub(super) async fn restart(&self, shared: &Shared, session: &mut Session) -> Result<(), Error> {
+        let offering = self.offering.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(offering) = offering else { return Ok(()) };
+        let (ice, remote) = shared.restart(session, &offering).await?;
+        if let Some(running) = &*self.running() {
+            running.restart(ice, remote);
+        }
+        Ok(())
+    }
+
+    /// Goes on from another address of ours.
+    pub(super) fn change_address(&self) {
+        if let Some(running) = &*self.running() {
+            running.change_address();
+        }
+    }
+
+    /// Sends nothing any more, and says nothing of it.
+    pub(super) async fn fall_silent(&self) {
+        let running = self.running().take();
+        if let Some(running) = running {
+            // How it ended is of no interest.
+            let _ = running.stop().await;
+        }
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running<Source>>> {

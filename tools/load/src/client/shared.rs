@@ -1,6 +1,6 @@
 //! How a client gets into a room, publishes, and gets the connection on which it watches.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use millrace::router::command::IceCredentials;
 use millrace::signal::message::{Joined, Layer, Muted, Publish, Request, Secret};
 use tokio::sync::Mutex;
 
-use crate::drive::{Engine, Impaired, Media, Running};
+use crate::drive::{self, Engine, Impaired, Media, Running};
 use crate::measure::Meter;
-use crate::peer::{Peer, random_credentials};
+use crate::peer::{Peer, Remote, random_credentials};
 use crate::publisher::{Plan, Publisher, Sent};
 use crate::reference::{self, Reference};
 use crate::sdp::{self, Extensions, Offered, Offering, Ours};
@@ -62,6 +62,16 @@ impl Shared {
         };
         *used += 1;
         Ok(chosen)
+    }
+
+    /// Signalling goes on from another address of ours.
+    pub async fn change_address(&self) -> Result<(), Error> {
+        let (endpoint, _) = &*self.endpoint.lock().await;
+        if let Some(endpoint) = endpoint {
+            let any = (drive::any(self.server), 0);
+            endpoint.rebind(UdpSocket::bind(any)?)?;
+        }
+        Ok(())
     }
 
     /// A signalling session of a new guest who entered the room.
@@ -129,6 +139,23 @@ impl Shared {
         let mut running = self.engine.start(candidate, peer, ready(extensions), link)?;
         running.connected(PATIENCE).await?;
         Ok(running)
+    }
+
+    /// Restarts ICE of what one publishes: our credentials now, and what the server answered.
+    pub async fn restart(
+        &self,
+        session: &mut Session,
+        offering: &Offering,
+    ) -> Result<(IceCredentials, Remote), Error> {
+        let credentials = random_credentials();
+        let fingerprint = identity::fingerprint(&self.identity);
+        let sdp = sdp::offer(&Ours::new(&credentials, &fingerprint), offering);
+        let request = Request::Restart { sid: Some(Sid(0)), sdp: Some(sdp), watching: false };
+        let answer = session.request("restart", &request).await?;
+        let answer = answer.get("sdp").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let (mut remote, _) = sdp::read_answer(answer)?;
+        remote.reached(self.server);
+        Ok((credentials, remote))
     }
 
     /// Answers the offer of a connection on which one watches, and starts it.

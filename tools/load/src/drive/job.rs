@@ -1,17 +1,19 @@
 //! A client on its thread: a socket, a peer, and media of some kind.
 
+use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use millrace::router::command::IceCredentials;
 use millrace::wire::demux::{Kind, classify};
 use tokio::sync::{oneshot, watch};
 
 use super::sys::{self, BATCH, Batch};
-use super::{Change, Impaired, Media};
+use super::{Change, Impaired, Media, any};
 use crate::Error;
-use crate::peer::{Peer, Received};
+use crate::peer::{Peer, Received, Remote};
 
 /// Without anything to do, a client is looked at this often.
 const IDLE: Duration = Duration::from_secs(1);
@@ -28,6 +30,10 @@ pub(super) trait Run: Send {
     fn receive(&mut self, batch: &mut Batch) -> Result<usize, Error>;
     /// Applies the changes that there are.
     fn change(&mut self);
+    /// Goes on over a new socket.
+    fn change_address(&mut self, now: Instant) -> io::Result<()>;
+    /// Goes on with these credentials of ours, and with what the server said.
+    fn restart(&mut self, now: Instant, ice: &IceCredentials, remote: &Remote);
     /// Does what is due, and says when to come again.
     fn turn(&mut self, now: Instant) -> Result<Instant, Error>;
     /// Datagrams that the kernel dropped at its socket, so far.
@@ -118,6 +124,19 @@ impl<M: Media> Run for Job<M> {
         while let Ok(change) = self.changes.try_recv() {
             change(&mut self.media);
         }
+    }
+
+    fn change_address(&mut self, now: Instant) -> io::Result<()> {
+        let server = self.socket.peer_addr()?;
+        let socket = super::socket(any(server))?;
+        socket.connect(server)?;
+        self.socket = socket;
+        self.peer.check(now);
+        Ok(())
+    }
+
+    fn restart(&mut self, now: Instant, ice: &IceCredentials, remote: &Remote) {
+        self.peer.restart(now, ice, remote);
     }
 
     fn turn(&mut self, now: Instant) -> Result<Instant, Error> {

@@ -8,15 +8,17 @@ mod link;
 mod sys;
 mod worker;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use millrace::router::command::IceCredentials;
 use tokio::sync::{oneshot, watch};
 
 use crate::Error;
-use crate::peer::Peer;
+use crate::peer::{Peer, Remote};
 pub use link::{Impaired, Link, Way};
 pub use worker::{Load, Strain};
 
@@ -68,11 +70,7 @@ impl Engine {
         media: M,
         link: Option<Impaired>,
     ) -> Result<Running<M>, Error> {
-        let any: IpAddr = match server {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        self.start_on(socket(any)?, server, peer, media, link)
+        self.start_on(socket(any(server))?, server, peer, media, link)
     }
 
     /// The same over a socket whose address is known already.
@@ -142,6 +140,16 @@ impl<M: Media> Running<M> {
         }
     }
 
+    /// Goes on from another address of ours, as a phone does that leaves the house.
+    pub fn change_address(&self) {
+        self.worker.send(worker::Command::Move(self.id));
+    }
+
+    /// Restarts ICE (RFC 8445 section 9): with these credentials of ours, and with what the server said.
+    pub fn restart(&self, ice: IceCredentials, remote: Remote) {
+        self.worker.send(worker::Command::Restart(self.id, ice, remote));
+    }
+
     /// Ends it and returns its media.
     pub async fn stop(self) -> Result<M, Error> {
         self.worker.send(worker::Command::Stop(self.id));
@@ -149,8 +157,16 @@ impl<M: Media> Running<M> {
     }
 }
 
+/// Whatever address of ours leads to the server.
+pub fn any(server: SocketAddr) -> IpAddr {
+    match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
 /// A socket with room for a burst, at this address of ours.
-pub fn socket(ours: IpAddr) -> Result<UdpSocket, Error> {
+pub fn socket(ours: IpAddr) -> io::Result<UdpSocket> {
     let ours = SocketAddr::from((ours, 0));
     let socket = socket2::Socket::new(socket2::Domain::for_address(ours), socket2::Type::DGRAM, None)?;
     // As much as the system permits.

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use millrace::router::command::IceCredentials;
 
 use super::job::Run;
 use super::sys::{Batch, Epoll, Waker};
 use crate::Error;
+use crate::peer::Remote;
 
 /// The token of the waker; clients count from 1.
 const WAKER: u64 = 0;
@@ -21,6 +23,10 @@ pub(super) enum Command {
     Start(u64, Box<dyn Run>),
     /// There is a change for it.
     Poke(u64),
+    /// It goes on from another address.
+    Move(u64),
+    /// It goes on with these credentials of ours, and with what the server said.
+    Restart(u64, IceCredentials, Remote),
     Stop(u64),
 }
 
@@ -238,8 +244,30 @@ impl Worker {
                     }
                     self.turn(id);
                 }
+                Command::Move(id) => self.move_to_another_address(id),
+                Command::Restart(id, ice, remote) => {
+                    if let Some(entry) = self.clients.get_mut(&id) {
+                        entry.run.restart(Instant::now(), &ice, &remote);
+                    }
+                    self.turn(id);
+                }
                 Command::Stop(id) => self.end(id, Ok(())),
             }
+        }
+    }
+
+    fn move_to_another_address(&mut self, id: u64) {
+        let Some(entry) = self.clients.get_mut(&id) else { return };
+        let before = entry.run.drops().wrapping_sub(entry.drops);
+        // The socket before it goes, and with it what the epoll knew of it.
+        let moved = entry.run.change_address(Instant::now());
+        match moved.and_then(|()| self.epoll.add(entry.run.fd(), id)) {
+            Ok(()) => {
+                entry.drops = 0;
+                self.count_drops(before);
+                self.turn(id);
+            }
+            Err(error) => self.end(id, Err(error.into())),
         }
     }
 

@@ -78,6 +78,15 @@ impl Ice {
         (self.state != State::Lost).then_some(self.next)
     }
 
+    /// Checks at once, and soon again if no answer comes.
+    pub(super) fn check(&mut self, now: Instant) {
+        if self.state == State::Nominated {
+            self.state = State::Valid;
+        }
+        self.wait = FIRST;
+        self.next = now;
+    }
+
     /// Sends the check that is due, if one is.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Vec<u8>> {
         if now < self.next || self.state == State::Lost {

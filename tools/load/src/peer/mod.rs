@@ -152,6 +152,16 @@ impl Peer {
         Ok(())
     }
 
+    /// The path is another one: it is checked at once.
+    pub fn check(&mut self, now: Instant) {
+        self.ice.check(now);
+    }
+
+    /// Restarts ICE (RFC 8445 section 9); what secures media stays.
+    pub fn restart(&mut self, now: Instant, local: &IceCredentials, remote: &Remote) {
+        self.ice = Ice::new(now, local, remote);
+    }
+
     /// When [`Peer::handle_timeout`] is to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.unsealed {

@@ -25,16 +25,27 @@ impl Progress {
 
     /// A second has passed.
     pub(crate) fn second(&self, second: &Second) {
+        self.line(&line(second));
+    }
+
+    /// The same in words of one's own.
+    pub(crate) fn line(&self, line: &str) {
         let n = self.seconds.fetch_add(1, Ordering::Relaxed);
         if self.quiet {
             return;
         }
-        let line = line(second);
         if self.terminal {
             eprint!("\r\x1b[2K{line}");
             let _ = std::io::stderr().flush();
         } else if n.is_multiple_of(CALM) {
             eprintln!("{line}");
+        }
+    }
+
+    /// A line that stays.
+    pub(crate) fn keep(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{}{line}", if self.terminal { "\r\x1b[2K" } else { "" });
         }
     }
 

@@ -11,4 +11,5 @@ mod rights;
 mod scenarios;
 mod server;
 mod several_groups;
+mod soak;
 mod whip;
