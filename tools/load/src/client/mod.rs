@@ -143,8 +143,12 @@ impl Client {
 
     /// The same on threads that others use as well.
     pub async fn join_on(room: &Room, name: &str, engine: Engine) -> Result<Self, Error> {
+        Self::join_as(room, room.guest(name).await?, engine).await
+    }
+
+    /// The same, as who has this token.
+    pub async fn join_as(room: &Room, token: String, engine: Engine) -> Result<Self, Error> {
         let shared = Shared::new(room, engine).await?;
-        let token = room.guest(name).await?;
         let session = shared.enter_by(room, token.clone()).await?;
         Ok(Self {
             gid: Gid(room.gid),
@@ -339,18 +343,26 @@ impl Client {
         Ok(())
     }
 
+    /// Answers an offer, unless a newer one is on its way.
     async fn answer(&mut self, rev: u32, offer: &str, fresh: bool) -> Result<(), Error> {
-        let theirs = read_offer(offer)?.remote.ice;
-        let restarted = self.theirs.replace(theirs.clone()).is_some_and(|before| before != theirs);
-        if self.viewer.is_some() && !fresh {
-            return self.answer_again(rev, offer, restarted).await;
+        let answered = match self.viewer.is_some() && !fresh {
+            true => self.answer_again(rev, offer).await,
+            false => self.answer_first(rev, offer).await,
+        };
+        match answered {
+            Err(Error::Refused { refusal, .. }) if refusal.error == "STALE" => Ok(()),
+            answered => answered,
         }
+    }
+
+    async fn answer_first(&mut self, rev: u32, offer: &str) -> Result<(), Error> {
         self.ice = random_credentials();
         let frames = self.frames.0.clone();
         let viewer = |now: Instant, offered| {
             Viewer::new(now, offered, Arc::new(Meter::new(Arc::default())), true).handing_on(frames)
         };
         let running = self.shared.watch(&mut self.session, (rev, offer), &self.ice, None, viewer).await?;
+        self.theirs = Some(read_offer(offer)?.remote.ice);
         self.viewer = Some(running);
         Ok(())
     }

@@ -51,20 +51,21 @@ impl Client {
         self.session.lose();
     }
 
-    /// Answers an offer for a connection that there is; `restarted`: with other credentials of the server's.
-    pub(super) async fn answer_again(&mut self, rev: u32, offer: &str, restarted: bool) -> Result<(), Error> {
+    /// Answers an offer for a connection that there is: where it has other credentials of the server's, ICE restarts.
+    pub(super) async fn answer_again(&mut self, rev: u32, offer: &str) -> Result<(), Error> {
         let Some(viewer) = &self.viewer else { return Ok(()) };
-        if restarted {
-            self.ice = random_credentials();
-        }
         let offered = read_offer(offer)?;
         let mut remote = offered.remote.clone();
+        let restarted = self.theirs.as_ref().is_some_and(|before| *before != remote.ice);
+        let ice = if restarted { random_credentials() } else { self.ice.clone() };
         viewer.changer()(Box::new(move |viewer| viewer.renegotiated(offered)));
-        let sdp = self.shared.answer(&self.ice, offer)?;
+        let sdp = self.shared.answer(&ice, offer)?;
         self.session.request("answer", &Request::Answer { rev, sdp }).await?;
         if restarted {
+            self.theirs = Some(remote.ice.clone());
+            self.ice = ice.clone();
             remote.reached(self.shared.server());
-            viewer.restart(self.ice.clone(), remote);
+            viewer.restart(ice, remote);
         }
         Ok(())
     }

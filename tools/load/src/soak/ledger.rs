@@ -36,9 +36,18 @@ impl<K: Copy + Eq + Hash + Debug> Ledger<K> {
         Self { what, entries: HashMap::new(), told: 0, faults: Vec::new() }
     }
 
+    /// This time that it is there: the last time is over if all was told of it.
+    fn visit(&mut self, key: K) -> &mut Entry {
+        let entry = self.entries.entry(key).or_default();
+        if entry.left.is_some() && entry.told_in == 1 && entry.told_out == 1 {
+            *entry = Entry::default();
+        }
+        entry
+    }
+
     /// It is there.
     pub(super) fn came(&mut self, key: K) {
-        self.entries.entry(key).or_default().came = Some(Instant::now());
+        self.visit(key).came = Some(Instant::now());
     }
 
     /// It is not there any more, which others may notice only after `grace`.
@@ -48,7 +57,7 @@ impl<K: Copy + Eq + Hash + Debug> Ledger<K> {
 
     /// The observer was told that it came.
     pub(super) fn told_in(&mut self, key: K) {
-        self.entries.entry(key).or_default().told_in += 1;
+        self.visit(key).told_in += 1;
         self.told += 1;
     }
 
@@ -118,6 +127,9 @@ mod tests {
             ledger.told_in(2);
             // Its session waits for it a little longer.
             ledger.left(2, LATER);
+            // And again.
+            ledger.told_in(1);
+            ledger.came(1);
         });
         assert_eq!(all, [""; 0]);
     }

@@ -1,6 +1,6 @@
 //! What is true, for all who take part: who is there, who publishes what, and what went wrong.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use crate::drive::Engine;
 pub(super) const GRACE: Duration = Duration::from_secs(45);
 /// A picture that does not move for so long although it should is stuck.
 pub(super) const STUCK: Duration = Duration::from_secs(10);
+/// Who left may come again after so long: what was told of it must not be mixed with what is told then.
+const AWAY: Duration = Duration::from_secs(15);
 /// Mistakes of one kind that are told; the others are counted.
 const TOLD: usize = 5;
 
@@ -42,6 +44,8 @@ pub(super) struct Stage {
     /// How many of each kind were told.
     known: Mutex<BTreeMap<&'static str, usize>>,
     counts: [AtomicU64; Deed::ALL.len()],
+    /// Tokens of people who left, and since when they may come again.
+    away: Mutex<VecDeque<(Instant, String)>>,
 }
 
 /// What people do.
@@ -97,6 +101,7 @@ impl Stage {
             faults: Mutex::default(),
             known: Mutex::default(),
             counts: Default::default(),
+            away: Mutex::default(),
         }
     }
 
@@ -124,6 +129,18 @@ impl Stage {
 
     pub(super) fn count(&self, deed: Deed) -> u64 {
         self.counts[deed as usize].load(Ordering::Relaxed)
+    }
+
+    /// Somebody who was here before, if anybody is away: a server keeps guests for a day, and new ones only would be all that grows.
+    pub(super) fn somebody(&self) -> Option<String> {
+        let mut away = lock(&self.away);
+        away.front().filter(|(from, _)| *from <= Instant::now())?;
+        away.pop_front().map(|(_, token)| token)
+    }
+
+    /// Somebody left, and may come again.
+    pub(super) fn went(&self, token: String) {
+        lock(&self.away).push_back((Instant::now() + AWAY, token));
     }
 
     /// Something that must not be.

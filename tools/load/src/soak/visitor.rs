@@ -34,18 +34,26 @@ struct Watched {
 
 /// Comes, stays and leaves.
 pub(super) async fn visit(stage: Arc<Stage>, mut rng: Rng) {
-    let name = format!("Visitor {}", rng.next() % 1000);
-    let client = Client::join_on(&stage.plan.room, &name, stage.engine.clone()).await;
-    let stayed = match client {
-        Ok(client) => stay(&stage, client, &mut rng).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = stayed {
+    if let Err(error) = come(&stage, &mut rng).await {
         stage.fault("visitors", error.to_string());
     }
 }
 
-async fn stay(stage: &Stage, mut client: Client, rng: &mut Rng) -> Result<(), Error> {
+async fn come(stage: &Stage, rng: &mut Rng) -> Result<(), Error> {
+    let room = &stage.plan.room;
+    let token = match stage.somebody() {
+        Some(token) => token,
+        None => room.guest(&format!("Visitor {}", rng.next() % 1000)).await?,
+    };
+    let client = Client::join_as(room, token.clone(), stage.engine.clone()).await?;
+    if stay(stage, client, rng).await? {
+        stage.went(token);
+    }
+    Ok(())
+}
+
+/// Whether one left as one should.
+async fn stay(stage: &Stage, mut client: Client, rng: &mut Rng) -> Result<bool, Error> {
     let uid = client.uid();
     stage.people().came(uid);
     stage.done(Deed::Join);
@@ -87,10 +95,10 @@ async fn stay(stage: &Stage, mut client: Client, rng: &mut Rng) -> Result<(), Er
     if crashes {
         stage.done(Deed::Crash);
         client.vanish().await;
-        return result;
+        return result.map(|()| false);
     }
     stage.done(Deed::Leave);
-    result.and(client.leave().await)
+    result.and(client.leave().await).map(|()| true)
 }
 
 async fn act(
