@@ -52,7 +52,8 @@ pub(super) async fn publish(stage: Arc<Stage>, mut rng: Rng) {
 }
 
 async fn once(stage: &Stage, rng: &mut Rng) -> Result<(), Error> {
-    let mut client = Client::join_on(&stage.plan.room, "Publisher", stage.engine.clone()).await?;
+    let token = stage.somebody().await?;
+    let mut client = Client::join_as(&stage.plan.room, token.clone(), stage.engine.clone()).await?;
     let uid = client.uid();
     stage.people().came(uid);
     stage.done(Deed::Join);
@@ -74,6 +75,7 @@ async fn once(stage: &Stage, rng: &mut Rng) -> Result<(), Error> {
     let grace = if crashes { GRACE } else { Duration::ZERO };
     stage.streams().left(stream, grace);
     stage.people().left(uid, grace);
+    stage.went(token, crashes);
     if crashes {
         stage.done(Deed::Crash);
         client.vanish().await;

@@ -1,6 +1,6 @@
 //! What is true, for all who take part: who is there, who publishes what, and what went wrong.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use millrace::signal::message::{Muted, StreamId};
 
 use super::Plan;
 use super::ledger::Ledger;
+use crate::Error;
 use crate::drive::Engine;
 
 /// How long a session is kept whose connection was lost: the server's grace, after the time in which it finds out.
@@ -45,7 +46,7 @@ pub(super) struct Stage {
     known: Mutex<BTreeMap<&'static str, usize>>,
     counts: [AtomicU64; Deed::ALL.len()],
     /// Tokens of people who left, and since when they may come again.
-    away: Mutex<VecDeque<(Instant, String)>>,
+    away: Mutex<Vec<(Instant, String)>>,
 }
 
 /// What people do.
@@ -131,16 +132,25 @@ impl Stage {
         self.counts[deed as usize].load(Ordering::Relaxed)
     }
 
-    /// Somebody who was here before, if anybody is away: a server keeps guests for a day, and new ones only would be all that grows.
-    pub(super) fn somebody(&self) -> Option<String> {
-        let mut away = lock(&self.away);
-        away.front().filter(|(from, _)| *from <= Instant::now())?;
-        away.pop_front().map(|(_, token)| token)
+    /// Who comes: somebody who was here before, if anybody is away. A server keeps guests for a day, and new ones only would be
+    /// all that grows.
+    pub(super) async fn somebody(&self) -> Result<String, Error> {
+        let now = Instant::now();
+        let back = {
+            let mut away = lock(&self.away);
+            let at = away.iter().position(|(from, _)| *from <= now);
+            at.map(|at| away.swap_remove(at).1)
+        };
+        match back {
+            Some(token) => Ok(token),
+            None => self.plan.room.guest("Somebody").await,
+        }
     }
 
-    /// Somebody left, and may come again.
-    pub(super) fn went(&self, token: String) {
-        lock(&self.away).push_back((Instant::now() + AWAY, token));
+    /// Somebody left, or is gone without a word, and may come again when all was told of it.
+    pub(super) fn went(&self, token: String, crashed: bool) {
+        let grace = if crashed { GRACE } else { Duration::ZERO };
+        lock(&self.away).push((Instant::now() + grace + AWAY, token));
     }
 
     /// Something that must not be.

@@ -41,18 +41,14 @@ pub(super) async fn visit(stage: Arc<Stage>, mut rng: Rng) {
 
 async fn come(stage: &Stage, rng: &mut Rng) -> Result<(), Error> {
     let room = &stage.plan.room;
-    let token = match stage.somebody() {
-        Some(token) => token,
-        None => room.guest(&format!("Visitor {}", rng.next() % 1000)).await?,
-    };
+    let token = stage.somebody().await?;
     let client = Client::join_as(room, token.clone(), stage.engine.clone()).await?;
-    if stay(stage, client, rng).await? {
-        stage.went(token);
-    }
+    let crashed = stay(stage, client, rng).await?;
+    stage.went(token, crashed);
     Ok(())
 }
 
-/// Whether one left as one should.
+/// Whether one was gone without a word.
 async fn stay(stage: &Stage, mut client: Client, rng: &mut Rng) -> Result<bool, Error> {
     let uid = client.uid();
     stage.people().came(uid);
@@ -95,10 +91,10 @@ async fn stay(stage: &Stage, mut client: Client, rng: &mut Rng) -> Result<bool, 
     if crashes {
         stage.done(Deed::Crash);
         client.vanish().await;
-        return result.map(|()| false);
+        return result.map(|()| true);
     }
     stage.done(Deed::Leave);
-    result.and(client.leave().await).map(|()| true)
+    result.and(client.leave().await).map(|()| false)
 }
 
 async fn act(
