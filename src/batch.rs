@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 /// Where a datagram came from or goes to: which of our sockets, which of our addresses, which peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Path {
     /// Index of the listening address (`--listen` may be repeated); of a TCP connection, its number from [`STREAMS`] on.
     pub socket: u16,

@@ -4,12 +4,14 @@
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
+
+use serde::{Deserialize, Serialize};
 pub use std::time::Duration;
 
 /// A point in monotonic time, in microseconds since an epoch of the caller's choice.
 ///
 /// Subtraction saturates: a late packet or a clock that stands still never panics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Instant(u64);
 
 impl Instant {
@@ -60,7 +62,7 @@ impl Sub<Duration> for Instant {
 }
 
 /// A rate in bits per second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Bitrate(u64);
 
 impl Bitrate {
@@ -102,7 +104,7 @@ impl fmt::Display for Bitrate {
 }
 
 /// Width and height of a picture or of a tile, in device pixels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PictureSize {
     /// Pixels from left to right.
     pub width: u16,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
 use crate::units::{Bitrate, PictureSize};
 use crate::wire::id::{Mid, Pt, Rid, Ssrc};
@@ -120,7 +122,7 @@ pub enum Command {
 }
 
 /// How much of a track may come from its publisher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackLimits {
     /// At most this much: of pictures all layers together, of sound what is in the packets.
     pub max_bitrate: Bitrate,
@@ -146,7 +148,7 @@ impl TrackLimits {
 }
 
 /// Audio or video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// Sound.
     Audio,
@@ -155,7 +157,7 @@ pub enum Kind {
 }
 
 /// How a viewer shows a track.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// Size of the tile in device pixels; ignored for audio.
     pub tile: PictureSize,
@@ -168,7 +170,7 @@ pub struct View {
 }
 
 /// Short-term credentials of one side (RFC 8445 section 5.3).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceCredentials {
     /// At least 4 characters; ours is unique within the server.
     pub ufrag: String,
@@ -183,7 +185,7 @@ impl std::fmt::Debug for IceCredentials {
 }
 
 /// Everything a shard must know of a session, made before the shard hears of it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct SessionParams {
     /// Its name.
     pub id: SessionId,
@@ -204,7 +206,7 @@ pub struct SessionParams {
 }
 
 /// Which shard owns a session: decided once, by the shard that first sees its peer nominate a pair.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Claim(AtomicU16);
 
 impl Claim {
@@ -227,7 +229,7 @@ impl Claim {
 }
 
 /// Negotiated ids of the header extensions we use (RFC 8285); 0 is "not negotiated".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtensionIds {
     /// `urn:ietf:params:rtp-hdrext:sdes:mid`
     pub mid: u8,
@@ -252,7 +254,7 @@ pub struct ExtensionIds {
 }
 
 /// A payload type and what it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayloadParams {
     /// The codec, with what tells its variants apart.
     pub codec: Codec,
@@ -263,7 +265,7 @@ pub struct PayloadParams {
 }
 
 /// One published m-line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrackParams {
     /// Its name.
     pub id: TrackId,
@@ -286,7 +288,7 @@ pub struct TrackParams {
 }
 
 /// One simulcast layer as the offer declares it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct LayerParams {
     /// Its place, from the smallest.
     pub layer: LayerId,
@@ -297,7 +299,7 @@ pub struct LayerParams {
 }
 
 /// One slot of a subscribing session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SlotParams {
     /// Its place.
     pub slot: SlotId,

@@ -75,7 +75,7 @@ impl Router {
     }
 
     /// A session has its keys.
-    fn secured(&mut self, now: Instant, place: u32) {
+    pub(super) fn secured(&mut self, now: Instant, place: u32) {
         let Some(session) = session_at(&mut self.sessions, place) else { return };
         session.arm(place, &mut self.timers);
         let early = session.take_early();
@@ -83,7 +83,7 @@ impl Router {
         early.into_iter().for_each(|mut datagram| self.take_media(now, place, &mut datagram));
     }
 
-    fn add_session(&mut self, now: Instant, params: Arc<SessionParams>) {
+    pub(super) fn add_session(&mut self, now: Instant, params: Arc<SessionParams>) {
         if self.lobby.has_as_new(params.id) {
             return;
         }

@@ -1,5 +1,7 @@
 //! What a shard tells the control plane: transitions and snapshots, never one event per packet.
 
+use serde::{Deserialize, Serialize};
+
 use super::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
 use super::speakers::Talker;
 use crate::units::{Bitrate, Duration, PictureSize};
@@ -114,7 +116,7 @@ pub struct LayerMeasure {
 }
 
 /// Why a slot sends the layer it sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Why {
     /// It is the smallest that fills the tile.
     Tile,
@@ -137,7 +139,7 @@ pub enum Why {
 }
 
 /// What passed in one session since it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStats {
     /// Media packets in, and their bytes.
     pub packets_in: u64,

@@ -184,7 +184,7 @@ impl Router {
     }
 
     /// A session becomes ours.
-    fn adopt(&mut self, now: Instant, place: u32, params: Arc<super::command::SessionParams>) {
+    pub(super) fn adopt(&mut self, now: Instant, place: u32, params: Arc<super::command::SessionParams>) {
         let more = self.lobby.at_mut(place).map(|g| std::mem::take(&mut g.more_slots)).unwrap_or_default();
         if self.sessions.len() <= place as usize {
             self.sessions.resize_with(place as usize + 1, || None);

@@ -15,13 +15,17 @@ const MAX_PATHS: usize = 8;
 
 #[derive(Debug)]
 struct Credentials {
-    ufrag: Box<[u8]>,
+    local: IceCredentials,
     key: stun::Key,
 }
 
 impl Credentials {
     fn new(local: &IceCredentials) -> Self {
-        Self { ufrag: local.ufrag.as_bytes().into(), key: stun::Key::new(local.pwd.as_bytes()) }
+        Self { local: local.clone(), key: stun::Key::new(local.pwd.as_bytes()) }
+    }
+
+    const fn ufrag(&self) -> &[u8] {
+        self.local.ufrag.as_bytes()
     }
 }
 
@@ -39,6 +43,11 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
+    /// What its peer proves to know, now and after a restart that it has not taken up yet.
+    pub(crate) fn credentials(&self) -> (IceCredentials, Option<IceCredentials>) {
+        (self.current.local.clone(), self.restart.as_ref().map(|restart| restart.local.clone()))
+    }
+
     /// Remembers a path; which one is to be forgotten for it, if there are too many. Never forgets `selected`.
     pub(crate) fn remember(&mut self, path: Path, selected: Option<Path>) -> Option<Path> {
         if self.paths.contains(&path) {
@@ -88,7 +97,7 @@ impl Lobby {
             self.guests.resize_with(place as usize + 1, || None);
         }
         let current = Credentials::new(&params.local);
-        self.by_ufrag.insert(current.ufrag.clone(), place);
+        self.by_ufrag.insert(current.ufrag().into(), place);
         let guest = Guest { params, more_slots: Vec::new(), current, restart: None, paths: Vec::new() };
         if let Some(seat) = self.guests.get_mut(place as usize) {
             *seat = Some(Box::new(guest));
@@ -100,7 +109,7 @@ impl Lobby {
         self.find_mut(id)?;
         let guest = self.guests.get_mut(id.index as usize)?.take()?;
         for credentials in guest.restart.iter().chain([&guest.current]) {
-            self.forget(&credentials.ufrag, id.index);
+            self.forget(credentials.ufrag(), id.index);
         }
         Some(guest)
     }
@@ -115,28 +124,47 @@ impl Lobby {
     pub(crate) fn restart(&mut self, id: SessionId, local: &IceCredentials) {
         let Some(guest) = self.find_mut(id) else { return };
         let new = Credentials::new(local);
-        let ufrag = new.ufrag.clone();
+        let ufrag = new.ufrag().into();
         let unused = guest.restart.replace(new);
         if let Some(unused) = unused {
-            self.forget(&unused.ufrag, id.index);
+            self.forget(unused.ufrag(), id.index);
         }
         self.by_ufrag.insert(ufrag, id.index);
+    }
+
+    /// A session that was just added stands where it stood in another process.
+    pub(crate) fn reinstate(
+        &mut self,
+        id: SessionId,
+        current: &IceCredentials,
+        restart: Option<&IceCredentials>,
+        paths: &[Path],
+    ) {
+        self.restart(id, current);
+        self.used(id.index, current.ufrag.as_bytes());
+        if let Some(restart) = restart {
+            self.restart(id, restart);
+        }
+        if let Some(guest) = self.find_mut(id) {
+            guest.paths = paths.to_vec();
+            guest.paths.truncate(MAX_PATHS);
+        }
     }
 
     /// The session whose ufrag a check names, with the key that must have signed it.
     pub(crate) fn by_ufrag(&self, ufrag: &[u8]) -> Option<(u32, &stun::Key)> {
         let place = *self.by_ufrag.get(ufrag)?;
         let guest = self.at(place)?;
-        let credentials = guest.restart.iter().chain([&guest.current]).find(|c| &*c.ufrag == ufrag)?;
+        let credentials = guest.restart.iter().chain([&guest.current]).find(|c| c.ufrag() == ufrag)?;
         Some((place, &credentials.key))
     }
 
     /// A valid check used this ufrag: if it is a restart's, the old one is over.
     pub(crate) fn used(&mut self, place: u32, ufrag: &[u8]) {
         let Some(guest) = self.at_mut(place) else { return };
-        if let Some(new) = guest.restart.take_if(|new| &*new.ufrag == ufrag) {
+        if let Some(new) = guest.restart.take_if(|new| new.ufrag() == ufrag) {
             let old = std::mem::replace(&mut guest.current, new);
-            self.forget(&old.ufrag, place);
+            self.forget(old.ufrag(), place);
         }
     }
 }

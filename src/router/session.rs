@@ -7,12 +7,13 @@ use super::allowance::Allowance;
 use super::bandwidth::reported::Reported;
 use super::command::{Kind, SessionParams, SlotParams, View};
 use super::counters::Counters;
+use super::egress::numbers::Numbers;
 use super::egress::outlet::{Outlet, Sent, Turn};
 use super::egress::pacer::next_on_grid;
 use super::egress::repair::Repair;
 use super::egress::slot::{Pulled, Slot};
 use super::event::SessionStats;
-use super::id::TrackId;
+use super::id::{SlotId, TrackId};
 use super::ingest::arrivals::Arrivals;
 use super::ingest::round_trip::RoundTrip;
 use super::ingest::streams::Streams;
@@ -22,7 +23,7 @@ use super::track::{Sub, Tracks};
 use crate::batch::{Path, TxBatch};
 use crate::units::{Bitrate, Duration, Instant, PictureSize};
 use crate::wire::id::Ssrc;
-use crate::wire::srtp::{Keys, Opener, Sealer};
+use crate::wire::srtp::{Keys, Material, Opener, Sealer, Windows};
 
 /// Without a valid check for so long the peer's consent is over (RFC 7675 section 5.1).
 pub(crate) const CONSENT: Duration = Duration::from_secs(30);
@@ -62,6 +63,8 @@ pub(crate) struct Session {
     pub(crate) params: Arc<SessionParams>,
     pub(crate) outlet: Outlet,
     pub(crate) opener: Option<Opener>,
+    /// What its keys are made of, for a successor.
+    pub(crate) material: Option<Material>,
     /// Media that came before the keys.
     early: Vec<Vec<u8>>,
     /// When the last valid check came, and whether that is too long ago.
@@ -133,6 +136,7 @@ impl Session {
         let mut session = Self {
             outlet: Outlet::new(params.extensions),
             opener: None,
+            material: None,
             early: Vec::new(),
             heard: now,
             lost: false,
@@ -208,8 +212,31 @@ impl Session {
         if first {
             self.outlet.sealer = Some(Sealer::new(keys));
             self.opener = Some(Opener::new(keys));
+            self.material = Some(keys.material.clone());
         }
         first
+    }
+
+    /// Media flow again with keys that another process used so far.
+    pub(crate) fn resume(&mut self, keys: &Keys, next_rtcp: u32, windows: Windows) {
+        self.outlet.sealer = Some(Sealer::resume(keys, next_rtcp));
+        self.opener = Some(Opener::resume(keys, windows));
+        self.material = Some(keys.material.clone());
+    }
+
+    /// The numbers of a slot go on.
+    pub(crate) fn resume_slot(&mut self, slot: SlotId, numbers: Numbers) {
+        let place = self.slot_place(slot.0);
+        if let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) {
+            slot.resume(numbers);
+        }
+    }
+
+    /// What passed before is counted with what will.
+    pub(crate) const fn count_from(&mut self, stats: SessionStats) {
+        (self.outlet.packets, self.outlet.bytes) = (stats.packets_out, stats.bytes_out);
+        self.counted = (stats.bytes_in, stats.bytes_out);
+        self.stats = stats;
     }
 
     /// Keeps media that came before the keys; false if there is no use for it. In DTLS 1.3 the client is done first

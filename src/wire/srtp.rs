@@ -7,8 +7,8 @@ mod keys;
 mod replay;
 
 use cipher::Cipher;
-pub use keys::{Direction, Keys, Profile};
-use replay::Streams;
+pub use keys::{Direction, Keys, Material, Profile};
+pub use replay::Windows;
 
 use super::bytes::{u16_at, u32_at};
 use super::id::{Seq, Seq16, Ssrc};
@@ -53,6 +53,16 @@ impl Sealer {
     pub fn new(keys: &Keys) -> Self {
         let Direction { rtp, rtcp } = keys.outbound.clone();
         Self { profile: keys.profile, rtp, rtcp, next_rtcp: 1 }
+    }
+
+    /// Goes on where another sealer of these keys ended: with the SRTCP index that it would have used next, or one after it.
+    pub fn resume(keys: &Keys, next_rtcp: u32) -> Self {
+        Self { next_rtcp, ..Self::new(keys) }
+    }
+
+    /// The SRTCP index of the next packet.
+    pub const fn next_rtcp(&self) -> u32 {
+        self.next_rtcp
     }
 
     /// The profile.
@@ -134,16 +144,24 @@ pub struct Opener {
     profile: Profile,
     rtp: Cipher,
     rtcp: Cipher,
-    rtp_streams: Streams,
-    rtcp_streams: Streams,
+    windows: Windows,
 }
 
 impl Opener {
     /// Opens with the inbound keys.
     pub fn new(keys: &Keys) -> Self {
         let Direction { rtp, rtcp } = keys.inbound.clone();
-        let (rtp_streams, rtcp_streams) = (Streams::default(), Streams::default());
-        Self { profile: keys.profile, rtp, rtcp, rtp_streams, rtcp_streams }
+        Self { profile: keys.profile, rtp, rtcp, windows: Windows::default() }
+    }
+
+    /// Goes on where another opener of these keys ended: what that one took this one does not take.
+    pub fn resume(keys: &Keys, windows: Windows) -> Self {
+        Self { windows, ..Self::new(keys) }
+    }
+
+    /// What was received.
+    pub const fn windows(&self) -> &Windows {
+        &self.windows
     }
 
     /// The profile.
@@ -161,12 +179,12 @@ impl Opener {
             return Err(Drop::Malformed);
         }
 
-        let stream = self.rtp_streams.find(ssrc)?;
-        let index = match self.rtp_streams.highest(stream) {
+        let stream = self.windows.rtp.find(ssrc)?;
+        let index = match self.windows.rtp.highest(stream) {
             Some(highest) => Seq(highest).nearest(wire).0,
             None => u64::from(wire.0),
         };
-        if index > MAX_INDEX || !self.rtp_streams.is_new(stream, index) {
+        if index > MAX_INDEX || !self.windows.rtp.is_new(stream, index) {
             return Err(Drop::Replay);
         }
 
@@ -187,7 +205,7 @@ impl Opener {
         if !authentic {
             return Err(Drop::Auth);
         }
-        self.rtp_streams.accept(stream, ssrc, index);
+        self.windows.rtp.accept(stream, ssrc, index);
         Ok(len)
     }
 
@@ -210,15 +228,15 @@ impl Opener {
         }
 
         let index = u64::from(trailer & !ENCRYPTED);
-        let stream = self.rtcp_streams.find(ssrc)?;
-        if !self.rtcp_streams.is_new(stream, index) {
+        let stream = self.windows.rtcp.find(ssrc)?;
+        if !self.windows.rtcp.is_new(stream, index) {
             return Err(Drop::Replay);
         }
 
         if !self.authenticate_rtcp(packet, len, ssrc, trailer).ok_or(Drop::Malformed)? {
             return Err(Drop::Auth);
         }
-        self.rtcp_streams.accept(stream, ssrc, index);
+        self.windows.rtcp.accept(stream, ssrc, index);
         Ok(len)
     }
 

@@ -29,7 +29,7 @@ use millrace::router::command::{
 use millrace::router::event::{Event, Why};
 use millrace::router::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
 use millrace::router::speakers::Talker;
-use millrace::router::{Router, RouterConfig};
+use millrace::router::{Router, RouterConfig, Snapshot};
 use millrace::units::{Bitrate, Duration, Instant, PictureSize};
 use millrace::wire::id::{Mid, Pt, Ssrc};
 use millrace::wire::payload::Codec;
@@ -120,6 +120,7 @@ pub struct World {
     pub downloads: Vec<(usize, Download)>,
     /// Who is behind which session, by the session's index.
     pub peers: Vec<Peer>,
+    sessions: Vec<Arc<SessionParams>>,
     pub events: Vec<(Instant, Event)>,
     /// Who talks, and which shard said so.
     pub talking: Vec<(Instant, ShardId, Vec<Talker>)>,
@@ -161,6 +162,7 @@ impl World {
             downloads: Vec::new(),
             batch: TxBatch::new(),
             peers: Vec::new(),
+            sessions: Vec::new(),
             events: Vec::new(),
             talking: Vec::new(),
             flows: HashMap::new(),
@@ -199,6 +201,7 @@ impl World {
         };
         let address = SocketAddr::new(ip, 10_000 + place as u16);
         self.peers.push(Peer::new(id, params.local.clone(), address, link, &client, server, seed, self.now));
+        self.sessions.push(params.clone());
         self.command(|| Command::AddSession(params.clone()));
         place
     }
@@ -445,6 +448,25 @@ impl World {
         }
         for (at, download) in &mut self.downloads {
             download.wake(now, &mut self.bottlenecks[*at], &mut self.rng);
+        }
+        self.settle();
+    }
+
+    /// Another process takes over everything; what the slots show it is told by whoever calls this.
+    pub fn follow(&mut self) {
+        let snapshots: Vec<_> = self.routers.iter().flat_map(Router::snapshots).collect();
+        let estate = postcard::to_allocvec(&(&self.sessions, snapshots)).expect("plain data");
+        let (sessions, snapshots): (Vec<Arc<SessionParams>>, Vec<Snapshot>) =
+            postcard::from_bytes(&estate).expect("as it was written");
+        self.sessions = sessions;
+        let shards = self.routers.len() as u8;
+        for (nth, router) in self.routers.iter_mut().enumerate() {
+            let seed = self.rng.next();
+            *router = Router::new(RouterConfig { shard: ShardId(nth as u8), shards, seed });
+            for snapshot in &snapshots {
+                let params = self.sessions[snapshot.id.index as usize].clone();
+                router.restore(self.now, params, snapshot);
+            }
         }
         self.settle();
     }

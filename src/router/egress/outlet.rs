@@ -75,7 +75,7 @@ pub(crate) struct Outlet {
     extensions: ExtensionIds,
     /// Whether all ids fit the one-byte form (RFC 8285 section 4.2).
     one_byte: bool,
-    transport_seq: u16,
+    pub(crate) transport_seq: u16,
     /// What feedback tells of the way, once a packet with a transport-wide number was sent.
     pub(crate) estimator: Option<Box<Estimator>>,
     /// What would be sent if there were room for it.

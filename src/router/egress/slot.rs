@@ -5,6 +5,7 @@
 //! a switch the next segment begins after the highest number ever sent, and of its source only what follows the keyframe
 //! is sent; every log holds a number once. So no SRTP index is ever used for two plaintexts.
 
+use super::numbers::Numbers;
 use super::outlet::{Head, Outlet, Sent, Turn};
 use super::sieve::{Fate, Shift, Sieve};
 use crate::batch::TxBatch;
@@ -19,9 +20,6 @@ use crate::units::{Duration, Instant, PictureSize};
 use crate::wire::ext::dependency_descriptor::Active;
 use crate::wire::id::{Pt, Seq, Ssrc};
 use crate::wire::payload::Codec;
-
-/// How many packets carry the mid, if the peer does not report the source sooner (RFC 9143 section 9.2).
-const WITH_MID: u8 = 100;
 
 /// What is held back for longer is not sent any more.
 const LATE: Duration = Duration::from_millis(1200);
@@ -87,19 +85,10 @@ pub(crate) struct Slot {
     // Read and written for every packet.
     segment: Segment,
     cursor: u64,
-    /// After the highest number sent.
-    next_seq: u64,
-    last_arrival: Instant,
-    last_ts: u32,
-    last_picture: u16,
-    last_tl0: u8,
-    last_frame: u16,
-    /// Whether the peer was told that not all decode targets come, and not since that all do.
-    narrowed: bool,
+    numbers: Numbers,
     /// The source's payload that `pt` stands for.
     payload: u8,
     pt: Pt,
-    with_mid: u8,
     /// Whether redundant audio is sent without what it repeats.
     unwraps: bool,
     /// Whether `segment` is being sent; if not, a place to begin is awaited.
@@ -109,15 +98,11 @@ pub(crate) struct Slot {
     /// What to send.
     pub(crate) target: Target,
     ssrc: Ssrc,
-    packets: u32,
-    octets: u32,
-    clock_rate: u32,
     /// When the last keyframe went out.
     pub(crate) keyframe_at: Instant,
     // Read at switches, reports and retransmissions.
     previous: Segment,
     rtx: Option<(Ssrc, Pt)>,
-    rtx_next: u64,
     pub(crate) params: SlotParams,
     /// What is to be shown.
     pub(crate) track: Option<TrackId>,
@@ -132,33 +117,20 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn new(params: SlotParams, view: View, described: bool, random: u64) -> Self {
-        // Below 2^15, so that a receiver which misses the first packets still guesses rollover 0 (RFC 3711 section 3.3.1).
-        let first = random & 0x7fff;
         Self {
             segment: Segment::EMPTY,
             cursor: 0,
-            next_seq: first,
-            last_arrival: Instant::ZERO,
-            last_ts: (random >> 16) as u32,
-            last_picture: (random >> 48) as u16 & 0x7fff,
-            last_tl0: 0,
-            last_frame: 0,
-            narrowed: false,
+            numbers: Numbers::new(random),
             payload: NONE,
             pt: Pt(0),
-            with_mid: WITH_MID,
             unwraps: false,
             running: false,
             described,
             target: Target::NOTHING,
             ssrc: params.ssrc,
-            packets: 0,
-            octets: 0,
-            clock_rate: 90_000,
             keyframe_at: Instant::ZERO,
             previous: Segment::EMPTY,
             rtx: None,
-            rtx_next: random >> 3 & 0x7fff,
             params,
             track: None,
             view,
@@ -167,6 +139,15 @@ impl Slot {
             behind_since: Instant::ZERO,
             moved: None,
         }
+    }
+
+    pub(crate) const fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    /// Goes on where another process ended.
+    pub(crate) const fn resume(&mut self, numbers: Numbers) {
+        self.numbers = numbers;
     }
 
     pub(crate) const fn ssrc(&self) -> Ssrc {
@@ -227,7 +208,7 @@ impl Slot {
 
     /// The peer has reported this source, so it knows which m-line it belongs to.
     pub(crate) const fn acknowledged(&mut self) {
-        self.with_mid = 0;
+        self.numbers.with_mid = 0;
     }
 
     /// Sends all that is there and may be sent.
@@ -348,8 +329,8 @@ impl Slot {
                 Sent::Yes(len) => {
                     counters.packets_out += 1;
                     counters.bytes_out += len as u64;
-                    self.packets = self.packets.wrapping_add(1);
-                    self.octets = self.octets.wrapping_add(u32::from(entry.len));
+                    self.numbers.packets = self.numbers.packets.wrapping_add(1);
+                    self.numbers.octets = self.numbers.octets.wrapping_add(u32::from(entry.len));
                 }
             }
             self.cursor += 1;
@@ -367,40 +348,40 @@ impl Slot {
         log: &Log,
         entry: &Entry,
     ) -> Sent {
-        let mid = if self.with_mid > 0 { Some(&self.params.mid) } else { None };
+        let mid = if self.numbers.with_mid > 0 { Some(&self.params.mid) } else { None };
         let sent = outlet.send(batch, turn, head, log, entry, mid);
         if sent == Sent::Full {
             return sent;
         }
         // Even where nothing went out the number is spent: the receiver sees a loss, never a repetition.
-        self.next_seq = self.next_seq.max(head.seq.0 + 1);
-        self.with_mid = self.with_mid.saturating_sub(1);
+        self.numbers.next_seq = self.numbers.next_seq.max(head.seq.0 + 1);
+        self.numbers.with_mid = self.numbers.with_mid.saturating_sub(1);
         if entry.is(KEYFRAME) {
             self.keyframe_at = turn.now;
         }
-        if head.ts.wrapping_sub(self.last_ts) as i32 >= 0 {
-            self.last_ts = head.ts;
-            self.last_arrival = entry.arrival;
+        if head.ts.wrapping_sub(self.numbers.last_ts) as i32 >= 0 {
+            self.numbers.last_ts = head.ts;
+            self.numbers.last_arrival = entry.arrival;
         }
         if head.blank {
             return sent;
         }
         if entry.is_described() {
             let frame = entry.frame.wrapping_add(head.frame_shift);
-            if frame.wrapping_sub(self.last_frame) < 1 << 15 {
-                self.last_frame = frame;
+            if frame.wrapping_sub(self.numbers.last_frame) < 1 << 15 {
+                self.numbers.last_frame = frame;
             }
         }
         if entry.picture_id_at != 0 {
             let picture = entry.picture_id.wrapping_add(head.picture_shift);
-            if picture.wrapping_sub(self.last_picture) & 0x7fff < 0x4000 {
-                self.last_picture = picture & 0x7fff;
+            if picture.wrapping_sub(self.numbers.last_picture) & 0x7fff < 0x4000 {
+                self.numbers.last_picture = picture & 0x7fff;
             }
         }
         if entry.tl0_at != 0 {
             let tl0 = entry.tl0.wrapping_add(head.tl0_shift);
-            if (tl0.wrapping_sub(self.last_tl0) as i8) > 0 {
-                self.last_tl0 = tl0;
+            if (tl0.wrapping_sub(self.numbers.last_tl0) as i8) > 0 {
+                self.numbers.last_tl0 = tl0;
             }
         }
         sent
@@ -411,12 +392,12 @@ impl Slot {
     fn active(&mut self, layer: &Layer, entry: &Entry) -> Option<Active> {
         let limits = self.segment.sieve.limits();
         if limits.is_none() && entry.is(KEYFRAME) {
-            self.narrowed = false;
+            self.numbers.narrowed = false;
         }
-        self.narrowed |= limits.is_some();
+        self.numbers.narrowed |= limits.is_some();
         let (spatial, temporal) = limits.unwrap_or((ALL, ALL));
         let (count, active) = layer.dependencies.targets.within(spatial, temporal);
-        (self.narrowed && count > 0 && active != 0).then_some((count, active))
+        (self.numbers.narrowed && count > 0 && active != 0).then_some((count, active))
     }
 
     /// Finds the payload type for another payload of the source.
@@ -431,7 +412,7 @@ impl Slot {
         self.payload = entry.payload;
         self.pt = ours.pt;
         self.rtx = self.params.rtx_ssrc.zip(ours.rtx);
-        self.clock_rate = track.clock_rate();
+        self.numbers.clock_rate = track.clock_rate();
         true
     }
 
@@ -440,15 +421,16 @@ impl Slot {
         let Some(layer) = track.layers.get(usize::from(self.target.layer)) else { return false };
         let place = match track.kind {
             Kind::Audio => {
-                let fresh =
-                    |place: &u64| layer.log.get(*place).is_some_and(|e| e.arrival > self.last_arrival);
+                let fresh = |place: &u64| {
+                    layer.log.get(*place).is_some_and(|e| e.arrival > self.numbers.last_arrival)
+                };
                 (self.cursor.max(layer.log.tail())..layer.log.head()).find(fresh)
             }
             Kind::Video => layer.log.beginning(now),
         };
         let Some(entry) = place.and_then(|p| layer.log.get(p)).copied() else { return false };
         // Older than what was sent, it would turn time back for as long as the viewer stays.
-        if entry.arrival < self.last_arrival {
+        if entry.arrival < self.numbers.last_arrival {
             return false;
         }
         self.payload = NONE;
@@ -461,14 +443,14 @@ impl Slot {
         self.cursor = layer.log.overtaken(place, entry.epoch, entry.seq);
         let codec = track.codec(entry.payload);
         let next = Segment {
-            seq_shift: self.next_seq.wrapping_sub(entry.seq),
-            first: self.next_seq,
+            seq_shift: self.numbers.next_seq.wrapping_sub(entry.seq),
+            first: self.numbers.next_seq,
             ts_shift: ts.wrapping_sub(entry.ts),
             epoch: entry.epoch,
             track: track.id.index,
             picture_shift,
             tl0_shift,
-            frame_shift: self.last_frame.wrapping_add(1).wrapping_sub(entry.frame),
+            frame_shift: self.numbers.last_frame.wrapping_add(1).wrapping_sub(entry.frame),
             layer: self.target.layer,
             closes: codec == Some(Codec::Vp8),
             sieve: Sieve::new(&entry, self.allowed(codec)),
@@ -487,8 +469,8 @@ impl Slot {
 
     /// The timestamp at which a segment that begins with `entry` goes on.
     fn continued_ts(&self, track: &Track, layer: &Layer, entry: &Entry) -> u32 {
-        if self.last_arrival == Instant::ZERO {
-            return self.last_ts;
+        if self.numbers.last_arrival == Instant::ZERO {
+            return self.numbers.last_ts;
         }
         let from = if self.running { &self.segment } else { &self.previous };
         let same = (from.track == track.id.index)
@@ -498,26 +480,34 @@ impl Slot {
         // Layers of one source are aligned by what their sender reports (RFC 3550 section 6.4.1) ...
         let aligned = same.and_then(|old| {
             let (before, after) = (old.clock?, layer.clock?);
-            let at = after.ntp_of(entry.ts, self.clock_rate);
-            Some(before.ts_at(at, self.clock_rate).wrapping_add(from.ts_shift))
+            let at = after.ntp_of(entry.ts, self.numbers.clock_rate);
+            Some(before.ts_at(at, self.numbers.clock_rate).wrapping_add(from.ts_shift))
         });
         // ... and all else by when it arrived.
         let arrived = || {
-            let passed = entry.arrival.since(self.last_arrival).as_micros() as u64;
-            self.last_ts.wrapping_add((passed * u64::from(self.clock_rate) / 1_000_000) as u32)
+            let passed = entry.arrival.since(self.numbers.last_arrival).as_micros() as u64;
+            self.numbers
+                .last_ts
+                .wrapping_add((passed * u64::from(self.numbers.clock_rate) / 1_000_000) as u32)
         };
         // A report that is off by seconds is not believed.
-        let near = |ts: &u32| (ts.wrapping_sub(self.last_ts) as i32).unsigned_abs() < self.clock_rate * 2;
+        let near = |ts: &u32| {
+            (ts.wrapping_sub(self.numbers.last_ts) as i32).unsigned_abs() < self.numbers.clock_rate * 2
+        };
         let ts = aligned.filter(near).unwrap_or_else(arrived);
-        if ts.wrapping_sub(self.last_ts) as i32 > 0 { ts } else { self.last_ts.wrapping_add(1) }
+        if ts.wrapping_sub(self.numbers.last_ts) as i32 > 0 {
+            ts
+        } else {
+            self.numbers.last_ts.wrapping_add(1)
+        }
     }
 
     /// What to add to picture numbers so that a segment that begins with `entry` goes on by one.
     const fn continued_picture(&self, entry: &Entry) -> (u16, u8) {
         let width = if entry.is(WIDE_ID) { 0x7fff } else { 0x7f };
         (
-            self.last_picture.wrapping_add(1).wrapping_sub(entry.picture_id) & width,
-            self.last_tl0.wrapping_add(1).wrapping_sub(entry.tl0),
+            self.numbers.last_picture.wrapping_add(1).wrapping_sub(entry.picture_id) & width,
+            self.numbers.last_tl0.wrapping_add(1).wrapping_sub(entry.tl0),
         )
     }
 
@@ -532,7 +522,7 @@ impl Slot {
     ) -> Option<Sent> {
         let (ssrc, pt) = self.rtx?;
         let segment = [&self.segment, &self.previous].into_iter().find(|s| out >= s.first)?;
-        if out >= self.next_seq {
+        if out >= self.numbers.next_seq {
             return None;
         }
         let (seq, shift) = segment.sieve.original(out.wrapping_sub(segment.seq_shift))?;
@@ -543,7 +533,7 @@ impl Slot {
         }
         let head = Head {
             ssrc,
-            seq: Seq(self.rtx_next),
+            seq: Seq(self.numbers.rtx_next),
             ts: entry.ts.wrapping_add(segment.ts_shift),
             pt,
             marker: segment.sieve.ended_picture(entry),
@@ -558,7 +548,7 @@ impl Slot {
         };
         let sent = outlet.send(batch, turn, &head, log, entry, Some(&self.params.mid));
         if sent != Sent::Full {
-            self.rtx_next += 1;
+            self.numbers.rtx_next += 1;
         }
         Some(sent)
     }
@@ -574,20 +564,20 @@ impl Slot {
         tracks: &Tracks,
     ) -> Option<Sent> {
         let (ssrc, pt) = self.rtx?;
-        let out = self.next_seq.saturating_sub(1 + back);
+        let out = self.numbers.next_seq.saturating_sub(1 + back);
         if let Some(sent) = self.resend(out, turn, outlet, batch, tracks) {
             return Some(sent);
         }
-        let sent = outlet.send_padding(batch, turn, ssrc, self.rtx_next, self.last_ts, pt);
+        let sent = outlet.send_padding(batch, turn, ssrc, self.numbers.rtx_next, self.numbers.last_ts, pt);
         if sent != Sent::Full {
-            self.rtx_next += 1;
+            self.numbers.rtx_next += 1;
         }
         Some(sent)
     }
 
     /// The full number that a NACK means.
     pub(crate) const fn number(&self, wire: crate::wire::id::Seq16) -> Seq {
-        Seq(self.next_seq).nearest(wire)
+        Seq(self.numbers.next_seq).nearest(wire)
     }
 
     /// Where an audio slot begins when it is given a track: with the next packet.
@@ -598,7 +588,7 @@ impl Slot {
     /// The timestamp that stands for `now`, and packets and octets sent, for a sender report.
     /// `None` when nothing is sent.
     pub(crate) fn report(&self, now: Instant, tracks: &Tracks) -> Option<(u32, u32, u32)> {
-        if !self.running || self.packets == 0 {
+        if !self.running || self.numbers.packets == 0 {
             return None;
         }
         let track = tracks.at(self.segment.track);
@@ -606,20 +596,21 @@ impl Slot {
         let ts = match (layer.and_then(|l| l.clock), track.and_then(|t| t.clock_offset)) {
             (Some(clock), Some(offset)) => {
                 let there = (now.as_micros() as i64).saturating_sub(offset);
-                clock.ts_at(there, self.clock_rate).wrapping_add(self.segment.ts_shift)
+                clock.ts_at(there, self.numbers.clock_rate).wrapping_add(self.segment.ts_shift)
             }
             _ => {
-                let here = Clock { ntp: self.last_arrival.as_micros() as i64, ts: self.last_ts };
-                here.ts_at(now.as_micros() as i64, self.clock_rate)
+                let here =
+                    Clock { ntp: self.numbers.last_arrival.as_micros() as i64, ts: self.numbers.last_ts };
+                here.ts_at(now.as_micros() as i64, self.numbers.clock_rate)
             }
         };
-        Some((ts, self.packets, self.octets))
+        Some((ts, self.numbers.packets, self.numbers.octets))
     }
 
     /// What it sent, if it ever did.
     pub(crate) fn measure(&self) -> Option<SlotMeasure> {
         let layer = Some(self.layer()).filter(|layer| *layer != NONE).map(LayerId);
-        let Self { packets, octets: bytes, .. } = *self;
+        let Numbers { packets, octets: bytes, .. } = self.numbers;
         (packets > 0).then_some(SlotMeasure { slot: self.params.slot, layer, packets, bytes })
     }
 

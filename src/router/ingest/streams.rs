@@ -1,6 +1,8 @@
 //! Which source of a publisher is which layer: by the SSRCs of the offer, else by the mid and rid extensions of the
 //! first packets (RFC 9143 section 9.2, RFC 8852), learned for the rest.
 
+use serde::{Deserialize, Serialize};
+
 use crate::router::command::{ExtensionIds, TrackParams};
 use crate::router::track::MAX_LAYERS;
 use crate::wire::id::{Pt, Ssrc};
@@ -10,7 +12,7 @@ use crate::wire::rtp;
 const MOST: usize = 64;
 
 /// What a source carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stream {
     pub(crate) ssrc: Ssrc,
     /// Which of the session's tracks.
@@ -41,6 +43,13 @@ impl Streams {
             }
         }
         streams
+    }
+
+    /// Goes on with what was learned before.
+    pub(crate) fn resume(&mut self, known: &[Stream]) {
+        for stream in known {
+            self.learn(*stream);
+        }
     }
 
     /// The stream of a source that is known.

@@ -6,10 +6,12 @@ pub mod red;
 pub mod vp8;
 pub mod vp9;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::PictureSize;
 
 /// A codec, with what tells its variants apart on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Codec {
     /// RFC 7741.
     Vp8,

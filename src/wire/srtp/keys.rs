@@ -5,12 +5,14 @@ use aes::{Aes128, Aes256};
 use ctr::cipher::{InnerIvInit, StreamCipher, StreamCipherCoreWrapper};
 use ctr::{Ctr128BE, CtrCore};
 use hmac::Hmac;
+use serde::{Deserialize, Serialize};
+
 use ring::aead::{AES_128_GCM, AES_256_GCM, Algorithm, LessSafeKey, UnboundKey};
 
 use super::cipher::{Cipher, Cm, Gcm};
 
 /// A DTLS-SRTP protection profile (RFC 5764 section 4.1.2, RFC 7714 section 14.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Profile {
     /// AES in counter mode with HMAC-SHA1 cut to 80 bits: everybody has it, and it costs three times as much.
     Aes128CmSha1_80,
@@ -68,6 +70,27 @@ impl Profile {
     }
 }
 
+/// What DTLS exported, from which a session's keys can be made once more.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Material {
+    profile: Profile,
+    bytes: Box<[u8]>,
+    is_dtls_server: bool,
+}
+
+impl Material {
+    /// The keys; `None` if it is not of the length that its profile asks for.
+    pub fn keys(&self) -> Option<Keys> {
+        Keys::from_exporter(self.profile, &self.bytes, self.is_dtls_server)
+    }
+}
+
+impl std::fmt::Debug for Material {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Material({:?}, ..)", self.profile)
+    }
+}
+
 /// Session keys of both directions, expanded: whoever makes them (a handshake worker) pays for that.
 #[derive(Clone, Debug)]
 pub struct Keys {
@@ -77,6 +100,8 @@ pub struct Keys {
     pub inbound: Direction,
     /// Seals what we send.
     pub outbound: Direction,
+    /// What they are made of.
+    pub material: Material,
 }
 
 impl Keys {
@@ -92,7 +117,8 @@ impl Keys {
         let client = Direction::derive(profile, client_key, client_salt)?;
         let server = Direction::derive(profile, server_key, server_salt)?;
         let (inbound, outbound) = if is_dtls_server { (client, server) } else { (server, client) };
-        Some(Self { profile, inbound, outbound })
+        let material = Material { profile, bytes: material.into(), is_dtls_server };
+        Some(Self { profile, inbound, outbound, material })
     }
 }
 

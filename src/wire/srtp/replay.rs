@@ -1,5 +1,7 @@
 //! Replay windows (RFC 3711 section 3.3.2), one per source.
 
+use serde::{Deserialize, Serialize};
+
 use super::Drop;
 use crate::wire::id::Ssrc;
 
@@ -10,7 +12,7 @@ pub(super) const MAX_STREAMS: usize = 64;
 const WINDOW: u64 = 128;
 
 /// What was received of one source.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Stream {
     ssrc: Ssrc,
     highest: u64,
@@ -42,10 +44,18 @@ impl Stream {
 
 /// The sources of one peer in one direction. A look-up begins where the last one ended; most packets follow one
 /// of their own kind.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Streams {
     streams: Vec<Stream>,
+    #[serde(skip)]
     last: usize,
+}
+
+/// What one peer was heard to send, so that nothing of it passes twice.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Windows {
+    pub(super) rtp: Streams,
+    pub(super) rtcp: Streams,
 }
 
 /// A place in [`Streams`]; `None` for a source that was not heard of.

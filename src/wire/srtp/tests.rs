@@ -48,7 +48,9 @@ fn session_keys(profile: Profile, algorithm: &'static Algorithm, key: &[u8]) -> 
         salt: 0x5175_6964_2070_726f_2071_756f,
     };
     let direction = Direction { rtp: Cipher::Gcm(gcm.clone()), rtcp: Cipher::Gcm(gcm) };
-    Keys { profile, inbound: direction.clone(), outbound: direction }
+    let material = vec![0; profile.keying_material_len()];
+    let keys = Keys::from_exporter(profile, &material, false).expect("keys");
+    Keys { inbound: direction.clone(), outbound: direction, ..keys }
 }
 
 #[test]

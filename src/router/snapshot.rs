@@ -1,0 +1,112 @@
+//! What a successor needs of a session so that its peer notices nothing but a short pause: how it is reached, its keys with
+//! every index that was used, and where the numbers of its slots stand.
+//!
+//! What can be had again is left out. What each slot shows the control plane says anew; what a publisher sends comes again
+//! with the next keyframe; what the way carries is measured again.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{IceCredentials, SessionParams, SlotParams};
+use super::egress::numbers::Numbers;
+use super::event::SessionStats;
+use super::id::{SessionId, ShardId};
+use super::ingest::streams::Stream;
+use super::paths::Route;
+use super::{Router, session_at};
+use crate::batch::Path;
+use crate::units::{Bitrate, Duration, Instant};
+use crate::wire::srtp::{Material, Windows};
+
+/// SRTCP indices that a successor leaves out. Ours ends when all that it sealed is known, so none would do: it is for the
+/// day on which that is not so.
+const SPARE: u32 = 256;
+
+/// A session that had its keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Which one.
+    pub id: SessionId,
+    /// Whose it is.
+    pub owner: ShardId,
+    /// What its peer proves to know, now and after a restart that it has not taken up yet.
+    local: IceCredentials,
+    restart: Option<IceCredentials>,
+    /// Where valid checks came from, and where it sends to. No TCP connections: they end with their process.
+    paths: Vec<Path>,
+    path: Option<Path>,
+    heard: Instant,
+    lost: bool,
+    material: Material,
+    next_rtcp: u32,
+    windows: Windows,
+    transport_seq: u16,
+    epoch: Duration,
+    limit: Bitrate,
+    voices: u8,
+    slots: Vec<(SlotParams, Numbers)>,
+    streams: Vec<Stream>,
+    stats: SessionStats,
+}
+
+impl Router {
+    /// Our sessions that have their keys, as they are when nothing is sent any more.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        let owner = self.config.shard;
+        let ours = self.sessions.iter().flatten().filter_map(|session| {
+            let guest = self.lobby.at(session.params.id.index)?;
+            let (sealer, opener) = session.outlet.sealer.as_ref().zip(session.opener.as_ref())?;
+            let datagrams = |path: &Path| !path.is_stream();
+            let (local, restart) = guest.credentials();
+            Some(Snapshot {
+                id: session.params.id,
+                owner,
+                local,
+                restart,
+                paths: guest.paths.iter().copied().filter(datagrams).collect(),
+                path: session.outlet.path.filter(datagrams),
+                heard: session.heard,
+                lost: session.lost,
+                material: session.material.clone()?,
+                next_rtcp: sealer.next_rtcp(),
+                windows: opener.windows().clone(),
+                transport_seq: session.outlet.transport_seq,
+                epoch: session.epoch,
+                limit: session.limit,
+                voices: session.voices,
+                slots: session.slots.iter().map(|slot| (slot.params.clone(), slot.numbers())).collect(),
+                streams: session.streams.iter().copied().collect(),
+                stats: session.stats,
+            })
+        });
+        ours.collect()
+    }
+
+    /// Takes over a session of another process, which must not send any more: ours from then on if its owner is this shard.
+    /// Every shard is told of every session. `now` goes on from where time was there.
+    pub fn restore(&mut self, now: Instant, params: Arc<SessionParams>, snapshot: &Snapshot) {
+        let (id, place) = (snapshot.id, snapshot.id.index);
+        self.add_session(now, Arc::clone(&params));
+        self.lobby.reinstate(id, &snapshot.local, snapshot.restart.as_ref(), &snapshot.paths);
+        let ours = snapshot.owner == self.config.shard;
+        let route = if ours { Route::Here(place) } else { Route::Relay(snapshot.owner) };
+        snapshot.paths.iter().for_each(|path| self.paths.set(*path, route));
+        let Some(keys) = snapshot.material.keys().filter(|_| ours) else { return };
+        self.adopt(now, place, params);
+        let Some(session) = session_at(&mut self.sessions, place) else { return };
+        session.add_slots(snapshot.slots.iter().map(|(params, _)| params.clone()).collect());
+        for (SlotParams { slot, .. }, numbers) in &snapshot.slots {
+            session.resume_slot(*slot, *numbers);
+        }
+        session.resume(&keys, snapshot.next_rtcp.saturating_add(SPARE), snapshot.windows.clone());
+        session.outlet.path = snapshot.path;
+        session.outlet.transport_seq = snapshot.transport_seq;
+        session.streams.resume(&snapshot.streams);
+        (session.heard, session.lost) = (snapshot.heard, snapshot.lost);
+        (session.limit, session.voices) = (snapshot.limit, snapshot.voices);
+        session.epoch = snapshot.epoch;
+        session.count_from(snapshot.stats);
+        self.secured(now, place);
+    }
+}
