@@ -6,16 +6,20 @@
 //! 3. The successor says that all else is in order: its settings, certificates, keys.
 //! 4. The control plane rests, and the store goes over with the lock on it.
 //! 5. The successor has read the store.
-//! 6. The server reads nothing any more, sends its clients on, and says so. What comes waits in the sockets.
+//! 6. The server reads nothing any more, sends its clients on, and hands over who is in which room with all media sessions.
+//!    What comes waits in the sockets.
 //! 7. The successor serves. The server ends.
 //!
 //! Until step 6 nothing is lost: if the successor fails, or is silent for too long, the server goes on.
 //!
 //! The first question is a line as all others on that socket. Then each message is a frame: its length and how many descriptors
 //! come with it, four bytes each, JSON, and the descriptors.
+//!
+//! What goes over in step 6 is written as it lies in memory, value after value, and so only for a successor in which all of it has
+//! the same [`LAYOUT`]. Any other finds its rooms empty, and the clients join again.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -24,13 +28,17 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tracing::warn;
 
 use crate::control::{Resting, Unavailable};
 use crate::json;
-use crate::net::{Layout, Sockets, receive_descriptors, send_descriptors};
+use crate::net::{Layout, Sockets, memory_file, receive_descriptors, send_descriptors};
+use crate::router::Snapshot;
 
 /// Which form of all this is spoken here.
-pub const FORM: u32 = 1;
+pub const FORM: u32 = 2;
+/// Which values lie one after the other in what goes over.
+pub const LAYOUT: u32 = 1;
 /// How long one step of the other side may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest frame.
@@ -109,6 +117,37 @@ struct Offer {
     metrics: Option<SocketAddr>,
 }
 
+/// Who is in which room, and the media sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    /// As the control plane wrote it.
+    pub(crate) rooms: Vec<u8>,
+    pub(crate) sessions: Vec<Snapshot>,
+}
+
+impl Live {
+    fn write(&self) -> io::Result<File> {
+        let written = postcard::to_allocvec(&(LAYOUT, &self.rooms, &self.sessions));
+        let mut file = memory_file()?;
+        file.write_all(&written.map_err(io::Error::other)?)?;
+        Ok(file)
+    }
+
+    /// Nothing, if it is of another layout.
+    fn read(mut file: File) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        let (layout, rest) = postcard::take_from_bytes::<u32>(&bytes).map_err(io::Error::other)?;
+        if layout != LAYOUT {
+            warn!("the sessions of the server before are laid out in another way: clients join again");
+            return Ok(Self::default());
+        }
+        let (rooms, sessions) = postcard::from_bytes(rest).map_err(io::Error::other)?;
+        Ok(Self { rooms, sessions })
+    }
+}
+
 /// What follows the offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -119,7 +158,7 @@ enum Step {
     Store,
     /// Of the successor: it was read.
     Loaded,
-    /// Of the server: nothing is read here any more.
+    /// Of the server: nothing is read here any more, and this is what is not kept.
     Go,
     /// Of the successor: it serves.
     Serving,
@@ -226,11 +265,12 @@ impl Successor {
         Ok(Self { line, resting })
     }
 
-    /// Step 6, once nothing is read here any more: sends the clients on.
-    pub(crate) fn go(self) -> io::Result<Gone> {
-        let Self { mut line, resting } = self;
+    /// Step 6, once nothing is read here any more: sends the clients on, and hands over `sessions`.
+    pub(crate) fn go(self, sessions: Vec<Snapshot>) -> io::Result<Gone> {
+        let Self { mut line, mut resting } = self;
+        let live = Live { rooms: std::mem::take(&mut resting.live), sessions }.write()?;
         resting.end();
-        line.say(&Step::Go, &[])?;
+        line.say(&Step::Go, &[live.as_fd()])?;
         Ok(Gone(line))
     }
 }
@@ -307,10 +347,12 @@ impl Predecessor {
     }
 
     /// Steps 5 and 6: returns when the sockets and the store are ours alone.
-    pub(crate) fn take_over(&mut self) -> Result<(), HandoverError> {
+    pub(crate) fn take_over(&mut self) -> Result<Live, HandoverError> {
         self.line.say(&Step::Loaded, &[])?;
-        self.line.await_step(&Step::Go)?;
-        Ok(())
+        let live = self.line.await_step(&Step::Go)?.pop();
+        let live = live.ok_or_else(|| odd("who is in the rooms did not come"))?;
+        // The other server has let go: whatever is wrong with this, people come in again.
+        Ok(Live::read(live.into()).inspect_err(|e| warn!("nobody stays in a room: {e}")).unwrap_or_default())
     }
 
     /// Step 7.

@@ -33,6 +33,23 @@ fn fill(members: &mut [(&str, Value)]) -> Map<String, Value> {
     object
 }
 
+/// A value as JSON within another format, one that cannot leave members out: for `#[serde(with)]`.
+pub(crate) mod text {
+    use serde::de::{DeserializeOwned, Error as _};
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        serde_json::to_string(value).map_err(S::Error::custom)?.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<T, D::Error> {
+        super::parse(String::deserialize(from)?.as_bytes()).map_err(D::Error::custom)
+    }
+}
+
 struct Json(Value);
 
 fn unexpected(value: &Value, expected: &dyn Expected) -> Error {

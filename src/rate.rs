@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// So many at once, and one more each time that this has passed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
@@ -18,7 +20,7 @@ impl Rate {
 
 /// When all that was let through will have been paid for: a token bucket in one number. Times count from any moment,
 /// as long as it is always the same.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Bucket(Duration);
 
 impl Bucket {

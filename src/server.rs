@@ -2,6 +2,7 @@
 
 mod thread;
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -18,18 +19,19 @@ use crate::admin::{self, Inheritance};
 use crate::certificate::{CertificateError, Certificates};
 use crate::config::{self, Config, Problem};
 use crate::control::directory::{DEFAULT_APP, Directory, Failure, SystemEntropy};
-use crate::control::rooms::{self, Rooms};
+use crate::control::rooms;
 use crate::control::store::{JournalStore, Store, StoreError, StoreThread};
-use crate::control::{Control, Parts, State, Unavailable};
-use crate::handover::{Estate, Gone, HandoverError, Predecessor, Successor};
+use crate::control::{Control, Parts, Taken, Unavailable};
+use crate::handover::{Estate, Gone, HandoverError, Live, Predecessor, Successor};
 use crate::handshake::{Handshakes, Identity, Outcome};
 use crate::hooks::Hooks;
 use crate::http::{self, Http, HttpError, NodeReport, Serving, ShardReport, Site, Uploads, V1};
 use crate::mail::{Mail, Mailer};
 use crate::net::{self, BindError, Choice, Places, Refused, Stream};
+use crate::router::Snapshot;
 use crate::router::event::Event;
 use crate::router::id::ShardId;
-use crate::shard::{ShardConfig, ShardStats, Shards, Sinks};
+use crate::shard::{Left, ShardConfig, ShardStats, Shards, Sinks};
 use crate::signal::quic::{self, CertificateSlot, Endpoint, ResetKey};
 use crate::signal::quic_socket::{QuicIntake, QuicSocket};
 use crate::signal::webtransport::Origins;
@@ -220,30 +222,33 @@ impl Server {
         let mut directory = Directory::new(store.load()?, Box::new(SystemEntropy::default()));
         directory.app_or_new(DEFAULT_APP)?;
         let demo = if config.demo { Some(directory.demo_group().map_err(StartError::Demo)?) } else { None };
-        if let Some(before) = &mut before {
-            before.take_over()?;
-        }
+        let live = before.as_mut().map(Predecessor::take_over).transpose()?;
+        let (taken, left) = live.map(sort_out).unwrap_or_default();
         let shard_config = ShardConfig { sockets, io: choice, pin: false };
         seats
-            .start(shard_config, seed, |shard| sinks(shard, &control, &handshakes, &intake))
+            .start(shard_config, seed, &left, |shard| sinks(shard, &control, &handshakes, &intake))
             .map_err(refused("the threads that move media"))?;
 
         // The control plane.
-        let rooms = Rooms::new(rooms::Config {
+        let rooms = rooms::Config {
             candidates,
             streams,
             fingerprint: current.hash(),
             voices: config.voices,
             handshakes: HANDSHAKES_IN_FLIGHT,
-        });
+        };
+        let now = net::now();
+        let went_over: HashSet<_> = left.iter().map(|(params, _)| params.id).collect();
+        let state = taken.go_on(now, directory, rooms, |id| went_over.contains(&id));
         let keeper = StoreThread::start(Box::new(store));
         let commits = keeper.commits();
         let actor = inbox.start(Parts {
-            state: State::new(directory, rooms),
+            state,
             keeper: Box::new(keeper),
             data_plane: Box::new(shards.clone()),
             handshakes: Box::new(handshakes.clone()),
             hooks: Hooks::start(config.webhooks.as_ref()),
+            now,
         });
         // The first turn keeps what making the demo group changed.
         runtime.block_on(control.with(|_, _| ()))?;
@@ -384,7 +389,10 @@ impl Server {
             }
         });
         self.shards.stop();
-        let followed = successor.go().map_err(HandoverError::from).and_then(Gone::await_serving);
+        let followed = successor
+            .go(self.shards.take_snapshots())
+            .map_err(HandoverError::from)
+            .and_then(Gone::await_serving);
         runtime.block_on(async {
             for serving in serving {
                 serving.stop().await;
@@ -431,6 +439,16 @@ fn mail(config: &Config) -> Mail {
         None if reached => Mail::Off,
         None => Mail::Log,
     }
+}
+
+/// Whose session is whose.
+fn sort_out(live: Live) -> (Taken, Vec<Left>) {
+    let taken = Taken::read(&live.rooms);
+    let connections = taken.connections();
+    let with_params = |snapshot: Snapshot| Some((Arc::clone(connections.get(&snapshot.id)?), snapshot));
+    let left: Vec<_> = live.sessions.into_iter().filter_map(with_params).collect();
+    info!("{} media sessions go on", left.len());
+    (taken, left)
 }
 
 fn report_handshakes(control: &Control) -> Box<dyn Fn(crate::router::id::SessionId, Outcome) + Send + Sync> {

@@ -11,6 +11,9 @@ use std::iter::FusedIterator;
 use std::ops::{Bound, RangeBounds};
 use std::{slice, vec};
 
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// Most entries of a run: what lies behind a new entry moves, so that a run is short.
 const RUN: usize = 64;
 
@@ -257,6 +260,21 @@ impl<K: Ord, V> Extend<(K, V)> for Map<K, V> {
     }
 }
 
+/// As a list of its entries.
+impl<K: Serialize, V: Serialize> Serialize for Map<K, V> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut list = to.serialize_seq(Some(self.len))?;
+        self.iter().try_for_each(|entry| list.serialize_element(&entry))?;
+        list.end()
+    }
+}
+
+impl<'de, K: Ord + Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Map<K, V> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Vec::deserialize(from).map(Self::from_iter)
+    }
+}
+
 impl<'a, K, V> IntoIterator for &'a Map<K, V> {
     type Item = (&'a K, &'a V);
     type IntoIter = Iter<'a, K, V>;
@@ -428,6 +446,20 @@ impl<K: Ord> Extend<K> for Set<K> {
 impl<K: Ord, const N: usize> From<[K; N]> for Set<K> {
     fn from(keys: [K; N]) -> Self {
         keys.into_iter().collect()
+    }
+}
+
+impl<K: Serialize> Serialize for Set<K> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut list = to.serialize_seq(Some(self.len()))?;
+        self.iter().try_for_each(|key| list.serialize_element(key))?;
+        list.end()
+    }
+}
+
+impl<'de, K: Ord + Deserialize<'de>> Deserialize<'de> for Set<K> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Vec::deserialize(from).map(Self::from_iter)
     }
 }
 

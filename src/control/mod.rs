@@ -19,6 +19,7 @@ pub mod requests;
 mod rest;
 pub mod rights;
 pub mod rooms;
+mod snapshot;
 pub mod store;
 pub mod tally;
 
@@ -37,6 +38,7 @@ use self::directory::{Change, Directory};
 use self::port::Port;
 pub use self::rest::Resting;
 use self::rooms::{Effect, LinkId, Rooms};
+pub use self::snapshot::Taken;
 use self::tally::Tally;
 use crate::handshake::{Fingerprint, Handshakes};
 use crate::hooks::Hooks;
@@ -105,7 +107,7 @@ impl State {
 /// The time of one turn of the actor: read once.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Monotonic, since the actor began.
+    /// Monotonic.
     pub instant: Instant,
     /// Time since 1970, for what is kept across restarts.
     pub unix: Duration,
@@ -173,6 +175,8 @@ pub struct Parts {
     pub handshakes: Box<dyn Handshaking>,
     /// Who is told what happens in groups.
     pub hooks: Hooks,
+    /// What time it is by the clock of the rooms.
+    pub now: Instant,
 }
 
 type Finish = Box<dyn FnOnce(bool) + Send>;
@@ -278,13 +282,14 @@ struct Actor {
     data_plane: Box<dyn DataPlane>,
     handshakes: Box<dyn Handshaking>,
     hooks: Hooks,
-    epoch: tokio::time::Instant,
+    /// One moment on two clocks.
+    epoch: (Instant, tokio::time::Instant),
 }
 
 async fn run(mut inbox: Inbox, parts: Parts) {
-    let Parts { state, keeper, data_plane, handshakes, hooks } = parts;
-    let mut actor =
-        Actor { state, keeper, data_plane, handshakes, hooks, epoch: tokio::time::Instant::now() };
+    let Parts { state, keeper, data_plane, handshakes, hooks, now } = parts;
+    let epoch = (now, tokio::time::Instant::now());
+    let mut actor = Actor { state, keeper, data_plane, handshakes, hooks, epoch };
     loop {
         let timer = actor.wakes_at();
         tokio::select! {
@@ -298,7 +303,7 @@ async fn run(mut inbox: Inbox, parts: Parts) {
             }
             asked = inbox.rests.recv() => {
                 let Some(asked) = asked else { return };
-                if rest::rest(actor.lend(), asked).await {
+                if rest::rest(actor.lend(), actor.state.snapshot(), asked).await {
                     return actor.state.send_on();
                 }
             }
@@ -323,7 +328,7 @@ impl Actor {
     fn wakes_at(&self) -> Option<tokio::time::Instant> {
         let rooms = match self.state.rooms.poll_timeout() {
             Instant::NEVER => None,
-            at => self.epoch.checked_add(Duration::from_micros(at.as_micros())),
+            at => self.epoch.1.checked_add(at.since(self.epoch.0)),
         };
         let directory = self.state.directory.poll_timeout().and_then(|at| {
             // Clocks are set, so that is looked at again before long.
@@ -335,12 +340,7 @@ impl Actor {
 
     /// Runs one piece of work and carries out what follows from it. A panic ends the work and nothing else.
     fn turn<R>(&mut self, work: impl FnOnce(&mut State, Now) -> R) -> Option<R> {
-        let now = Now {
-            instant: Instant::from_micros(
-                u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX),
-            ),
-            unix: unix_now(),
-        };
+        let now = Now { instant: self.epoch.0 + self.epoch.1.elapsed(), unix: unix_now() };
         let state = &mut self.state;
         let result = catch_unwind(AssertUnwindSafe(|| work(state, now))).ok();
         let settled = catch_unwind(AssertUnwindSafe(|| state.settle(now))).ok();

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
 
@@ -88,7 +90,7 @@ pub enum Patched {
 }
 
 /// All resources.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Resources {
     /// By the digests of their names: how long looking one up takes says nothing of the names.
     all: HashMap<TokenId, Resource>,
@@ -96,7 +98,7 @@ pub(super) struct Resources {
     per_person: HashMap<Uid, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Resource {
     link: LinkId,
     gid: Gid,

@@ -23,6 +23,8 @@ pub(super) type Asked = oneshot::Sender<Resting>;
 pub struct Resting {
     /// What is kept, with all that was ever acknowledged, and the lock on it.
     pub store: File,
+    /// What is not kept: see [`super::Taken`].
+    pub live: Vec<u8>,
     end: oneshot::Sender<()>,
 }
 
@@ -53,11 +55,11 @@ impl Actor {
 }
 
 /// Rests; whether the actor is to end.
-pub(super) async fn rest(store: oneshot::Receiver<Option<File>>, asked: Asked) -> bool {
+pub(super) async fn rest(store: oneshot::Receiver<Option<File>>, live: Vec<u8>, asked: Asked) -> bool {
     let Ok(Some(store)) = store.await else { return false };
     let (end, ended) = oneshot::channel();
     // Who has lost patience drops it, and with it the rest ends.
-    drop(asked.send(Resting { store, end }));
+    drop(asked.send(Resting { store, live, end }));
     ended.await.is_ok()
 }
 

@@ -25,7 +25,7 @@ use std::io;
 use std::time::Duration;
 
 pub use interfaces::addresses;
-pub use pass::{receive_descriptors, send_descriptors};
+pub use pass::{memory_file, receive_descriptors, send_descriptors};
 pub use sockets::{BindError, Layout, ShardSockets, Sockets, bind};
 pub use streams::{Places, Stream};
 pub use thread::{all_descriptors, now, pin, processor_time, raise_priority, small_pages};

@@ -1,5 +1,6 @@
 //! Descriptors on their way to another process: `SCM_RIGHTS` of unix(7).
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -95,6 +96,17 @@ fn receive_some(from: &UnixStream, taken: &mut Vec<OwnedFd>) -> io::Result<()> {
     }
 }
 
+/// A file that is in no folder and on no disk, and that is gone with its last descriptor.
+pub fn memory_file() -> io::Result<File> {
+    // SAFETY: the name ends with a zero, and is only read; the flags are those of memfd_create(2).
+    let made = unsafe { libc::memfd_create(c"millrace".as_ptr(), libc::MFD_CLOEXEC) };
+    if made < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel opened it for us by this call, and nobody else owns it.
+    Ok(unsafe { File::from_raw_fd(made) })
+}
+
 const fn empty_slice() -> libc::iovec {
     libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }
 }
@@ -120,7 +132,6 @@ fn point(
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::io::{Read, Seek, Write};
     use std::os::fd::AsFd;
 

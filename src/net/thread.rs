@@ -1,16 +1,16 @@
 //! What the process and its threads ask of the scheduler, of the clock and of the memory.
 
 use std::io;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::units::Instant;
 
-static EPOCH: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
-
-/// The time since the process first asked for it; the same for all threads.
+/// The time since the host began; the same for all threads, and for a process that goes on where this one ends.
 pub fn now() -> Instant {
-    Instant::ZERO + EPOCH.elapsed()
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec`, and that is what is there. This clock is on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    Instant::from_micros(time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000)
 }
 
 /// Nice value of a shard's thread: before handshakes and the control plane, which run at 0.

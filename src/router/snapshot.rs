@@ -106,6 +106,8 @@ impl Router {
         (session.heard, session.lost) = (snapshot.heard, snapshot.lost);
         (session.limit, session.voices) = (snapshot.limit, snapshot.voices);
         session.epoch = snapshot.epoch;
+        // That was told, or would have been.
+        session.news.lost = snapshot.lost;
         session.count_from(snapshot.stats);
         self.secured(now, place);
     }

@@ -1,12 +1,12 @@
 //! What a shard turns: the sans-I/O core, as the loop sees it.
 
 use crate::batch::{Path, TxBatch};
-use crate::router::Router;
 use crate::router::command::Command;
 use crate::router::counters::{Counters, Gauges};
 use crate::router::event::Event;
 use crate::router::id::{SessionId, ShardId};
 use crate::router::peer::PeerMessage;
+use crate::router::{Router, Snapshot};
 use crate::units::Instant;
 
 /// A sans-I/O core. Whatever it is handed, it may afterwards have something to transmit, to tell a peer shard or to
@@ -46,6 +46,10 @@ pub trait Core: Send + 'static {
     /// What it has now.
     fn gauges(&self) -> Gauges {
         Gauges::default()
+    }
+    /// What it leaves to a successor when it does nothing any more.
+    fn snapshots(&self) -> Vec<Snapshot> {
+        Vec::new()
     }
 }
 
@@ -102,5 +106,9 @@ impl Core for Router {
 
     fn gauges(&self) -> Gauges {
         self.gauges()
+    }
+
+    fn snapshots(&self) -> Vec<Snapshot> {
+        self.snapshots()
     }
 }

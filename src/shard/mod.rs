@@ -27,11 +27,11 @@ use self::mailbox::{Inbox, Outbox};
 use self::turn::Turner;
 use crate::batch::Path;
 use crate::net::{self, Choice, Driver, Sockets, Stream, Waker};
-use crate::router::command::Command;
+use crate::router::command::{Command, SessionParams};
 use crate::router::counters::{Counters, Gauges};
 use crate::router::event::Event;
 use crate::router::id::ShardId;
-use crate::router::{Router, RouterConfig};
+use crate::router::{Router, RouterConfig, Snapshot};
 use crate::units::{Duration, Instant};
 
 /// A shard that has not come round for this long is stuck: an idle one comes round every second.
@@ -52,6 +52,9 @@ pub struct ShardConfig {
     /// Whether each thread stays on a core of its own.
     pub pin: bool,
 }
+
+/// A session that another process left.
+pub type Left = (Arc<SessionParams>, Snapshot);
 
 /// Takes one QUIC datagram.
 pub type QuicSink = Box<dyn FnMut(Path, &[u8]) + Send>;
@@ -133,6 +136,8 @@ struct Shown {
     heartbeat: AtomicU64,
     stop: AtomicBool,
     stats: Mutex<ShardStats>,
+    /// What it left when it ended.
+    left: Mutex<Vec<Snapshot>>,
 }
 
 impl Shown {
@@ -238,6 +243,11 @@ impl Shards {
         self.0.shards.iter().map(|reach| Instant::from_micros(reach.shown.heartbeat.load(Ordering::Relaxed)))
     }
 
+    /// The sessions that were left by threads that ended.
+    pub fn take_snapshots(&self) -> Vec<Snapshot> {
+        self.0.shards.iter().flat_map(|reach| std::mem::take(&mut *lock(&reach.shown.left))).collect()
+    }
+
     /// Ends the threads after what they have in hand, and waits for them.
     pub fn stop(&self) {
         for reach in &self.0.shards {
@@ -253,11 +263,13 @@ impl Shards {
 
 impl Seats {
     /// Starts the threads, each with a router and the sinks that `sinks` makes for it. Returns when all of them turn,
-    /// or with the error of the first that cannot. `seed` is of whatever must not be guessed from outside.
+    /// or with the error of the first that cannot. `seed` is of whatever must not be guessed from outside; `left` are the
+    /// sessions of a process before.
     pub fn start(
         self,
         config: ShardConfig,
         seed: u64,
+        left: &[Left],
         sinks: impl FnMut(ShardId) -> Sinks,
     ) -> io::Result<()> {
         let shards = self.shards.count() as u8;
@@ -267,6 +279,7 @@ impl Seats {
         let router = |shard| {
             let mut router = Router::new(RouterConfig { shard, shards, seed: seed(shard) });
             router.set_time(now, unix);
+            left.iter().for_each(|(params, snapshot)| router.restore(now, Arc::clone(params), snapshot));
             router
         };
         self.start_with(config, router, sinks)

@@ -216,6 +216,9 @@ impl<C: Core> Turner<C> {
         self.handle_messages(now);
         self.transmit(now);
         let _ = self.driver.turn(Some(Duration::ZERO), &mut |_, _| {});
+        if let Ok(left) = catch_unwind(AssertUnwindSafe(|| self.work.core.snapshots())) {
+            *super::lock(&self.shown.left) = left;
+        }
         self.published = Instant::ZERO;
         self.show(now + IDLE);
     }

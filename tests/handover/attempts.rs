@@ -68,12 +68,12 @@ fn a_successor_that_fails_on_the_way_leaves_the_server_as_it_was() {
     let gid = made["gid"].as_u64().expect("a room");
 
     // It goes with what it was offered, ...
-    let (offer, descriptors) = hear(&mut introduced(data.path(), 1));
-    assert!(offer.contains("\"form\":1"), "{offer}");
+    let (offer, descriptors) = hear(&mut introduced(data.path(), 2));
+    assert!(offer.contains("\"form\":2"), "{offer}");
     assert!(descriptors > 2, "the media port's and the page's: {descriptors}");
     rename(&server, &token, gid, "second");
     // ... with the store in its hands, ...
-    let mut stream = introduced(data.path(), 1);
+    let mut stream = introduced(data.path(), 2);
     hear(&mut stream);
     say(&mut stream, "ready");
     assert_eq!(hear(&mut stream), ("\"store\"".to_owned(), 1));
@@ -81,7 +81,7 @@ fn a_successor_that_fails_on_the_way_leaves_the_server_as_it_was() {
     rename(&server, &token, gid, "third");
     // ... or it is of another time.
     let (offer, descriptors) = hear(&mut introduced(data.path(), 99));
-    assert!(offer.contains("\"form\":1") && descriptors == 0, "{offer}");
+    assert!(offer.contains("\"form\":2") && descriptors == 0, "{offer}");
 
     assert_eq!(name(&server, &token), "third");
     let successor = follow(server, data.path(), "auto");

@@ -342,7 +342,7 @@ pub enum Happening {
 }
 
 /// Who holds a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The user.
     pub uid: Uid,

@@ -19,6 +19,8 @@ mod view;
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 pub use fragment::{credentials, restarted};
 pub use order::layers_in_order;
 pub use publish::{PublishIds, Published, publish};
@@ -30,7 +32,7 @@ use crate::router::command::IceCredentials;
 use crate::wire::sdp;
 
 /// Our side of a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ours {
     /// Our ICE credentials for this connection.
     pub ice: IceCredentials,

@@ -3,6 +3,8 @@
 //! Slots are only ever added, and a slot keeps its m-line, mid and SSRCs for the life of the connection
 //! (RFC 3264 section 8: m-lines never go away, new ones follow the old).
 
+use serde::{Deserialize, Serialize};
+
 use super::codecs::{self, AUDIO_FEEDBACK, VIDEO_FEEDBACK, offered};
 use super::transport::{check_setup, kind_of, remote, write_candidates, write_media, write_session};
 use super::{Error, Ours, Remote, extensions};
@@ -15,7 +17,7 @@ use crate::wire::sdp::{Session, Writer};
 const MAX_SLOTS: usize = crate::wire::sdp::MAX_MEDIA;
 
 /// One viewer's connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Subscriber {
     ours: Ours,
     /// `sess-id` (RFC 8866 section 5.2), and the name under which all slots belong together.
@@ -30,7 +32,7 @@ pub struct Subscriber {
 }
 
 /// An m-line of our offer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Slot {
     kind: Kind,
     mid: Mid,
@@ -202,7 +204,7 @@ impl Subscriber {
 }
 
 /// Steele, Lea and Flood's generator: SSRCs must differ, not be secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SplitMix(pub(super) u64);
 
 impl SplitMix {

@@ -1,6 +1,8 @@
 //! What a player of WHEP is told of what it sees, and what it picks of that: the extensions of draft-ietf-wish-whep-02, server-sent
 //! events and video layer selection.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Resource, no_resource};
 use crate::control::directory::TokenId;
 use crate::control::rooms::{Pick, Shown};
@@ -11,7 +13,7 @@ use crate::signal::message::Refusal;
 const MOST_STREAMS: usize = 8;
 
 /// Which kinds of events a player wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kinds([bool; 4]);
 
 impl Kinds {
@@ -43,7 +45,7 @@ pub struct Look {
 }
 
 /// How a player is told what it sees.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Player {
     video: Option<usize>,
     /// Its streams of events by their numbers, ...

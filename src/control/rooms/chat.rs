@@ -4,6 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::group::Group;
 use super::{Effect, Happened, LinkId, Rooms, Seat};
 use crate::control::directory::Identity;
@@ -30,15 +32,16 @@ const HANDS: usize = 100;
 /// The longest reaction, in bytes: one picture character may take as many.
 const REACTION: usize = 32;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Speaker {
     paid: Bucket,
     /// What was said under which key.
+    #[serde(with = "crate::json::text")]
     keys: VecDeque<(u64, Said)>,
 }
 
 /// The talk of a group.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Talk {
     paid: Bucket,
     speakers: HashMap<Uid, Speaker>,

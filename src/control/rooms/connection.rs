@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use tracing::info;
 
 use super::publish::End;
@@ -16,10 +18,10 @@ use crate::signal::message::{Muted, Notice, Refusal, StreamId};
 use crate::units::{Instant, PictureSize};
 
 /// How often an unclaimed session's claim is looked at, in case the event was dropped.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What a media session is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Purpose {
     /// It carries a stream in.
     Publishing(StreamId),
@@ -28,13 +30,15 @@ pub(super) enum Purpose {
 }
 
 /// A media session.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Session {
     pub(super) purpose: Purpose,
     /// Set once the shards know it.
     pub(super) params: Option<Arc<SessionParams>>,
     /// The shard that owns it.
+    #[serde(skip)]
     pub(super) owner: Option<ShardId>,
+    #[serde(skip)]
     pub(super) quality: Quality,
     /// Of our certificate when it began: it holds for the session's life, whatever certificate came since.
     pub(super) fingerprint: [u8; 32],

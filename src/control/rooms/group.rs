@@ -1,5 +1,7 @@
 //! Groups: joining and leaving, the people who are there, and the roster of what they publish.
 
+use serde::{Deserialize, Serialize};
+
 use bytes::Bytes;
 
 use super::chat::Talk;
@@ -17,13 +19,14 @@ const MAX_GROUPS: usize = 16;
 const LISTED_PEOPLE: usize = 500;
 
 /// A group with somebody in it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Group {
     /// Who is here, by however many links.
     pub(super) people: Map<Uid, Vec<LinkId>>,
     /// What is published here.
     pub(super) streams: Set<StreamId>,
     /// Who was last told to be talking.
+    #[serde(skip)]
     pub(super) talking: Vec<StreamId>,
     /// What is said here.
     pub(super) talk: Talk,
@@ -34,9 +37,11 @@ pub(super) struct Group {
     /// The last count that was told.
     told: u32,
     /// Who came and went since that was told last.
+    #[serde(skip)]
     news: News,
     /// All people, as whoever joined last was told: the line serves until the news are told, which the next joiner
     /// gets as well.
+    #[serde(skip)]
     list: Option<Bytes>,
     /// When news may be told again.
     tell_at: Instant,

@@ -3,6 +3,8 @@
 
 use std::cmp::Reverse;
 
+use serde::{Deserialize, Serialize};
+
 use super::publish::End;
 use super::seat::smaller;
 use super::{Effect, LinkId, Rooms, Seat};
@@ -13,7 +15,7 @@ use crate::signal::message::{Notice, Refusal, StreamId, StreamRef, Why};
 use crate::sorted::{Set, sort_by_key};
 
 /// How much of a stream the shards let through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Allowed {
     pub(super) audio: TrackLimits,
     pub(super) video: TrackLimits,

@@ -1,5 +1,7 @@
 //! Links: signing in, losing the transport and finding it again, signing out.
 
+use serde::{Deserialize, Serialize};
+
 use subtle::ConstantTimeEq;
 
 use super::admission::FULL_AGAIN;
@@ -16,7 +18,7 @@ use crate::units::Instant;
 const SESSIONS_OF_A_TOKEN: usize = 16;
 
 /// Somebody's call in a group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Spell {
     /// With the first stream that was published or watched.
     pub(super) began: Instant,
@@ -25,7 +27,7 @@ pub(super) struct Spell {
 }
 
 /// One signed-in client.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Link {
     pub(super) user: Identity,
     resume: Secret,
@@ -34,7 +36,7 @@ pub(super) struct Link {
     /// Counts the transports that carried this link.
     epoch: u32,
     /// When it is over, if it has no transport.
-    over_at: Option<Instant>,
+    pub(super) over_at: Option<Instant>,
     /// Where it is, and what it may do there.
     pub(super) groups: Map<Gid, Seat>,
     /// Its calls there.

@@ -25,6 +25,7 @@ mod quality;
 mod report;
 mod seat;
 mod secret;
+mod snapshot;
 mod table;
 mod talking;
 #[cfg(test)]
@@ -35,6 +36,8 @@ mod watch;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use self::admission::Admission;
 use self::connection::Session;
@@ -70,7 +73,7 @@ const MAX_SESSIONS: usize = 2 * MAX_LINKS;
 const MAX_TRACKS: usize = MAX_LINKS;
 
 /// A signalling session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LinkId {
     /// Place in the table.
     pub index: u32,
@@ -87,7 +90,7 @@ impl LinkId {
 }
 
 /// What every session description of ours says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Where we can be reached over UDP.
     pub candidates: Vec<SocketAddr>,
@@ -103,14 +106,14 @@ pub struct Config {
 }
 
 /// A track's place in the rooms.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Track {
     stream: StreamId,
     kind: Kind,
 }
 
 /// What is due at a time. A timer that comes when its reason is gone does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Timer {
     /// A link without a transport is over.
     Grace(LinkId),
@@ -152,8 +155,9 @@ pub struct Report {
 }
 
 /// All live rooms.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Rooms {
+    #[serde(skip)]
     config: Config,
     links: Table<LinkId, Link>,
     /// Who is signed in, by the token and by the user.
@@ -170,11 +174,16 @@ pub struct Rooms {
     sessions: Table<SessionId, Session>,
     tracks: Table<TrackId, Track>,
     /// Who is talking, by the shard that says so, and all of them in order.
+    #[serde(skip)]
     talkers: Map<ShardId, Vec<Talker>>,
+    #[serde(skip)]
     ranking: Ranking,
+    #[serde(skip)]
     admission: Admission,
+    #[serde(skip)]
     measures: Measures,
     timers: Set<(Instant, Timer)>,
+    #[serde(skip)]
     effects: Vec<Effect>,
 }
 

@@ -1,6 +1,8 @@
 //! Links without signalling: what WHIP and WHEP post. One publishes a stream or watches one, on a connection that its
 //! client offered, and ends with it: when its stream ended, when it may not watch any more, or when its client is gone.
 
+use serde::{Deserialize, Serialize};
+
 use super::connection::Purpose;
 use super::view::{Peer, WHOLE};
 use super::watch::bad_sdp;
@@ -16,7 +18,7 @@ use crate::units::Instant;
 use crate::wire::id::Ssrc;
 
 /// What a link without signalling is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Role {
     /// It publishes.
     Publishing,
@@ -26,7 +28,7 @@ pub(super) enum Role {
 
 /// Whom to show: of all who publish in a group those that fit. Who is shown stays until the stream ends; then comes the
 /// loudest of the others, or where nobody talks the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Follow {
     /// In which group.
     pub gid: Gid,

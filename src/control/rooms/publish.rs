@@ -1,5 +1,7 @@
 //! Publishing: a stream is a media session with up to one audio and one video track, shown in one or more groups.
 
+use serde::{Deserialize, Serialize};
+
 use super::connection::Purpose;
 use super::limits::Allowed;
 use super::watch::{bad_sdp, no_stream};
@@ -26,7 +28,7 @@ const MAX_NAME: usize = 200;
 const NONE: TrackId = TrackId { index: u32::MAX, generation: u32::MAX };
 
 /// A stream that is published.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Published {
     pub(super) link: LinkId,
     pub(super) session: SessionId,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::group::Group;
 use super::publish::End;
 use super::{LinkId, Rooms, Timer};
@@ -13,7 +15,7 @@ use crate::signal::message::{Joined, Notice};
 use crate::units::{Instant, PictureSize};
 
 /// What the directory says of somebody in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seat {
     name: String,
     preset: Preset,

@@ -1,5 +1,7 @@
 //! Tables that hand out names: an index that is used again, and a generation that tells its uses apart.
 
+use serde::{Deserialize, Serialize};
+
 /// A name in a [`Table`].
 pub(super) trait Handle: Copy + Eq {
     /// The name of the `generation`th use of place `index`.
@@ -30,18 +32,19 @@ handle!(crate::router::id::SessionId);
 handle!(crate::router::id::TrackId);
 handle!(super::LinkId);
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Place<T> {
     generation: u32,
     value: Option<T>,
 }
 
 /// Values by [`Handle`]. A name of a value that is gone finds nothing, also when its place is in use again.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Table<H, T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
     limit: usize,
+    #[serde(skip)]
     names: std::marker::PhantomData<H>,
 }
 
@@ -54,6 +57,12 @@ impl<H: Handle, T> Table<H, T> {
     /// How many values there are.
     pub(super) fn len(&self) -> usize {
         self.places.len() - self.free.len()
+    }
+
+    /// All names, in the order of their places.
+    pub(super) fn names(&self) -> Vec<H> {
+        let used = self.places.iter().enumerate().filter(|(_, place)| place.value.is_some());
+        used.map(|(index, place)| H::new(index as u32, place.generation)).collect()
     }
 
     /// Adds a value; `None` when the table is full.

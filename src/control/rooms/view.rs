@@ -1,5 +1,7 @@
 //! A link's viewing: what it wishes to watch, and the slots of its one connection that carry it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::control::negotiate::Subscriber;
 use crate::router::command::{IceCredentials, Kind, SlotParams, View};
 use crate::router::event::Why;
@@ -17,7 +19,7 @@ const FIRST_SLOTS: (usize, usize) = (2, 3);
 const MAX_VIDEO_SLOTS: usize = 48;
 
 /// What a link watches.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Viewing {
     pub(super) wishes: Map<StreamRef, Wish>,
     pub(super) peer: Option<Peer>,
@@ -28,7 +30,7 @@ pub(super) struct Viewing {
 }
 
 /// How one stream is to be watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Wish {
     audio: bool,
     video: bool,
@@ -89,7 +91,7 @@ impl Wish {
 }
 
 /// The connection on which a link watches.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Peer {
     /// What writes our offers; `None` where the client offered, once and for all.
     pub(super) subscriber: Option<Subscriber>,
@@ -105,15 +107,18 @@ pub(super) struct Peer {
     /// What the answers said of the first slots.
     pub(super) answered: Vec<SlotParams>,
     /// Tracks that the shards were told are heard when they are loud, and the wishes for them.
+    #[serde(skip)]
     pub(super) crowd: Map<TrackId, StreamRef>,
     /// What the shards were told of how much they may send.
+    #[serde(skip)]
     pub(super) bounds: Option<Bounds>,
     /// How many of `answered` the shards know.
+    #[serde(skip)]
     pub(super) known: usize,
 }
 
 /// How much one viewer may get, of all groups together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bounds {
     /// At most this, whatever its link carries.
     pub(super) bitrate: Bitrate,
@@ -122,7 +127,7 @@ pub(super) struct Bounds {
 }
 
 /// A slot.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Slot {
     pub(super) id: SlotId,
     pub(super) kind: Kind,
@@ -136,6 +141,7 @@ pub(super) struct Slot {
     /// What of its stream is sent, as its shard said last.
     pub(super) sends: Option<(StreamRef, PictureSize, Why)>,
     /// What its shard was told last.
+    #[serde(skip)]
     pub(super) told: Option<(TrackId, View)>,
 }
 

@@ -89,8 +89,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects and says hello.
-    pub async fn open(endpoint: &quinn::Endpoint, server: SocketAddr, token: String) -> Result<Self, Error> {
+    /// Connects and says hello, or takes up the session that `resume` names.
+    pub async fn open(
+        endpoint: &quinn::Endpoint,
+        server: SocketAddr,
+        token: String,
+        resume: Option<Secret>,
+    ) -> Result<Self, Error> {
         let failed = |e: &dyn std::fmt::Display| Error::Signal(e.to_string());
         let (connection, waits) = connect(endpoint, server).await?;
         let (stream, lines) = connection.open_bi().await.map_err(|e| failed(&e))?;
@@ -105,7 +110,7 @@ impl Session {
             name: String::new(),
         };
         let mut session = Self { connection, stream, next: 1, pending, notices, welcome, waits };
-        let hello = Request::Hello { v: VERSION, token: Secret(token), resume: None };
+        let hello = Request::Hello { v: VERSION, token: Secret(token), resume };
         session.welcome = session.ask("hello", &hello).await?;
         Ok(session)
     }

@@ -149,7 +149,7 @@ impl Client {
     /// The same, as who has this token.
     pub async fn join_as(room: &Room, token: String, engine: Engine) -> Result<Self, Error> {
         let shared = Shared::new(room, engine).await?;
-        let session = shared.enter_by(room, token.clone()).await?;
+        let session = shared.enter_by(room, token.clone(), None).await?;
         Ok(Self {
             gid: Gid(room.gid),
             room: room.clone(),
@@ -266,9 +266,13 @@ impl Client {
         Ok(())
     }
 
-    /// Goes on with the server's successor, which knows nothing of us.
+    /// Goes on with the server's successor. If it knows nothing of us everything begins anew.
     async fn follow(&mut self) -> Result<(), Error> {
-        self.session = self.shared.enter_by(&self.room, self.token.clone()).await?;
+        let resume = Some(self.session.welcome().resume.clone());
+        self.session = self.shared.enter_by(&self.room, self.token.clone(), resume).await?;
+        if self.session.welcome().resumed {
+            return Ok(());
+        }
         self.slots.clear();
         self.awaited = (self.streams.keys().copied().collect(), Some(tokio::time::Instant::now() + GRACE));
         if let Some(viewer) = self.viewer.take() {
@@ -299,7 +303,7 @@ impl Client {
                 for id in gone {
                     let stays = all && joined.iter().any(|s| (s.uid, s.sid) == (id.uid, id.sid));
                     let awaited = all && self.awaited.0.contains(&id);
-                    if !awaited && self.streams.remove(&id).is_some() && !stays {
+                    if !awaited && !stays && self.streams.remove(&id).is_some() {
                         self.tiles.remove(&id);
                         self.events.push_back(Event::Left(id));
                     }
@@ -315,8 +319,8 @@ impl Client {
                     let returned = self.awaited.0.remove(&id);
                     let (name, source, muted) = (stream.name, stream.source, stream.muted);
                     let stream = Stream { id, name, source, has: (stream.audio, stream.video), muted };
-                    self.streams.insert(id, stream.clone());
-                    self.events.push_back(if is_new && !returned {
+                    let known = self.streams.insert(id, stream.clone()).is_some();
+                    self.events.push_back(if is_new && !returned && !known {
                         Event::Appeared(stream)
                     } else {
                         Event::Changed(stream)

@@ -76,12 +76,20 @@ impl Shared {
 
     /// A signalling session of a new guest who entered the room.
     pub async fn enter(&self, room: &Room, name: &str) -> Result<Session, Error> {
-        self.enter_by(room, room.guest(name).await?).await
+        self.enter_by(room, room.guest(name).await?, None).await
     }
 
-    /// A signalling session of somebody who enters the room, for the first time or again.
-    pub async fn enter_by(&self, room: &Room, token: String) -> Result<Session, Error> {
-        let mut session = Session::open(&self.endpoint().await?, self.server, token).await?;
+    /// A signalling session of somebody who enters the room, or who is in it by the session that `resume` names.
+    pub async fn enter_by(
+        &self,
+        room: &Room,
+        token: String,
+        resume: Option<Secret>,
+    ) -> Result<Session, Error> {
+        let mut session = Session::open(&self.endpoint().await?, self.server, token, resume).await?;
+        if session.welcome().resumed {
+            return Ok(session);
+        }
         let pin = Some(Secret(room.pin.clone()));
         let _: Joined = session.ask("join", &Request::Join { gid: Gid(room.gid), pin }).await?;
         Ok(session)

@@ -40,7 +40,7 @@ impl Call {
         let room = Room::from_link(link).expect("a room");
         let shared = Shared::new(&room, Engine::new(1).expect("a thread")).await.expect("a server");
         let (gid, endpoint) = (Gid(room.gid), shared.endpoint().await.expect("an endpoint"));
-        let mut owner = Session::open(&endpoint, shared.server(), token).await.expect("signed in");
+        let mut owner = Session::open(&endpoint, shared.server(), token, None).await.expect("signed in");
         let join = Request::Join { gid, pin: None };
         let _: Joined = owner.ask("join", &join).await.expect("the owner's");
         let mut publisher = shared.enter(&room, "Publisher").await.expect("entered");
