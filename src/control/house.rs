@@ -27,7 +27,7 @@ pub(super) struct House {
     pub(super) owner: Uid,
     pub(super) gid: Gid,
     owner_token: String,
-    pin: String,
+    pub(super) pin: String,
     pub(super) spin: String,
     pub(super) now: Now,
     told: Vec<(LinkId, Notice)>,

@@ -48,3 +48,50 @@ impl State {
         written.inspect_err(|e| error!("who is in a room cannot be handed over: {e}")).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::control::house::{HERE, House};
+    use crate::control::posted::{Aim, Post};
+    use crate::control::rights::Preset;
+    use crate::handover::LAYOUT;
+    use crate::signal::message::Secret;
+
+    const OFFER: &str = include_str!("../../tests/fixtures/sdp/chromium-offer-vp8-simulcast.sdp");
+
+    /// A call with something of everything that goes over, and nothing twice where the order is left to chance.
+    fn call() -> State {
+        let mut house = House::new(Preset::Conference);
+        let bearer = Secret(house.pin.clone());
+        let post =
+            Post { gid: house.gid, bearer, name: None, aim: Aim::Publish(None), sdp: OFFER.to_owned() };
+        house.state.post(house.now, HERE, &post).expect("publishes");
+        let ada = house.enter("Ada");
+        house.say(&ada, None, "Hello").expect("said");
+        let stream = house.state.rooms.streams_in(house.gid)[0];
+        house.watch(&ada, stream.uid);
+        house.state
+    }
+
+    /// Values lie one after the other, without their names: a successor that expects others would read nonsense.
+    #[test]
+    fn what_goes_over_is_laid_out_as_its_number_says() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/handover");
+        let file = folder.join(format!("rooms-{LAYOUT}"));
+        if std::env::var_os("MILLRACE_WRITE_LAYOUT").is_some() {
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(&file, call().snapshot()).expect("written");
+        }
+        let kept = std::fs::read(&file).unwrap_or_default();
+        let Taken(Some(read)) = Taken::read(&kept) else { panic!("{}", another()) };
+        assert!(postcard::to_allocvec(&read).expect("plain data") == kept, "{}", another());
+    }
+
+    fn another() -> &'static str {
+        "rooms are laid out in another way: count handover::LAYOUT up, run the tests of both layouts again with \
+         MILLRACE_WRITE_LAYOUT=1, and commit their files"
+    }
+}

@@ -1,5 +1,6 @@
 //! Sessions go over to another process: peers notice a short pause, and no index seals two plaintexts.
 
+use millrace::router::Snapshot;
 use millrace::router::command::Command;
 use millrace::units::Duration;
 use millrace::wire::rtcp::Writer;
@@ -105,4 +106,28 @@ fn a_restart_of_ice_ends_where_it_did_not_begin() {
     let frames = world.viewer(viewer).slot(1).frames.len();
     world.run_ms(1000);
     assert!(world.viewer(viewer).slot(1).frames.len() > frames + 20, "media go on");
+}
+
+/// Values lie one after the other, without their names: a successor that expects others would read nonsense.
+#[test]
+fn what_goes_over_is_laid_out_as_its_number_says() {
+    // As `handover::LAYOUT` says.
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/handover/sessions-1");
+    if std::env::var_os("MILLRACE_WRITE_LAYOUT").is_some() {
+        let mut world = World::new(1, 120);
+        let (_, _, video) = world.publish(Link::good(), &HD);
+        let viewer = world.view(Link::good(), 1);
+        world.run_ms(1000);
+        world.watch(viewer, 1, Some(video), tile(1280, 720));
+        world.run_ms(1000);
+        let session = world.peers[viewer].id;
+        world.command(|| Command::RestartIce { session, local: credentials("restarted") });
+        let written = postcard::to_allocvec(&world.routers[0].snapshots()).expect("plain data");
+        std::fs::write(file, written).expect("written");
+    }
+    let kept = std::fs::read(file).unwrap_or_default();
+    let another = "sessions are laid out in another way: count handover::LAYOUT up, and the number here, run the tests of \
+                   both layouts again with MILLRACE_WRITE_LAYOUT=1, and commit their files";
+    let read: Vec<Snapshot> = postcard::from_bytes(&kept).expect(another);
+    assert!(postcard::to_allocvec(&read).expect("plain data") == kept, "{another}");
 }

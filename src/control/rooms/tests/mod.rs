@@ -3,6 +3,7 @@
 mod admission;
 mod calls;
 mod crowd;
+mod followed;
 mod limits;
 mod links;
 mod people;
