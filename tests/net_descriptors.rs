@@ -27,7 +27,7 @@ fn drivers_and_shards_leave_no_descriptor_behind() {
             let (shards, seats) = Shards::new(2).expect("shards");
             let config = ShardConfig { sockets, io: choice, pin: false };
             let sinks = |_| Sinks { event: Box::new(|_| {}), quic: Box::new(|_, _| {}) };
-            seats.start(config, 1, sinks).expect("they start");
+            seats.start(config, 1, &[], sinks).expect("they start");
             assert!(shards.turning());
             shards.stop();
         }
