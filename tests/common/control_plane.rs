@@ -47,7 +47,7 @@ pub(crate) fn start_telling(
     });
     let (control, inbox) = Control::new();
     let actor = inbox.start(Parts {
-        now: Instant::ZERO,
+        now: millrace::units::Instant::ZERO,
         state: State::new(directory, rooms),
         keeper: Box::new(StoreThread::start(Box::new(store))),
         data_plane: Box::new(Nothing),
