@@ -59,7 +59,7 @@ impl World {
             Sinks { event: Box::new(event), quic: Box::new(|_, _| {}) }
         };
         let config = ShardConfig { sockets, io: choice.clone(), pin: true };
-        seats.start(config, 1, sinks).expect("the shards start");
+        seats.start(config, 1, &[], sinks).expect("the shards start");
 
         let own = net::bind(&[here], 1).expect("a free port");
         let path = Path { socket: 0, local: here.ip(), remote: server };
