@@ -4,6 +4,7 @@
 mod program;
 
 mod attempts;
+mod audience;
 mod media;
 
 use std::path::Path;

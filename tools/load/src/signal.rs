@@ -83,6 +83,7 @@ pub struct Session {
     next: u64,
     pending: Pending,
     notices: mpsc::UnboundedReceiver<Notice>,
+    token: String,
     welcome: Welcome,
     /// How often the server had no time and said when to come again.
     waits: u64,
@@ -109,10 +110,26 @@ impl Session {
             address: String::new(),
             name: String::new(),
         };
-        let mut session = Self { connection, stream, next: 1, pending, notices, welcome, waits };
-        let hello = Request::Hello { v: VERSION, token: Secret(token), resume };
+        let hello = Request::Hello { v: VERSION, token: Secret(token.clone()), resume };
+        let mut session = Self { connection, stream, next: 1, pending, notices, token, welcome, waits };
         session.welcome = session.ask("hello", &hello).await?;
         Ok(session)
+    }
+
+    /// The same session on a new connection, if the server knows of it; else a new one.
+    pub async fn resume(&self, endpoint: &quinn::Endpoint, server: SocketAddr) -> Result<Self, Error> {
+        Self::open(endpoint, server, self.token.clone(), Some(self.welcome.resume.clone())).await
+    }
+
+    /// What is to be done about the end of a session, as its last notice told or its absence: wait so long, and resume.
+    pub fn goes_on(&self, notice: Option<&Notice>) -> Option<Duration> {
+        match notice {
+            Some(Notice::Error(Refusal { retry_ms: Some(after), .. })) => {
+                Some(Duration::from_millis((*after).into()))
+            }
+            None if self.forgotten() => Some(Duration::ZERO),
+            _ => None,
+        }
     }
 
     /// Who one is.
@@ -182,7 +199,7 @@ impl Session {
     }
 
     /// Whether it is over because the server at this address does not know it any more: another process is the server now.
-    pub fn forgotten(&self) -> bool {
+    fn forgotten(&self) -> bool {
         matches!(self.connection.close_reason(), Some(quinn::ConnectionError::Reset))
     }
 

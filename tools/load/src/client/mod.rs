@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use millrace::control::ids::{Gid, MessageId, Uid};
 use millrace::router::command::IceCredentials;
 pub use millrace::signal::message::{Muted, Notice, Person, Said, StreamId};
-use millrace::signal::message::{Refusal, Request, Say, StreamRef, Watch};
+use millrace::signal::message::{Request, Say, StreamRef, Watch};
 use tokio::sync::mpsc;
 
 use self::outgoing::Line;
@@ -108,8 +108,6 @@ pub enum Event {
 pub struct Client {
     gid: Gid,
     room: Room,
-    /// What signed it in.
-    token: String,
     session: Session,
     shared: Shared,
     streams: BTreeMap<StreamId, Stream>,
@@ -149,11 +147,10 @@ impl Client {
     /// The same, as who has this token.
     pub async fn join_as(room: &Room, token: String, engine: Engine) -> Result<Self, Error> {
         let shared = Shared::new(room, engine).await?;
-        let session = shared.enter_by(room, token.clone(), None).await?;
+        let session = shared.enter_by(room, token).await?;
         Ok(Self {
             gid: Gid(room.gid),
             room: room.clone(),
-            token,
             session,
             shared,
             streams: BTreeMap::new(),
@@ -236,14 +233,13 @@ impl Client {
             let patience = self.awaited.1;
             tokio::select! {
                 biased;
-                notice = self.session.notice() => match notice {
-                    Some(Notice::Error(Refusal { retry_ms: Some(after), .. })) => {
-                        tokio::time::sleep(Duration::from_millis(after.into())).await;
+                notice = self.session.notice() => match (self.session.goes_on(notice.as_ref()), notice) {
+                    (Some(after), _) => {
+                        tokio::time::sleep(after).await;
                         self.follow().await?;
                     }
-                    Some(notice) => self.hear(notice).await?,
-                    None if self.session.forgotten() => self.follow().await?,
-                    None => return Ok(None),
+                    (None, Some(notice)) => self.hear(notice).await?,
+                    (None, None) => return Ok(None),
                 },
                 () = async { tokio::time::sleep_until(patience.unwrap_or_else(tokio::time::Instant::now)).await },
                     if patience.is_some() => self.wait_no_more(),
@@ -268,9 +264,7 @@ impl Client {
 
     /// Goes on with the server's successor. If it knows nothing of us everything begins anew.
     async fn follow(&mut self) -> Result<(), Error> {
-        let resume = Some(self.session.welcome().resume.clone());
-        self.session = self.shared.enter_by(&self.room, self.token.clone(), resume).await?;
-        if self.session.welcome().resumed {
+        if self.shared.follow(&self.room, &mut self.session).await? {
             return Ok(());
         }
         self.slots.clear();

@@ -76,23 +76,29 @@ impl Shared {
 
     /// A signalling session of a new guest who entered the room.
     pub async fn enter(&self, room: &Room, name: &str) -> Result<Session, Error> {
-        self.enter_by(room, room.guest(name).await?, None).await
+        self.enter_by(room, room.guest(name).await?).await
     }
 
-    /// A signalling session of somebody who enters the room, or who is in it by the session that `resume` names.
-    pub async fn enter_by(
-        &self,
-        room: &Room,
-        token: String,
-        resume: Option<Secret>,
-    ) -> Result<Session, Error> {
-        let mut session = Session::open(&self.endpoint().await?, self.server, token, resume).await?;
-        if session.welcome().resumed {
-            return Ok(session);
-        }
-        let pin = Some(Secret(room.pin.clone()));
-        let _: Joined = session.ask("join", &Request::Join { gid: Gid(room.gid), pin }).await?;
+    /// A signalling session of somebody who enters the room.
+    pub async fn enter_by(&self, room: &Room, token: String) -> Result<Session, Error> {
+        let mut session = Session::open(&self.endpoint().await?, self.server, token, None).await?;
+        self.join(room, &mut session).await?;
         Ok(session)
+    }
+
+    /// A signalling session goes on with another process. True if that knows of it, else it has entered the room anew.
+    pub async fn follow(&self, room: &Room, session: &mut Session) -> Result<bool, Error> {
+        *session = session.resume(&self.endpoint().await?, self.server).await?;
+        let resumed = session.welcome().resumed;
+        if !resumed {
+            self.join(room, session).await?;
+        }
+        Ok(resumed)
+    }
+
+    async fn join(&self, room: &Room, session: &mut Session) -> Result<(), Error> {
+        let pin = Some(Secret(room.pin.clone()));
+        session.ask::<Joined>("join", &Request::Join { gid: Gid(room.gid), pin }).await.map(drop)
     }
 
     /// Publishes in a room that one has entered; its media, up, and its counters.

@@ -76,6 +76,7 @@ struct Here<'a> {
     run: &'a Run,
     shared: &'a Shared,
     group: &'a Group,
+    room: &'a Room,
     cohort: &'a Cohort,
     who: Who,
     due: Instant,
@@ -125,6 +126,7 @@ pub async fn attend(
         run: &run,
         shared,
         group,
+        room,
         cohort,
         who,
         due,
@@ -196,6 +198,14 @@ impl Here<'_> {
                     }
                 }
                 notice = self.session.notice() => {
+                    if let Some(after) = self.session.goes_on(notice.as_ref()) {
+                        tokio::time::sleep(after).await;
+                        if !self.shared.follow(self.room, &mut self.session).await? {
+                            let why = "another process is the server now, and knows nothing of us";
+                            return Err(Error::Signal(why.into()));
+                        }
+                        continue;
+                    }
                     let Some(notice) = notice else { return Err(Error::Signal("the session ended".into())) };
                     let connected = self.hear(notice).await?;
                     if let Some(connected) = connected {
