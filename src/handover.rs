@@ -89,10 +89,13 @@ pub enum HandoverError {
 pub(crate) struct Introduction {
     /// Which form it speaks.
     form: u32,
+    /// How it lays out what goes over.
+    #[serde(default)]
+    layout: u32,
 }
 
 impl Introduction {
-    pub(crate) const OURS: Self = Self { form: FORM };
+    pub(crate) const OURS: Self = Self { form: FORM, layout: LAYOUT };
 }
 
 /// What a server has, and hands over.
@@ -224,6 +227,8 @@ fn odd(text: &str) -> io::Error {
 pub struct Successor {
     line: Line,
     resting: Resting,
+    /// Whether it reads what goes over.
+    goes_on: bool,
 }
 
 impl Successor {
@@ -262,14 +267,14 @@ impl Successor {
         };
         line.say(&Step::Store, &[resting.store.as_fd()])?;
         line.await_step(&Step::Loaded)?;
-        Ok(Self { line, resting })
+        Ok(Self { line, resting, goes_on: introduction.layout == LAYOUT })
     }
 
     /// Step 6, once nothing is read here any more: sends the clients on, and hands over `sessions`.
     pub(crate) fn go(self, sessions: Vec<Snapshot>) -> io::Result<Gone> {
-        let Self { mut line, mut resting } = self;
+        let Self { mut line, mut resting, goes_on } = self;
         let live = Live { rooms: std::mem::take(&mut resting.live), sessions }.write()?;
-        resting.end();
+        resting.end(goes_on);
         line.say(&Step::Go, &[live.as_fd()])?;
         Ok(Gone(line))
     }

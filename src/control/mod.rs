@@ -303,8 +303,8 @@ async fn run(mut inbox: Inbox, parts: Parts) {
             }
             asked = inbox.rests.recv() => {
                 let Some(asked) = asked else { return };
-                if rest::rest(actor.lend(), actor.state.snapshot(), asked).await {
-                    return actor.state.send_on();
+                if let Some(media_goes_on) = rest::rest(actor.lend(), actor.state.snapshot(), asked).await {
+                    return actor.state.send_on(media_goes_on);
                 }
             }
             work = inbox.requests.recv() => {

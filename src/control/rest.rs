@@ -12,8 +12,13 @@ use tokio::sync::oneshot;
 use super::{Actor, Control, State, Unavailable};
 use crate::signal::message::{Notice, Refusal, write_notice};
 
-/// Clients come to the successor so much one after the other, so that a thousand do not come in one millisecond.
+/// Clients whose media stood still come to the successor so much one after the other, so that a thousand do not come in one
+/// millisecond.
 const APART: Duration = Duration::from_millis(1);
+/// Those whose media goes on have time: saying hello takes a millisecond of a core, which media need more.
+const AT_LEISURE: Duration = Duration::from_millis(5);
+/// The last comes after so long at most: a link waits for half a minute.
+const LAST: Duration = Duration::from_secs(15);
 
 /// Who wants the actor to rest.
 pub(super) type Asked = oneshot::Sender<Resting>;
@@ -25,14 +30,15 @@ pub struct Resting {
     pub store: File,
     /// What is not kept: see [`super::Taken`].
     pub live: Vec<u8>,
-    end: oneshot::Sender<()>,
+    end: oneshot::Sender<bool>,
 }
 
 impl Resting {
-    /// Has the actor end: it tells every client to go to the successor, and does nothing else any more.
-    pub fn end(self) {
+    /// Has the actor end: it tells every client to go to the successor, and does nothing else any more. `media_goes_on` if the
+    /// successor takes the sessions over.
+    pub fn end(self, media_goes_on: bool) {
         // If it is gone it has ended already.
-        let _ = self.end.send(());
+        let _ = self.end.send(media_goes_on);
     }
 }
 
@@ -54,22 +60,29 @@ impl Actor {
     }
 }
 
-/// Rests; whether the actor is to end.
-pub(super) async fn rest(store: oneshot::Receiver<Option<File>>, live: Vec<u8>, asked: Asked) -> bool {
-    let Ok(Some(store)) = store.await else { return false };
+/// Rests; whether the actor is to end, and then whether media goes on.
+pub(super) async fn rest(
+    store: oneshot::Receiver<Option<File>>,
+    live: Vec<u8>,
+    asked: Asked,
+) -> Option<bool> {
+    let Ok(Some(store)) = store.await else { return None };
     let (end, ended) = oneshot::channel();
     // Who has lost patience drops it, and with it the rest ends.
     drop(asked.send(Resting { store, live, end }));
-    ended.await.is_ok()
+    ended.await.ok()
 }
 
 impl State {
     /// Tells every client that a successor is here, and when to say hello to it: who publishes first, since the others wait
     /// for that.
-    pub(super) fn send_on(&self) {
-        for (nth, link) in self.rooms.by_need().into_iter().enumerate() {
+    pub(super) fn send_on(&self, media_goes_on: bool) {
+        let links = self.rooms.by_need();
+        let count = u32::try_from(links.len()).unwrap_or(u32::MAX).max(1);
+        let apart = if media_goes_on { AT_LEISURE.min(LAST / count) } else { APART };
+        for (nth, link) in links.into_iter().enumerate() {
             let Some(port) = self.ports.get(&link) else { continue };
-            let after = APART.saturating_mul(u32::try_from(nth).unwrap_or(u32::MAX));
+            let after = apart.saturating_mul(u32::try_from(nth).unwrap_or(u32::MAX));
             let refusal =
                 Refusal::moved_on("A new version of the server takes over: say hello to it.", after);
             // Who does not keep up finds out by itself.
