@@ -58,7 +58,7 @@ async fn while_the_actor_rests_who_gets_its_store_reads_all_that_was_acknowledge
     assert!(knows(data.path(), &resting, &kept));
     let asked = tokio::spawn(add_user(control.clone(), "Cyd"));
     tokio::task::yield_now().await;
-    resting.end();
+    resting.end(true);
     assert_eq!(asked.await.expect("no panic"), Err(Unavailable::Stopping));
     actor.await.expect("it ends");
     assert_eq!(control.rest().await.err(), Some(Unavailable::Stopping));
