@@ -124,7 +124,7 @@ impl Router {
         }
     }
 
-    fn announce(&mut self, now: Instant, id: TrackId, kind: Kind, home: ShardId) {
+    pub(super) fn announce(&mut self, now: Instant, id: TrackId, kind: Kind, home: ShardId) {
         let Some(track) = self.tracks.enter(id, kind) else { return };
         track.home = Some(home);
         self.start_ticking(now);
@@ -161,7 +161,14 @@ impl Router {
         self.want(id);
     }
 
-    fn watch(&mut self, now: Instant, id: SessionId, slot: SlotId, to: Option<TrackId>, view: View) {
+    pub(super) fn watch(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        slot: SlotId,
+        to: Option<TrackId>,
+        view: View,
+    ) {
         let Some(session) = self.session(id) else { return };
         let Some(place) = session.slot_place(slot.0) else { return };
         let me = Sub { session: id.index, slot: place as u16 };

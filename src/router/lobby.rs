@@ -140,8 +140,10 @@ impl Lobby {
         restart: Option<&IceCredentials>,
         paths: &[Path],
     ) {
-        self.restart(id, current);
-        self.used(id.index, current.ufrag.as_bytes());
+        if self.find_mut(id).is_some_and(|guest| guest.current.local != *current) {
+            self.restart(id, current);
+            self.used(id.index, current.ufrag.as_bytes());
+        }
         if let Some(restart) = restart {
             self.restart(id, restart);
         }

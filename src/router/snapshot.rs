@@ -1,17 +1,19 @@
 //! What a successor needs of a session so that its peer notices nothing but a short pause: how it is reached, its keys with
 //! every index that was used, and where the numbers of its slots stand.
 //!
-//! What can be had again is left out. What each slot shows the control plane says anew; what a publisher sends comes again
-//! with the next keyframe; what the way carries is measured again.
+//! What can be had again is left out. What a publisher sends comes again with the next keyframe, what the way carries is
+//! measured again, and what is muted and limited the control plane says anew. It says what each slot shows as well, but
+//! a thousand of them are not told in time for the first keyframe, and the next one has its price.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{IceCredentials, SessionParams, SlotParams};
+use super::command::{IceCredentials, SessionParams, SlotParams, View};
 use super::egress::numbers::Numbers;
+use super::egress::slot::Slot;
 use super::event::SessionStats;
-use super::id::{SessionId, ShardId};
+use super::id::{SessionId, ShardId, TrackId};
 use super::ingest::streams::Stream;
 use super::paths::Route;
 use super::{Router, session_at};
@@ -45,9 +47,24 @@ pub struct Snapshot {
     epoch: Duration,
     limit: Bitrate,
     voices: u8,
-    slots: Vec<(SlotParams, Numbers)>,
+    slots: Vec<SlotSnapshot>,
     streams: Vec<Stream>,
     stats: SessionStats,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct SlotSnapshot {
+    params: SlotParams,
+    numbers: Numbers,
+    track: Option<TrackId>,
+    view: View,
+}
+
+impl SlotSnapshot {
+    fn of(slot: &Slot) -> Self {
+        let Slot { params, track, view, .. } = slot;
+        Self { params: params.clone(), numbers: slot.numbers(), track: *track, view: *view }
+    }
 }
 
 impl Router {
@@ -75,7 +92,7 @@ impl Router {
                 epoch: session.epoch,
                 limit: session.limit,
                 voices: session.voices,
-                slots: session.slots.iter().map(|slot| (slot.params.clone(), slot.numbers())).collect(),
+                slots: session.slots.iter().map(SlotSnapshot::of).collect(),
                 streams: session.streams.iter().copied().collect(),
                 stats: session.stats,
             })
@@ -92,12 +109,17 @@ impl Router {
         let ours = snapshot.owner == self.config.shard;
         let route = if ours { Route::Here(place) } else { Route::Relay(snapshot.owner) };
         snapshot.paths.iter().for_each(|path| self.paths.set(*path, route));
-        let Some(keys) = snapshot.material.keys().filter(|_| ours) else { return };
+        let Some(keys) = snapshot.material.keys().filter(|_| ours) else {
+            for track in &params.tracks {
+                self.announce(now, track.id, track.kind, snapshot.owner);
+            }
+            return;
+        };
         self.adopt(now, place, params);
         let Some(session) = session_at(&mut self.sessions, place) else { return };
-        session.add_slots(snapshot.slots.iter().map(|(params, _)| params.clone()).collect());
-        for (SlotParams { slot, .. }, numbers) in &snapshot.slots {
-            session.resume_slot(*slot, *numbers);
+        session.add_slots(snapshot.slots.iter().map(|slot| slot.params.clone()).collect());
+        for slot in &snapshot.slots {
+            session.resume_slot(slot.params.slot, slot.numbers);
         }
         session.resume(&keys, snapshot.next_rtcp.saturating_add(SPARE), snapshot.windows.clone());
         session.outlet.path = snapshot.path;
@@ -110,5 +132,8 @@ impl Router {
         session.news.lost = snapshot.lost;
         session.count_from(snapshot.stats);
         self.secured(now, place);
+        for slot in &snapshot.slots {
+            self.watch(now, id, slot.params.slot, slot.track, slot.view);
+        }
     }
 }

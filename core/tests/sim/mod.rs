@@ -452,7 +452,7 @@ impl World {
         self.settle();
     }
 
-    /// Another process takes over everything; what the slots show it is told by whoever calls this.
+    /// Another process takes over everything.
     pub fn follow(&mut self) {
         let snapshots: Vec<_> = self.routers.iter().flat_map(Router::snapshots).collect();
         let estate = postcard::to_allocvec(&(&self.sessions, snapshots)).expect("plain data");

@@ -25,7 +25,7 @@ const MAX_GIDS: usize = 8;
 const MAX_NAME: usize = 200;
 
 /// The name of no track.
-const NONE: TrackId = TrackId { index: u32::MAX, generation: u32::MAX };
+pub(super) const NO_TRACK: TrackId = TrackId { index: u32::MAX, generation: u32::MAX };
 
 /// A stream that is published.
 #[derive(Debug, Serialize, Deserialize)]
@@ -278,7 +278,7 @@ impl Rooms {
         let (_, published) = self.own_stream(id, sid)?;
         let session = published.session;
         // The tracks are known already; only the answer is of use.
-        let (audio, video) = (published.audio.unwrap_or(NONE), published.video.unwrap_or(NONE));
+        let (audio, video) = (published.audio.unwrap_or(NO_TRACK), published.video.unwrap_or(NO_TRACK));
         let ids = PublishIds { codecs: published.codecs, ..PublishIds::new(audio, video) };
         let mut ours = self.ours(secret::ice());
         ours.fingerprint = self.sessions.get(session).map_or(ours.fingerprint, |session| session.fingerprint);

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::connection::LOOK_EVERY;
+use super::publish::NO_TRACK;
+use super::watch::NOTHING;
 use super::{Config, GRACE, Rooms, Timer};
 use crate::router::command::{Kind, SessionParams};
 use crate::router::id::SessionId;
@@ -35,11 +37,22 @@ impl Rooms {
             self.handle_handshake(id, Err("the server was followed by another".to_owned()));
         }
         self.forget_limits();
+        self.forget_views();
         for id in self.links.names() {
             let Some(link) = self.links.get_mut(id).filter(|link| link.role.is_none()) else { continue };
             let over_at = now + GRACE;
             link.over_at = Some(over_at);
             self.wake_at(over_at, Timer::Grace(id));
+        }
+    }
+
+    /// Slots show what they showed when the shards ended: each is told what it shall.
+    fn forget_views(&mut self) {
+        for id in self.links.names() {
+            let peer = self.links.get_mut(id).and_then(|link| link.viewing.peer.as_mut());
+            for slot in peer.into_iter().flat_map(|peer| &mut peer.slots) {
+                slot.told = Some((NO_TRACK, NOTHING));
+            }
         }
     }
 

@@ -384,7 +384,7 @@ impl Rooms {
 }
 
 /// What an empty slot is told.
-const NOTHING: View =
+pub(super) const NOTHING: View =
     View { tile: PictureSize::new(0, 0), active: false, cap: PictureSize::new(0, 0), priority: 0 };
 
 /// Makes an offer with so many video and audio slots.
