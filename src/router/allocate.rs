@@ -8,6 +8,8 @@
 //!
 //! Who would get no picture at all gets the benefit of the doubt: what is not sent teaches the estimate nothing.
 
+use serde::{Deserialize, Serialize};
+
 use super::event::Why;
 use super::target::Rungs;
 use crate::units::{Bitrate, Duration, Instant};
@@ -156,7 +158,7 @@ impl Purse {
 }
 
 /// What is remembered of one viewer from one time to the next.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Allocation {
     /// The least budget since `since`, and in the stretch before.
     least: u64,

@@ -1,14 +1,17 @@
 //! What a successor needs of a session so that its peer notices nothing but a short pause: how it is reached, its keys with
 //! every index that was used, and where the numbers of its slots stand.
 //!
-//! What can be had again is left out. What a publisher sends comes again with the next keyframe, what the way carries is
-//! measured again, and what is muted and limited the control plane says anew. It says what each slot shows as well, but
-//! a thousand of them are not told in time for the first keyframe, and the next one has its price.
+//! What can be had again is left out. What a publisher sends comes again with the next keyframe; what is muted and limited the
+//! control plane says anew. It says what each slot shows as well, but a thousand of them are not told in time for the first
+//! keyframe, and the next one has its price. And who had to find out anew what a way carries would pause pictures meanwhile.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::allocate::Allocation;
+use super::bandwidth::Estimator;
+use super::bandwidth::reported::Reported;
 use super::command::{IceCredentials, SessionParams, SlotParams, View};
 use super::egress::numbers::Numbers;
 use super::egress::slot::Slot;
@@ -45,6 +48,9 @@ pub struct Snapshot {
     windows: Windows,
     transport_seq: u16,
     epoch: Duration,
+    estimator: Option<Box<Estimator>>,
+    reported: Reported,
+    allocation: Allocation,
     limit: Bitrate,
     voices: u8,
     slots: Vec<SlotSnapshot>,
@@ -90,6 +96,9 @@ impl Router {
                 windows: opener.windows().clone(),
                 transport_seq: session.outlet.transport_seq,
                 epoch: session.epoch,
+                estimator: session.outlet.estimator.clone(),
+                reported: session.reported.clone(),
+                allocation: session.allocation.clone(),
                 limit: session.limit,
                 voices: session.voices,
                 slots: session.slots.iter().map(SlotSnapshot::of).collect(),
@@ -124,6 +133,9 @@ impl Router {
         session.resume(&keys, snapshot.next_rtcp.saturating_add(SPARE), snapshot.windows.clone());
         session.outlet.path = snapshot.path;
         session.outlet.transport_seq = snapshot.transport_seq;
+        session.outlet.estimator.clone_from(&snapshot.estimator);
+        session.reported.clone_from(&snapshot.reported);
+        session.allocation.clone_from(&snapshot.allocation);
         session.streams.resume(&snapshot.streams);
         (session.heard, session.lost) = (snapshot.heard, snapshot.lost);
         (session.limit, session.voices) = (snapshot.limit, snapshot.voices);

@@ -1,6 +1,8 @@
 //! How fast packets arrive at the peer: rates over short windows, weighed by how surprising they are (as libwebrtc's
 //! acknowledged bitrate estimator does).
 
+use serde::{Deserialize, Serialize};
+
 /// The first window, and the others.
 const FIRST_US: i64 = 500_000;
 const WINDOW_US: i64 = 150_000;
@@ -13,7 +15,7 @@ const DOUBT: f64 = 4.0;
 const DOUBT_LIMITED: f64 = 12.0;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Acknowledged {
     window_from: Option<i64>,
     last: i64,

@@ -1,6 +1,8 @@
 //! The rate that the delay allows: up while it does not grow, down to what arrives when it does
 //! (draft-ietf-rmcat-gcc-02 section 5.5).
 
+use serde::{Deserialize, Serialize};
+
 use super::LEAST;
 use super::trend::Usage;
 use crate::units::{Duration, Instant};
@@ -51,7 +53,7 @@ pub(super) struct Seen {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Aimd {
     rate: Option<f64>,
     capacity: Capacity,
@@ -173,7 +175,7 @@ const fn floor() -> f64 {
 }
 
 /// What the link carries, learned from where it was overused: in kbit/s, and how far the samples lie apart.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Capacity {
     kbps: Option<f64>,
     deviation: f64,

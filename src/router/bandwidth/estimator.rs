@@ -1,5 +1,7 @@
 //! The parts of the estimate together.
 
+use serde::{Deserialize, Serialize};
+
 use super::acknowledged::Acknowledged;
 use super::aimd::{Aimd, Seen};
 use super::feedback::PeerClock;
@@ -38,7 +40,7 @@ const CLEAR: f32 = 0.02;
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
 /// What the way to one viewer carries, judged from transport-wide feedback. Pure: it knows what it is told.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Estimator {
     // Touched for every packet sent.
     sent: Sent,

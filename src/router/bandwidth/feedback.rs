@@ -1,5 +1,7 @@
 //! Reading transport-wide feedback: when packets arrived, by a clock of the peer that never wraps.
 
+use serde::{Deserialize, Serialize};
+
 use crate::wire::rtcp::{Feedback, Twcc};
 
 /// Who speaks of more packets at once is not believed: nobody has so many on the way, and each takes time to read.
@@ -8,7 +10,7 @@ const MOST: u16 = 4096;
 const WRAP: i32 = 1 << 24;
 
 /// The peer's clock, as its feedback tells it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct PeerClock {
     /// The last reference as it came, and without wrapping.
     last: Option<(i32, i64)>,

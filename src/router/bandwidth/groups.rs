@@ -1,6 +1,8 @@
 //! Packets that left together are judged together: how much later than its predecessor a group left and arrived
 //! (draft-ietf-rmcat-gcc-02 section 5.2).
 
+use serde::{Deserialize, Serialize};
+
 /// What leaves within so much is a group ...
 const BURST_US: i64 = 5_000;
 /// ... and so is what arrives that close together though it left apart, up to this long: it waited together.
@@ -8,7 +10,7 @@ const LONGEST_BURST_US: i64 = 100_000;
 /// A step of arrivals beyond this is a clock that was set, not a delay.
 const JUMP_US: i64 = 3_000_000;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Group {
     first_sent: i64,
     last_sent: i64,
@@ -26,7 +28,7 @@ pub(super) struct Step {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Groups {
     current: Option<Group>,
     before: Option<Group>,

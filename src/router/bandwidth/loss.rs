@@ -4,6 +4,8 @@
 //!
 //! Of what is sent at `rate` over a link of `capacity`, `inherent + (1 - inherent) * (rate - capacity) / rate` is lost.
 
+use serde::{Deserialize, Serialize};
+
 /// An observation covers so much time of sending, and enough packets for a share.
 const OBSERVE_US: i64 = 250_000;
 const OBSERVE_PACKETS: u32 = 8;
@@ -34,7 +36,7 @@ const ENOUGH: f64 = 0.95;
 /// Less loss than this bounds nothing.
 const HARMLESS: f32 = 0.02;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Observation {
     packets: f32,
     lost: f32,
@@ -43,7 +45,7 @@ struct Observation {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Loss {
     window: [Observation; WINDOW],
     next: u8,

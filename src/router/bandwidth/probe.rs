@@ -1,5 +1,7 @@
 //! Finding out whether the way carries more: a short burst at a higher rate, a cluster, and how fast it arrives.
 
+use serde::{Deserialize, Serialize};
+
 use super::sent::Packet;
 use crate::units::{Duration, Instant};
 
@@ -39,7 +41,7 @@ const LATE: f64 = 0.5;
 const BEYOND: f64 = 1.5;
 
 /// A cluster: what was sent of it, and what arrived.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Cluster {
     name: u8,
     rate: f64,
@@ -70,7 +72,7 @@ pub(super) struct Shown {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Prober {
     name: u8,
     cluster: Option<Cluster>,

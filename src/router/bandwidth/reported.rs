@@ -3,6 +3,8 @@
 //! The loss rule is the sender's of Carlucci et al., "Analysis and Design of the Google Congestion Control for WebRTC"
 //! (2016), section 3.2: up below 2 %, down above 10 %.
 
+use serde::{Deserialize, Serialize};
+
 use super::LEAST;
 use crate::units::{Bitrate, Duration, Instant};
 
@@ -18,7 +20,7 @@ const FALL_EVERY: Duration = Duration::from_millis(700);
 const FORGET: Duration = Duration::from_secs(10);
 
 /// See the module.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Reported {
     /// What the peer asked for last, and when.
     remb: Option<(Bitrate, Instant)>,

@@ -1,5 +1,7 @@
 //! What was sent under which transport-wide number, until feedback tells what became of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::Instant;
 
 /// At first: enough for 2 Mbit/s over 300 ms.
@@ -10,7 +12,7 @@ const MOST: usize = 1024;
 const KEEP_US: u32 = 1_500_000;
 
 /// What is known of a packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Fate {
     /// There was none under this number.
     #[default]
@@ -21,7 +23,7 @@ enum Fate {
     Arrived,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Record {
     /// When it was sent: the low 32 bits, an hour.
     at_us: u32,
@@ -43,7 +45,7 @@ pub(super) struct Packet {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sent {
     ring: Box<[Record]>,
     /// Number of the next packet.

@@ -2,6 +2,8 @@
 //! noisy the way is (Carlucci et al., "Analysis and Design of the Google Congestion Control for WebRTC", 2016, sections
 //! 3.1 and 4; the slope by regression instead of a Kalman filter, as libwebrtc has done since 2017).
 
+use serde::{Deserialize, Serialize};
+
 use super::groups::Step;
 
 /// Groups that the slope is fitted to.
@@ -34,7 +36,7 @@ const LONGEST_STEP_MS: f32 = 100.0;
 const PAUSE_US: i64 = 2_000_000;
 
 /// What the delay does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Usage {
     /// It neither grows nor shrinks.
     #[default]
@@ -46,7 +48,7 @@ pub(super) enum Usage {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Trend {
     /// Arrival of the groups since `base_us`, and their smoothed delay, in milliseconds; in no order.
     times: [f32; WINDOW],

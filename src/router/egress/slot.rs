@@ -145,9 +145,12 @@ impl Slot {
         self.numbers
     }
 
-    /// Goes on where another process ended.
+    /// Goes on where another process ended. That may have been within a picture, so the peer shall see that something is
+    /// missing: a number is left out.
     pub(crate) const fn resume(&mut self, numbers: Numbers) {
         self.numbers = numbers;
+        self.numbers.next_seq += 1;
+        self.numbers.rtx_next += 1;
     }
 
     pub(crate) const fn ssrc(&self) -> Ssrc {
