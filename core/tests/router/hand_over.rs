@@ -33,11 +33,7 @@ fn a_call_goes_on_after_one_keyframe() {
     assert!(world.publisher(publisher).plis.len() <= 12, "{:?}", world.publisher(publisher).plis);
     for viewer in viewers {
         let slot = world.viewer(viewer).slot(1);
-        assert_eq!(slot.holes(), 3, "a number is left out each time, and none else");
-        for two in slot.frames.windows(2) {
-            assert_eq!(two[1].picture, (two[0].picture + 1) & 0x7fff);
-            assert!(two[1].ts.wrapping_sub(two[0].ts) as i32 > 0, "time goes on");
-        }
+        slot.assert_continuous();
         assert_eq!(slot.layer(), Some(2));
         assert!(slot.frames.len() > 340, "{}", slot.frames.len());
         assert!(slot.longest_freeze() < Duration::from_millis(250), "{:?}", slot.longest_freeze());

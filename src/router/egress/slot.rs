@@ -145,12 +145,10 @@ impl Slot {
         self.numbers
     }
 
-    /// Goes on where another process ended. That may have been within a picture, so the peer shall see that something is
-    /// missing: a number is left out.
+    /// Goes on where another process ended. No number is left out: peers would wait for what was never sent, for up to a
+    /// second. A picture that was cut short they know by its missing marker.
     pub(crate) const fn resume(&mut self, numbers: Numbers) {
         self.numbers = numbers;
-        self.numbers.next_seq += 1;
-        self.numbers.rtx_next += 1;
     }
 
     pub(crate) const fn ssrc(&self) -> Ssrc {
