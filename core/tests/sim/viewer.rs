@@ -328,7 +328,7 @@ impl Receiver {
     }
 
     /// Sequence numbers that never came.
-    fn holes(&self) -> u64 {
+    pub fn holes(&self) -> u64 {
         self.highest.map_or(0, |highest| highest - self.first + 1).saturating_sub(self.packets.len() as u64)
     }
 
