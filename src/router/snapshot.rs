@@ -97,7 +97,7 @@ impl Router {
                 transport_seq: session.outlet.transport_seq,
                 epoch: session.epoch,
                 estimator: session.outlet.estimator.clone(),
-                reported: session.reported.clone(),
+                reported: session.reported,
                 allocation: session.allocation.clone(),
                 limit: session.limit,
                 voices: session.voices,
@@ -134,7 +134,7 @@ impl Router {
         session.outlet.path = snapshot.path;
         session.outlet.transport_seq = snapshot.transport_seq;
         session.outlet.estimator.clone_from(&snapshot.estimator);
-        session.reported.clone_from(&snapshot.reported);
+        session.reported = snapshot.reported;
         session.allocation.clone_from(&snapshot.allocation);
         session.streams.resume(&snapshot.streams);
         (session.heard, session.lost) = (snapshot.heard, snapshot.lost);
