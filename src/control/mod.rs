@@ -15,6 +15,7 @@ mod moderate;
 pub mod negotiate;
 pub mod port;
 pub mod posted;
+mod recorder;
 pub mod requests;
 mod rest;
 pub mod rights;
@@ -70,6 +71,8 @@ pub struct State {
     pub rooms: Rooms,
     /// What WHIP and WHEP posted.
     resources: posted::Resources,
+    /// Who waits for what flight recorders have.
+    recalls: recorder::Recalls,
     /// Whether nobody new is let in.
     draining: bool,
     /// Where notices to a link go: lines, ready to be written. Closed when the link is over.
@@ -83,6 +86,7 @@ impl State {
             directory,
             rooms,
             resources: posted::Resources::default(),
+            recalls: recorder::Recalls::default(),
             draining: false,
             ports: HashMap::new(),
         }
@@ -297,7 +301,7 @@ async fn run(mut inbox: Inbox, parts: Parts) {
             news = inbox.news.recv() => {
                 let Some(news) = news else { return };
                 actor.turn(|state, now| match news {
-                    News::Shard(shard, event) => state.rooms.handle_event(now.instant, shard, event),
+                    News::Shard(shard, event) => state.handle_event(now.instant, shard, event),
                     News::Handshake(session, outcome) => state.rooms.handle_handshake(session, outcome),
                 });
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
-use crate::units::{Bitrate, PictureSize};
+use crate::units::{Bitrate, Instant, PictureSize};
 use crate::wire::id::{Mid, Pt, Rid, Ssrc};
 use crate::wire::payload::Codec;
 use crate::wire::srtp;
@@ -119,6 +119,20 @@ pub enum Command {
     ///
     /// [`Event::Measured`]: super::event::Event::Measured
     Measure(SessionId),
+    /// To the owner: keep the headers of a session's packets until then, and for [`recorder::KEPT`] after it; a time that is
+    /// past forgets them.
+    ///
+    /// [`recorder::KEPT`]: super::recorder::KEPT
+    Record {
+        /// Which session.
+        session: SessionId,
+        /// Until when.
+        until: Instant,
+    },
+    /// To the owner: tell what the flight recorder of a session has, once, as [`Event::Recalled`].
+    ///
+    /// [`Event::Recalled`]: super::event::Event::Recalled
+    Recall(SessionId),
 }
 
 /// How much of a track may come from its publisher.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::command::{Command, Kind, SessionParams, TrackLimits, View};
 use super::event::Why;
 use super::id::{SessionId, ShardId, SlotId, TrackId};
+use super::recorder::What;
 use super::target::Target;
 use super::track::Sub;
 use super::{Router, TICK, session_at};
@@ -23,6 +24,8 @@ fn concerned(command: &Command) -> Option<SessionId> {
         | Command::Crowd { session, .. }
         | Command::LimitSession { session, .. }
         | Command::Measure(session)
+        | Command::Record { session, .. }
+        | Command::Recall(session)
         | Command::SetView { session, .. } => Some(*session),
         Command::AnnounceTrack { .. }
         | Command::WithdrawTrack(_)
@@ -37,7 +40,10 @@ impl Router {
         self.at_work = concerned(&command).map(|session| session.index);
         match command {
             Command::AddSession(params) => self.add_session(now, params),
-            Command::RestartIce { session, local } => self.lobby.restart(session, &local),
+            Command::RestartIce { session, local } => {
+                self.lobby.restart(session, &local);
+                self.note_of(session, now, What::Restarted);
+            }
             Command::RemoveSession(session) => self.remove_session(session),
             Command::SendDtls { session, datagram } => self.send_dtls(session, datagram),
             Command::InstallKeys { session, keys } => {
@@ -71,12 +77,26 @@ impl Router {
             Command::MuteTrack { track, muted } => self.mute(track, muted),
             Command::LimitTrack { track, limits } => self.limit(track, limits),
             Command::Measure(session) => self.measure(session),
+            Command::Record { session, until } => {
+                if let Some(session) = self.session(session) {
+                    session.outlet.keep_headers(now, until);
+                }
+            }
+            Command::Recall(session) => self.recall(session),
+        }
+    }
+
+    /// Notes what happened to a session of ours.
+    fn note_of(&mut self, session: SessionId, now: Instant, what: What) {
+        if let Some(session) = self.session(session) {
+            session.notes.add(now, what);
         }
     }
 
     /// A session has its keys.
     pub(super) fn secured(&mut self, now: Instant, place: u32) {
         let Some(session) = session_at(&mut self.sessions, place) else { return };
+        session.notes.add(now, What::Secured);
         session.arm(place, &mut self.timers);
         let early = session.take_early();
         self.begin_slots(place);
@@ -176,6 +196,8 @@ impl Router {
         slot.view = view;
         let (unknown, taken) = (slot.moved.take(), slot.track);
         if slot.track != to {
+            let slot = slot.params.slot;
+            session.notes.add(now, What::Watches { slot, track: to });
             self.put(me, to);
             self.start_ticking(now);
         }

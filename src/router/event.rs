@@ -1,8 +1,11 @@
 //! What a shard tells the control plane: transitions and snapshots, never one event per packet.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::id::{LayerId, SessionId, ShardId, SlotId, TrackId};
+use super::recorder::Recording;
 use super::speakers::Talker;
 use crate::units::{Bitrate, Duration, PictureSize};
 use crate::wire::payload::Codec;
@@ -86,6 +89,15 @@ pub enum Event {
         slots: Vec<SlotMeasure>,
         /// The layers that arrive of what it publishes.
         layers: Vec<LayerMeasure>,
+    },
+    /// The answer to [`Command::Recall`].
+    ///
+    /// [`Command::Recall`]: super::command::Command::Recall
+    Recalled {
+        /// Which session.
+        session: SessionId,
+        /// What its flight recorder has.
+        recording: Arc<Recording>,
     },
 }
 

@@ -6,6 +6,7 @@ use super::history::{ABSENT, KEYFRAME};
 use super::ingest::packet::{self, Extensions};
 use super::ingest::reception::{Arrival, Reception};
 use super::ingest::streams::Stream;
+use super::recorder::Way;
 use super::{Router, session_at};
 use crate::units::Instant;
 use crate::wire::id::Seq16;
@@ -28,6 +29,8 @@ impl Router {
             self.counters.drops.malformed += 1;
             return;
         };
+        let front = datagram.get(..header.header_len()).unwrap_or_default();
+        session.outlet.record(now, Way::In, front, datagram.len());
         let params = &*session.params;
         let extensions = Extensions::read(&header, &params.extensions);
         let found = session.streams.find(header.ssrc());
@@ -205,6 +208,7 @@ impl Router {
             return;
         }
         let compound = datagram.get(..len).unwrap_or_default();
+        session.outlet.record(now, Way::In, compound, len);
         if session.read_control(compound, now, &mut self.tracks, &mut self.counters) {
             self.queue.mark_control(place);
         }

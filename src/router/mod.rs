@@ -32,6 +32,7 @@ mod news;
 mod paths;
 pub mod peer;
 mod queue;
+pub mod recorder;
 mod reports;
 mod session;
 mod snapshot;
@@ -111,6 +112,8 @@ pub struct Router {
     counters: Counters,
     /// Whose work is being done, for [`Router::suspect`].
     at_work: Option<u32>,
+    /// When the turn in progress began, for what is noted while news are made.
+    turn_at: Instant,
 }
 
 impl Router {
@@ -139,6 +142,7 @@ impl Router {
             asks: Vec::new(),
             counters: Counters::default(),
             at_work: None,
+            turn_at: Instant::ZERO,
         }
     }
 
@@ -260,6 +264,7 @@ impl Router {
     /// Writes what is to be sent. True: the batch is full, send it and call again. To be called after every
     /// `handle_` method, until it answers false.
     pub fn poll_transmit(&mut self, now: Instant, batch: &mut TxBatch) -> bool {
+        self.turn_at = now;
         self.aim_all(now);
         self.at_work = None;
         if !self.outbox.flush(batch) {

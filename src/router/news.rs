@@ -1,9 +1,12 @@
 //! What there is to tell the control plane: made of the state when it is asked for, so that a hundred changes between two
 //! turns are one event.
 
+use std::sync::Arc;
+
 use super::command::Kind;
 use super::event::{Event, LayerMeasure, Why};
 use super::id::{LayerId, SessionId};
+use super::recorder::What;
 use super::target::ALL;
 use super::{MAX_EVENTS, Router, session_at};
 
@@ -47,6 +50,17 @@ impl Router {
         self.events.push_back(Event::Measured { session: id, slots, layers });
     }
 
+    /// Tells what the flight recorder of a session has.
+    pub(super) fn recall(&mut self, id: SessionId) {
+        let Some(session) = session_at(&mut self.sessions, id.index).filter(|s| s.params.id == id) else {
+            return;
+        };
+        if self.events.len() < MAX_EVENTS {
+            let recording = Arc::new(session.recall());
+            self.events.push_back(Event::Recalled { session: id, recording });
+        }
+    }
+
     fn session_event(&mut self) -> Option<Event> {
         let shard = self.config.shard;
         while let Some(place) = self.news.last().copied() {
@@ -75,13 +89,16 @@ impl Router {
     fn track_event(&mut self) -> Option<Event> {
         loop {
             let track = self.tracks.next_news()?;
-            if track.publisher.is_none() {
-                continue;
-            }
+            let Some(publisher) = track.publisher else { continue };
             let Some(codec) = track.codec(track.payload) else { continue };
             let layers = track.layers.iter().enumerate().filter(|(_, l)| l.live);
-            let layers = layers.map(|(at, l)| (LayerId(at as u8), l.size)).collect();
-            return Some(Event::TrackLive { track: track.id, codec, layers });
+            let layers: Vec<_> = layers.map(|(at, l)| (LayerId(at as u8), l.size)).collect();
+            let track = track.id;
+            if let Some(session) = session_at(&mut self.sessions, publisher) {
+                let layers = layers.iter().fold(0, |bits, (layer, _)| bits | 1 << layer.0);
+                session.notes.add(self.turn_at, What::Arrives { track, layers });
+            }
+            return Some(Event::TrackLive { track, codec, layers });
         }
     }
 
@@ -104,7 +121,9 @@ impl Router {
             }
             slot.reported = Some(shown);
             let (layer, why) = shown;
-            return Some(Event::SlotLayer { session: id, slot: slot.params.slot, layer, why });
+            let (slot, layer_id) = (slot.params.slot, layer.map(|(id, _)| id));
+            session.notes.add(self.turn_at, What::Sends { slot, layer: layer_id, why });
+            return Some(Event::SlotLayer { session: id, slot, layer, why });
         }
         None
     }

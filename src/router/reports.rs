@@ -3,6 +3,8 @@
 use super::command::Kind;
 use super::counters::Counters;
 use super::egress::outlet::Turn;
+use super::id::LayerId;
+use super::recorder::{Way, What};
 use super::session::Session;
 use super::track::{Clock, Tracks};
 use crate::batch::TxBatch;
@@ -49,6 +51,9 @@ impl Session {
                 self.write_publisher(&mut out, turn.now, tracks, counters);
             }
             let len = out.len();
+            if let Some(compound) = room.get(..len).filter(|_| len > 0) {
+                self.outlet.record(turn.now, Way::Out, compound, len);
+            }
             let sealed = self.outlet.sealer.as_mut().filter(|_| len > 0).and_then(|s| s.seal_rtcp(room, len));
             batch.commit(path, sealed.unwrap_or(0));
         }
@@ -113,12 +118,14 @@ impl Session {
             self.due.report = false;
         }
         if self.due.keyframes {
-            for (track, layer) in self.keyframes.drain(..) {
-                let layer = tracks.at(track).and_then(|t| t.layers.get(usize::from(layer)));
+            for (track, at) in self.keyframes.drain(..) {
+                let Some(track) = tracks.at(track) else { continue };
+                let layer = track.layers.get(usize::from(at));
                 if let Some(reception) = layer.and_then(|l| l.reception.as_ref())
                     && out.pli(us, reception.ssrc)
                 {
                     counters.keyframe_requests += 1;
+                    self.notes.add(now, What::KeyframeAsked { track: track.id, layer: LayerId(at) });
                 }
             }
             self.due.keyframes = false;
@@ -240,9 +247,16 @@ impl Session {
         !self.repair.is_empty() || self.probes()
     }
 
-    fn read_keyframe_wish(&self, media: Ssrc, now: Instant, tracks: &mut Tracks, counters: &mut Counters) {
+    fn read_keyframe_wish(
+        &mut self,
+        media: Ssrc,
+        now: Instant,
+        tracks: &mut Tracks,
+        counters: &mut Counters,
+    ) {
         let Some(slot) = self.slots.iter().find(|s| s.ssrc() == media) else { return };
         counters.keyframe_wishes += 1;
+        self.notes.add(now, What::KeyframeWished(slot.params.slot));
         // Who asked before the keyframe that we just sent was there has what it wants; if it was lost, the wish comes again.
         let on_its_way = self.stats.rtt.map_or(UNMEASURED, |rtt| (rtt * 5 / 4).clamp(MIN_STALE, MAX_STALE));
         if now.since(slot.keyframe_at) < on_its_way {

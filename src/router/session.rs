@@ -18,6 +18,7 @@ use super::ingest::arrivals::Arrivals;
 use super::ingest::round_trip::RoundTrip;
 use super::ingest::streams::Streams;
 use super::queue::{Marks, Queue};
+use super::recorder::{Notes, Recording, What};
 use super::timers::Timers;
 use super::track::{Sub, Tracks};
 use crate::batch::{Path, TxBatch};
@@ -62,6 +63,8 @@ pub(crate) struct News {
 pub(crate) struct Session {
     pub(crate) params: Arc<SessionParams>,
     pub(crate) outlet: Outlet,
+    /// What happened to it of late.
+    pub(crate) notes: Notes,
     pub(crate) opener: Option<Opener>,
     /// What its keys are made of, for a successor.
     pub(crate) material: Option<Material>,
@@ -135,6 +138,7 @@ impl Session {
         let slots = params.slots.clone();
         let mut session = Self {
             outlet: Outlet::new(params.extensions),
+            notes: Notes::default(),
             opener: None,
             material: None,
             early: Vec::new(),
@@ -249,6 +253,15 @@ impl Session {
         keeps
     }
 
+    /// What its flight recorder has.
+    pub(crate) fn recall(&self) -> Recording {
+        let mut recording = Recording { notes: self.notes.to_vec(), ..Recording::default() };
+        if let Some(headers) = &self.outlet.headers {
+            headers.write(&mut recording);
+        }
+        recording
+    }
+
     /// What was kept, once.
     pub(crate) fn take_early(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.early)
@@ -266,9 +279,13 @@ impl Session {
         self.lost = false;
         if nominated || found || self.outlet.path.is_none() {
             if self.outlet.path != Some(path) {
+                self.notes.add(now, What::Path(Box::new(path)));
                 self.outlet.pacer.carried_by(path.is_stream());
             }
             self.outlet.path = Some(path);
+        }
+        if found {
+            self.notes.add(now, What::Found);
         }
         self.news.found |= found;
         found
@@ -300,6 +317,7 @@ impl Session {
         if !self.lost && now.since(self.heard) >= CONSENT {
             self.lost = true;
             self.news.lost = true;
+            self.notes.add(now, What::Lost);
             self.outlet.path = None;
         }
         if self.feedback_at <= now {
@@ -316,6 +334,7 @@ impl Session {
             self.reported_slots = 0;
             self.snapshot(now, tracks);
             self.look_after_way(now);
+            self.outlet.drop_headers(now);
         }
         let paced = self.pace_at <= now;
         if paced {
@@ -383,6 +402,9 @@ impl Session {
             estimator.on_tick(now);
         }
         let estimate = self.estimate(now);
+        if let Some(rate) = estimate {
+            self.notes.way_carries(now, rate);
+        }
         let drains = self.outlet.estimator.as_ref().is_some_and(|e| e.drains(now));
         self.outlet.pacer.set(estimate, drains);
     }

@@ -238,6 +238,18 @@ pub fn pad(buf: &mut [u8], len: usize, target: usize) -> Option<usize> {
     Some(target)
 }
 
+/// The fixed header of `packet`, wherever the rest of it may be wrong, encrypted or cut off.
+pub fn peek(packet: &[u8]) -> Option<Header> {
+    let second = u8_at(packet, 1)?;
+    Some(Header {
+        marker: second & 0x80 != 0,
+        pt: Pt(second & 0x7f),
+        seq: Seq16(u16_at(packet, 2)?),
+        ts: RtpTs(u32_at(packet, 4)?),
+        ssrc: peek_ssrc(packet)?,
+    })
+}
+
 /// The source that `packet` claims, wherever the rest of it may be wrong or encrypted.
 pub fn peek_ssrc(packet: &[u8]) -> Option<Ssrc> {
     u32_at(packet, 8).map(Ssrc)

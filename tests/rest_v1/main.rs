@@ -8,6 +8,7 @@ mod groups;
 mod hooks;
 mod live;
 mod looked_at;
+mod recorder;
 
 use std::net::SocketAddr;
 

@@ -72,7 +72,8 @@ fn is_bounded_and_does_not_grow() {
     let each = |at: usize| (many[at] - few[at]) / i64::from(MANY - FEW);
     let [joined, early, late] = [each(0), each(1), each(2)];
     println!("{joined} bytes joined, {early} after 2 s, {late} after 12 s");
-    assert!(joined <= 7 * 1024, "{joined}");
+    // Some hundred bytes of it are what the flight recorder has noted by then.
+    assert!(joined <= 7 * 1024 + 256, "{joined}");
     assert!(late <= 16 * 1024, "{late}");
     assert!(late <= early, "{early} after two seconds, {late} after twelve");
 }

@@ -13,6 +13,7 @@ mod consent;
 mod crowded_start;
 mod dependency_descriptor;
 mod even_sizes;
+mod flight_recorder;
 mod hand_over;
 mod header_extensions;
 mod ice_restart;

@@ -95,8 +95,8 @@ impl Rooms {
     pub fn handle_event(&mut self, now: Instant, shard: ShardId, event: Event) {
         match event {
             Event::Claimed { session, shard } => self.claimed(session, shard),
-            // The wiring hands these to the handshake workers.
-            Event::Dtls { .. } => {}
+            // The wiring hands these to the handshake workers, and those to who asked.
+            Event::Dtls { .. } | Event::Recalled { .. } => {}
             Event::Lost(session) => self.lost(now, session),
             Event::Found(session) => {
                 if let Some(session) = self.sessions.get_mut(session) {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Effect, Rooms, Timer};
-use crate::control::ids::{Gid, Sid, Uid};
+use crate::control::ids::{Gid, Uid};
 use crate::router::command::Command;
 use crate::router::event::{LayerMeasure, SlotMeasure};
 use crate::router::id::{LayerId, SessionId, SlotId, TrackId};
@@ -74,12 +74,7 @@ impl Measures {
 impl Rooms {
     /// Has measured what somebody in a group publishes and watches.
     pub fn look_at_person(&mut self, now: Instant, gid: Gid, uid: Uid) {
-        let Some(group) = self.groups.get(&gid) else { return };
-        let of = StreamId { uid, sid: Sid(0) }..=StreamId { uid, sid: Sid(u8::MAX) };
-        let streams = group.streams.range(of).filter_map(|stream| Some(self.streams.get(stream)?.session));
-        let links = group.people.get(&uid).into_iter().flatten();
-        let sessions: Vec<_> = streams.chain(links.filter_map(|link| self.viewing_session(*link))).collect();
-        sessions.into_iter().for_each(|session| self.look_at(now, session));
+        self.sessions_of(gid, uid).into_iter().for_each(|session| self.look_at(now, session));
     }
 
     /// Has measured what passes in a stream.

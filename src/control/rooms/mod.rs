@@ -22,6 +22,7 @@ mod pick;
 mod posted;
 mod publish;
 mod quality;
+mod recorder;
 mod report;
 mod seat;
 mod secret;
@@ -50,6 +51,7 @@ pub use self::pick::{Encoding, Pick, Shown};
 pub use self::posted::{Follow, Restart};
 use self::publish::Published;
 pub use self::quality::Health;
+pub use self::recorder::Recalled;
 pub use self::report::{LayerReport, PersonReport, StreamReport, SummaryReport, Traffic, ViewReport};
 pub use self::seat::{Removal, Seat};
 use self::table::Table;
@@ -182,6 +184,9 @@ pub struct Rooms {
     admission: Admission,
     #[serde(skip)]
     measures: Measures,
+    /// Sessions whose packets' headers are kept, and until when.
+    #[serde(skip)]
+    recorded: Vec<(SessionId, Instant)>,
     timers: Set<(Instant, Timer)>,
     #[serde(skip)]
     effects: Vec<Effect>,
@@ -206,6 +211,7 @@ impl Rooms {
             ranking: Ranking::default(),
             admission: Admission::default(),
             measures: Measures::default(),
+            recorded: Vec::new(),
             timers: Set::new(),
             effects: Vec::new(),
         }

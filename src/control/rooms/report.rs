@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::publish::Published;
 use super::quality::Health;
-use super::watch::told;
 use super::{LinkId, Rooms};
 use crate::control::ids::{Gid, Sid, Uid};
 use crate::router::command::{Kind, TrackLimits};
@@ -227,7 +226,7 @@ impl Rooms {
             ViewReport {
                 stream: *stream,
                 audio: carries(Kind::Audio).is_some(),
-                picture: sends.filter(|(of, ..)| of == stream).map(|(_, size, why)| (size, told(why))),
+                picture: sends.filter(|(of, ..)| of == stream).map(|(_, size, why)| (size, why.into())),
                 layer: picture_sent.and_then(|sent| sent.layer),
                 tile: wish.tile(),
                 picture_rate: picture_sent.and_then(|sent| sent.rate),

@@ -379,7 +379,7 @@ impl Rooms {
         }
         let PictureSize { width, height } = size;
         let StreamRef { gid, uid, sid } = key;
-        self.tell(id, Notice::Layer { gid, uid, sid, width, height, why: told(why) });
+        self.tell(id, Notice::Layer { gid, uid, sid, width, height, why: why.into() });
     }
 }
 
@@ -402,17 +402,19 @@ pub(super) const fn stream_id(key: StreamRef) -> StreamId {
     StreamId { uid: key.uid, sid: key.sid }
 }
 
-pub(super) const fn told(why: Why) -> message::Why {
-    match why {
-        Why::Tile => message::Why::Tile,
-        Why::Cap => message::Why::Cap,
-        Why::Source => message::Why::Source,
-        Why::Bandwidth => message::Why::Bandwidth,
-        Why::Paused => message::Why::Paused,
-        Why::Keyframe => message::Why::Keyframe,
-        Why::Inactive => message::Why::Inactive,
-        Why::Silent => message::Why::Silent,
-        Why::Codec => message::Why::Codec,
+impl From<Why> for message::Why {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Tile => Self::Tile,
+            Why::Cap => Self::Cap,
+            Why::Source => Self::Source,
+            Why::Bandwidth => Self::Bandwidth,
+            Why::Paused => Self::Paused,
+            Why::Keyframe => Self::Keyframe,
+            Why::Inactive => Self::Inactive,
+            Why::Silent => Self::Silent,
+            Why::Codec => Self::Codec,
+        }
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) static STREAM: Shape = Shape {
     ],
 };
 
-const WHY: Kind = Kind::Word(&[
+pub(super) const WHY: Kind = Kind::Word(&[
     "tile",
     "cap",
     "source",

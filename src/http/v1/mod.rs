@@ -11,6 +11,7 @@
 
 mod apps;
 mod caller;
+mod capture;
 mod groups;
 mod live;
 mod members;
@@ -20,6 +21,7 @@ mod openapi;
 mod page;
 mod pins;
 mod problem;
+mod recorder;
 mod replay;
 mod routes;
 mod shape;
@@ -42,6 +44,7 @@ use self::caller::{Caller, Callers};
 pub use self::node::{NodeReport, ShardReport};
 pub use self::openapi::document as openapi;
 use self::problem::{Problem, Sort};
+use self::recorder::Later;
 use self::replay::Replays;
 use self::routes::{Found, Route, find};
 use self::shape::{Object, Wrong};
@@ -56,6 +59,8 @@ const BODY_BYTES: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(15);
 /// The longest `Idempotency-Key`.
 const KEY_BYTES: usize = 64;
+/// What captures of packets are called (IANA).
+const CAPTURE: &str = "application/vnd.tcpdump.pcap";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What the resource style needs beside the control plane.
@@ -87,10 +92,19 @@ struct Call {
 /// What a handler answers.
 struct Reply {
     status: StatusCode,
-    body: Option<Value>,
+    body: Content,
     /// Whether it is a version of something that can be changed.
     tagged: bool,
     location: Option<String>,
+    /// What is answered instead, once it is there.
+    later: Option<Later>,
+}
+
+/// What an answer carries.
+enum Content {
+    Nothing,
+    Json(Value),
+    Capture(Vec<u8>),
 }
 
 type Answer = Result<Reply, Problem>;
@@ -99,7 +113,7 @@ type Handler = fn(&mut State, &Call) -> Answer;
 impl Reply {
     /// Here it is.
     fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, body: Some(body), tagged: false, location: None }
+        Self { status: StatusCode::OK, body: Content::Json(body), ..Self::done() }
     }
 
     /// Here it is, in this version.
@@ -114,19 +128,33 @@ impl Reply {
 
     /// It is done.
     fn done() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: None, tagged: false, location: None }
+        let status = StatusCode::NO_CONTENT;
+        Self { status, body: Content::Nothing, tagged: false, location: None, later: None }
+    }
+
+    /// Headers of packets, as tcpdump writes them.
+    fn capture(bytes: Vec<u8>) -> Self {
+        Self { status: StatusCode::OK, body: Content::Capture(bytes), ..Self::done() }
+    }
+
+    /// Others have to be asked first.
+    fn later(answer: Later) -> Self {
+        Self { later: Some(answer), ..Self::done() }
     }
 
     fn answer(self) -> Response<Body> {
-        let text = self.body.map(|body| body.to_string()).unwrap_or_default();
-        let tag = self.tagged.then(|| tag_of(&text));
-        let empty = text.is_empty();
-        let mut response = Response::new(body(text));
+        let (bytes, kind) = match self.body {
+            Content::Nothing => (Vec::new(), None),
+            Content::Json(body) => (body.to_string().into_bytes(), Some("application/json")),
+            Content::Capture(bytes) => (bytes, Some(CAPTURE)),
+        };
+        let tag = self.tagged.then(|| tag_of(&bytes));
+        let mut response = Response::new(body(bytes));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if !empty {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(kind) = kind {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
         if let Some(tag) = tag.and_then(|tag| HeaderValue::try_from(tag).ok()) {
             headers.insert(ETAG, tag);
@@ -148,7 +176,7 @@ impl Call {
     /// Refuses a change of what is not in the version that `If-Match` names (RFC 9110 section 13.1.1).
     fn guard(&self, current: &Value) -> Result<(), Problem> {
         let Some(wanted) = &self.if_match else { return Ok(()) };
-        let tag = tag_of(&current.to_string());
+        let tag = tag_of(current.to_string().as_bytes());
         let fits = wanted.iter().any(|wanted| wanted == "*" || *wanted == tag);
         fits.then_some(()).ok_or_else(|| {
             Problem::new(Sort::Changed, "Read it again, and send the change with the new ETag as If-Match.")
@@ -157,8 +185,8 @@ impl Call {
 }
 
 /// The version of a representation.
-fn tag_of(text: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+fn tag_of(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     format!("\"{}\"", hex(digest.as_ref().get(..12).unwrap_or_default()))
 }
 
@@ -228,7 +256,11 @@ impl V1 {
                     handler(state, &call)
                 })
                 .await;
-            let answer = answer.map_err(Problem::from).and_then(|answer| answer).map(Reply::answer);
+            let answer = match answer.map_err(Problem::from).and_then(|answer| answer) {
+                Ok(Reply { later: Some(later), .. }) => later.await,
+                other => other,
+            };
+            let answer = answer.map(Reply::answer);
             match key {
                 Some(key) => replays.end(key, answer).await,
                 None => answer,

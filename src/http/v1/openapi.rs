@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::problem::Sort;
 use super::routes::{Brings, ROUTES, Route};
 use super::shape::{Object, Shape, reference};
-use super::{IDEMPOTENCY_KEY, KEY_BYTES};
+use super::{CAPTURE, IDEMPOTENCY_KEY, KEY_BYTES};
 
 /// The document as `openapi.json` has to have it.
 pub fn document() -> Value {
@@ -25,7 +25,7 @@ pub fn document() -> Value {
     for route in &ROUTES {
         let shape = match route.brings {
             Brings::One(shape) | Brings::Page(shape) | Brings::Made(shape, _) | Brings::Put(shape) => shape,
-            Brings::Nothing => continue,
+            Brings::Nothing | Brings::Capture => continue,
         };
         shape.visit(&mut |shape| put(&mut schemas, shape, false));
         if matches!(route.brings, Brings::Page(_)) {
@@ -162,6 +162,10 @@ fn responses(route: &Route) -> Object {
             all.insert("200".to_owned(), one("It was changed.", reference(shape), false));
             all.insert("201".to_owned(), one("It was made.", reference(shape), true));
         }
+        Brings::Capture => {
+            let content = json!({ CAPTURE: { "schema": { "type": "string", "format": "binary" } } });
+            all.insert("200".to_owned(), json!({ "description": "Here they are.", "content": content }));
+        }
         Brings::Nothing => {
             all.insert("204".to_owned(), json!({ "description": "It is done." }));
         }
@@ -283,7 +287,7 @@ mod tests {
                 Brings::One(shape) | Brings::Page(shape) | Brings::Made(shape, _) | Brings::Put(shape) => {
                     shape.visit(&mut see);
                 }
-                Brings::Nothing => {}
+                Brings::Nothing | Brings::Capture => {}
             }
         }
     }

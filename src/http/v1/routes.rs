@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::page::{CURSOR, LIMIT};
 use super::problem::{Problem, Sort};
 use super::shape::{Field, Object, Shape, Wrong};
-use super::{Handler, apps, groups, live, members, messages, node, pins, shown, summary, users};
+use super::{Handler, apps, groups, live, members, messages, node, pins, recorder, shown, summary, users};
 
 /// What a successful answer brings.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub(super) enum Brings {
     Put(&'static Shape),
     /// 204 and nothing.
     Nothing,
+    /// 200 and headers of packets.
+    Capture,
 }
 
 /// One operation.
@@ -103,6 +105,8 @@ const PERSON: &str = "/v1/groups/{gid}/participants/{uid}";
 const SUMMARY: &str = "/v1/groups/{gid}/summary";
 const MUTE: &str = "/v1/groups/{gid}/participants/{uid}/mute";
 const MOVE: &str = "/v1/groups/{gid}/participants/{uid}/move";
+const RECORDER: &str = "/v1/groups/{gid}/participants/{uid}/recorder";
+const PCAP: &str = "/v1/groups/{gid}/participants/{uid}/recorder/pcap";
 const STREAMS: &str = "/v1/groups/{gid}/streams";
 const STREAM: &str = "/v1/groups/{gid}/streams/{uid}/{sid}";
 const MESSAGES: &str = "/v1/groups/{gid}/messages";
@@ -110,7 +114,7 @@ const APPS: &str = "/v1/apps";
 const APP: &str = "/v1/apps/{appid}";
 const NODE: &str = "/v1/node";
 
-use Brings::{Made, Nothing, One, Page, Put};
+use Brings::{Capture, Made, Nothing, One, Page, Put};
 
 /// Every operation.
 pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
@@ -304,6 +308,43 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
         .takes(&live::MOVE),
     route(
         "GET",
+        RECORDER,
+        "readRecorder",
+        "Shows what happened to somebody's connections of late, and the headers of their packets where they are kept",
+        One(&recorder::RECORDER),
+        recorder::read,
+    )
+    .of_server(),
+    route(
+        "PUT",
+        RECORDER,
+        "startRecorder",
+        "Keeps the headers of the packets of somebody's connections for a while",
+        Nothing,
+        recorder::start,
+    )
+    .takes(&recorder::START)
+    .of_server(),
+    route(
+        "DELETE",
+        RECORDER,
+        "stopRecorder",
+        "Keeps no more headers, and forgets those that were kept",
+        Nothing,
+        recorder::stop,
+    )
+    .of_server(),
+    route(
+        "GET",
+        PCAP,
+        "captureRecorder",
+        "Gives the headers that were kept as tcpdump writes them",
+        Capture,
+        recorder::read_pcap,
+    )
+    .of_server(),
+    route(
+        "GET",
         STREAMS,
         "listStreams",
         "Lists what is published in a group",
@@ -368,7 +409,7 @@ pub(super) static ROUTES: [Route; ROUTE_COUNT] = [
     .takes(&apps::PATCH)
     .tagged(),
 ];
-const ROUTE_COUNT: usize = 41;
+const ROUTE_COUNT: usize = 45;
 
 /// A route and the values of its path's parameters.
 pub(super) struct Found<'a> {

@@ -5,6 +5,7 @@ use crate::batch::{MAX_DATAGRAM, Path, TxBatch};
 use crate::router::bandwidth::Estimator;
 use crate::router::command::ExtensionIds;
 use crate::router::history::{ABSENT, ABSENT_DELAY, Entry, Log, WIDE_ID};
+use crate::router::recorder::{Headers, Way};
 use crate::units::{Bitrate, Instant};
 use crate::wire::ext::abs_send_time::AbsSendTime;
 use crate::wire::ext::dependency_descriptor::{self, Active};
@@ -84,6 +85,8 @@ pub(crate) struct Outlet {
     /// Packets and bytes ever sent.
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+    /// The headers of all packets, while somebody asked for them.
+    pub(crate) headers: Option<Box<Headers>>,
 }
 
 /// The longest that any SRTP profile of ours adds.
@@ -119,6 +122,30 @@ impl Outlet {
             pacer: Pacer::new(extensions.twcc != 0),
             packets: 0,
             bytes: 0,
+            headers: None,
+        }
+    }
+
+    /// Keeps the headers of what comes and goes until then.
+    pub(crate) fn keep_headers(&mut self, now: Instant, until: Instant) {
+        match &mut self.headers {
+            Some(_) if until <= now => self.headers = None,
+            Some(headers) => headers.go_on(until),
+            none if until > now => *none = Some(Box::new(Headers::new(until))),
+            _ => {}
+        }
+    }
+
+    /// Forgets the headers that nobody can have any more.
+    pub(crate) fn drop_headers(&mut self, now: Instant) {
+        self.headers = self.headers.take().filter(|headers| !headers.is_over(now));
+    }
+
+    /// Keeps the front of a packet of `len` bytes, if it is asked for.
+    #[inline]
+    pub(crate) fn record(&mut self, now: Instant, way: Way, front: &[u8], len: usize) {
+        if let (Some(headers), Some(path)) = (self.headers.as_deref_mut(), self.path) {
+            headers.keep(now, way, path, front, len);
         }
     }
 
@@ -166,6 +193,9 @@ impl Outlet {
             }
         };
         let Some(len) = sealer.seal_rtp(room, len, header, head.seq, head.ssrc) else { return Sent::Never };
+        if self.headers.is_some() {
+            self.record(turn.now, Way::Out, room.get(..header).unwrap_or_default(), len);
+        }
         batch.commit(path, len);
         self.note(len, turn.now);
         Sent::Yes(len)
@@ -197,6 +227,7 @@ impl Outlet {
             *first |= 0x20;
         }
         let Some(len) = sealer.seal_rtp(room, end, header, seq, ssrc) else { return Sent::Never };
+        self.record(turn.now, Way::Out, room.get(..header).unwrap_or_default(), len);
         batch.commit(path, len);
         self.note(len, turn.now);
         Sent::Yes(len)
